@@ -1,0 +1,179 @@
+//! Finds where a picture moves: how much of it, in which boxes, and in which of the operator's
+//! zones. The host compares consecutive pictures on a grid; this plugin reads the grid. See the
+//! README for what it writes.
+
+mod regions;
+mod zones;
+
+use comux_sdk::prelude::*;
+use regions::Neighbours;
+use std::collections::BTreeMap;
+use zones::{Zone, check_zones};
+
+const LARGEST_GRID_SIDE: u32 = 256;
+
+comux_sdk::config! {
+    /// What counts as motion, and where to look for it.
+    #[derive(Debug)]
+    struct Config {
+        /// Columns of the grid, 1 to 256.
+        cols: u32 = 32,
+        /// Rows of the grid, 1 to 256.
+        rows: u32 = 18,
+        /// Mean absolute luma difference from which a cell moves, 1 to 255.
+        threshold: u8 = 12,
+        /// Smaller regions than this many cells are left out.
+        min_cells: u32 = 2,
+        /// Which cells touch: 4 (sides) or 8 (sides and corners).
+        neighbours: Neighbours = Neighbours::Eight,
+        /// Named parts of the picture with a score of their own.
+        zones: Vec<Zone> = Vec::new(),
+    }
+}
+
+/// A grid of cells: how much each has changed, 0 to 255, row by row.
+#[derive(Clone, Copy)]
+struct Grid<'a> {
+    cols: u32,
+    rows: u32,
+    cells: &'a [u8],
+}
+
+struct Motion {
+    config: Config,
+}
+
+impl Plugin for Motion {
+    type Config = Config;
+    const HEADERS: &'static [&'static str] = &["motion.score", "motion.regions", "motion.zones"];
+
+    fn new(config: Config) -> Result<Self, ConfigError> {
+        for (key, side) in [("cols", config.cols), ("rows", config.rows)] {
+            if !(1..=LARGEST_GRID_SIDE).contains(&side) {
+                return Err(ConfigError::key(key, "must be 1 to 256"));
+            }
+        }
+        if config.threshold == 0 {
+            return Err(ConfigError::key("threshold", "must be 1 to 255"));
+        }
+        check_zones(&config.zones)?;
+        Ok(Self { config })
+    }
+
+    fn on_frame(&mut self, frame: &Frame) -> Result<Headers, PluginError> {
+        let (width, height) = (frame.info().width, frame.info().height);
+        // A grid finer than the picture can't be had.
+        let cols = self.config.cols.min(width);
+        let rows = self.config.rows.min(height);
+        let cells = frame.motion_grid(cols, rows).unwrap_or_default();
+        let grid = Grid { cols, rows, cells: &cells };
+
+        let threshold = self.config.threshold;
+        let regions = regions::find(grid, threshold, self.config.neighbours);
+        let boxes: Vec<_> = regions
+            .iter()
+            .filter(|region| region.cells >= self.config.min_cells)
+            .map(|region| region.in_pixels(grid, width, height))
+            .collect();
+        let score = share(cells.iter().map(|&change| change >= threshold));
+        let headers =
+            Headers::new().number("motion.score", score, 3).json("motion.regions", &boxes)?;
+        if self.config.zones.is_empty() {
+            return Ok(headers);
+        }
+        let zones = self.config.zones.iter();
+        let scores: BTreeMap<&str, f64> =
+            zones.map(|zone| (zone.name.as_str(), rounded(zone.score(grid, threshold)))).collect();
+        headers.json("motion.zones", &scores)
+    }
+}
+
+/// The share of `true`, 0 to 1; 0 of nothing.
+fn share(moving: impl Iterator<Item = bool>) -> f64 {
+    let (mut count, mut all) = (0_u32, 0_u32);
+    for moves in moving {
+        count += u32::from(moves);
+        all += 1;
+    }
+    f64::from(count) / f64::from(all.max(1))
+}
+
+/// To three decimals, as JSON shows it.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+comux_sdk::export!(Motion);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comux_sdk::testing::TestFrame;
+
+    fn configured(json: &str) -> Config {
+        comux_sdk::serde_json::from_str(json).unwrap()
+    }
+
+    /// 320 by 180, black, with a white square of 40 pixels at `x`.
+    fn square_at(x: u32) -> TestFrame {
+        TestFrame::gray(320, 180, |column, row| {
+            let inside = (x..x + 40).contains(&column) && (20..60).contains(&row);
+            if inside { 255 } else { 0 }
+        })
+    }
+
+    #[test]
+    fn the_first_frame_has_no_motion() {
+        let mut plugin = Motion::new(Config::default()).unwrap();
+        let headers = plugin.on_frame(&square_at(0).frame()).unwrap();
+        assert_eq!(headers.get("motion.score"), Some("0.000"));
+        assert_eq!(headers.get("motion.regions"), Some("[]"));
+        assert_eq!(headers.get("motion.zones"), None);
+    }
+
+    #[test]
+    fn a_square_that_jumps_moves_where_it_was_and_where_it_is() {
+        let zones = r#"{"zones": [
+            {"name": "right", "x": 0.5, "y": 0, "width": 0.5, "height": 1},
+            {"name": "left", "x": 0, "y": 0, "width": 0.5, "height": 1}]}"#;
+        let mut plugin = Motion::new(configured(zones)).unwrap();
+        let picture = square_at(200).after(&square_at(20));
+        let headers = plugin.on_frame(&picture.frame()).unwrap();
+        // Two squares of 4 by 4 cells among 576, each in one half of the picture.
+        assert_eq!(headers.get("motion.score"), Some("0.056"));
+        assert_eq!(
+            headers.get("motion.regions"),
+            Some(concat!(
+                r#"[{"x":20,"y":20,"width":40,"height":40,"score":1.0},"#,
+                r#"{"x":200,"y":20,"width":40,"height":40,"score":1.0}]"#
+            ))
+        );
+        let expected = r#"{"left":0.056,"right":0.056}"#;
+        assert_eq!(headers.get("motion.zones"), Some(expected));
+    }
+
+    #[test]
+    fn small_regions_are_left_out_but_scored() {
+        let mut plugin = Motion::new(configured(r#"{"min_cells": 17}"#)).unwrap();
+        let picture = square_at(200).after(&square_at(20));
+        let headers = plugin.on_frame(&picture.frame()).unwrap();
+        assert_eq!(headers.get("motion.score"), Some("0.056"));
+        assert_eq!(headers.get("motion.regions"), Some("[]"));
+    }
+
+    #[test]
+    fn a_picture_smaller_than_the_grid_is_still_compared() {
+        let mut plugin = Motion::new(Config::default()).unwrap();
+        let black = TestFrame::gray(16, 8, |_, _| 0);
+        let white = TestFrame::gray(16, 8, |_, _| 255).after(&black);
+        let headers = plugin.on_frame(&white.frame()).unwrap();
+        assert_eq!(headers.get("motion.score"), Some("1.000"));
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_their_key() {
+        let refusal = |json| Motion::new(configured(json)).err().unwrap().to_string();
+        assert_eq!(refusal(r#"{"rows": 257}"#), "rows: must be 1 to 256");
+        assert_eq!(refusal(r#"{"threshold": 0}"#), "threshold: must be 1 to 255");
+    }
+}

@@ -1,0 +1,480 @@
+//! What a camera's thread does: queue → ledger → decoder → plugins → ledger → sink.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use super::CameraError;
+use super::analysis::Analysis;
+use super::received::{Received, keyframe_header};
+use crate::config::{CameraSpec, Framing, Mode, Rate};
+use crate::decode::{Decoded, Decoder, Gate, Passage};
+use crate::ledger::{Ledger, Seq};
+use crate::outcome::{FailReason, Outcome, SkipReason, Status, Timing};
+use crate::packet::{self, Content, Inspection, Splitter, Unit};
+use crate::picture::{Picture, PictureInfo};
+use crate::sink::{ProduceError, Progress, RecordFacts, Sink};
+use crate::source::CameraQueue;
+use crate::stats::CameraStats;
+
+/// The longest sleep: a safety net, since arrivals, acknowledgements and stops wake the thread.
+const NAP: Duration = Duration::from_millis(100);
+/// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
+const HARMLESS_GAP: i64 = 1;
+
+/// The camera's thread's state. Records borrow from the queue, so that none is copied.
+pub(super) struct Pipeline<'q> {
+    spec: &'q CameraSpec,
+    queue: &'q CameraQueue,
+    sink: &'q Sink,
+    stats: Arc<CameraStats>,
+    progress: Arc<Progress>,
+
+    ledger: Ledger<Received<'q>>,
+    splitter: Option<Splitter>,
+    gate: Gate,
+    decoder: Decoder,
+    analysis: Analysis,
+
+    /// Records before this offset were output already; they are decoded silently.
+    output_from: i64,
+    next_offset: Option<i64>,
+    /// The latest key frame that was received.
+    gop_start: Option<i64>,
+    /// The decoder was emptied because the camera was silent: pictures that go on in the same GOP
+    /// need it filled again from this offset on.
+    refill_from: Option<i64>,
+    /// The next picture of the decoder is the first after a gap.
+    discontinuity: bool,
+    /// libavcodec reported damage: what comes next can't be trusted.
+    damaged: bool,
+    last_arrival: Instant,
+}
+
+impl<'q> Pipeline<'q> {
+    pub fn new(
+        spec: &'q CameraSpec,
+        queue: &'q CameraQueue,
+        analysis: Analysis,
+        sink: &'q Sink,
+        stats: Arc<CameraStats>,
+        progress: Arc<Progress>,
+    ) -> Result<Self, CameraError> {
+        let lag_limit = match spec.mode {
+            Mode::Live => Some(u64::from(spec.max_offset_diff)),
+            Mode::EveryFrame => None,
+        };
+        let splitter = match spec.framing {
+            Framing::Packet => None,
+            Framing::Bytestream => Some(Splitter::new(spec.codec).ok_or(CameraError::NoParser)?),
+        };
+        Ok(Self {
+            spec,
+            queue,
+            sink,
+            stats,
+            progress,
+            ledger: Ledger::default(),
+            splitter,
+            gate: Gate::new(lag_limit),
+            decoder: Decoder::open(spec.codec, spec.decode_threads)?,
+            analysis,
+            output_from: queue.output_from,
+            next_offset: None,
+            gop_start: None,
+            refill_from: None,
+            discontinuity: true,
+            damaged: false,
+            last_arrival: Instant::now(),
+        })
+    }
+
+    /// Runs until told to stop; then gives out what it has, and waits for the acknowledgements.
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), CameraError> {
+        while !stop.load(Ordering::Acquire) {
+            if let Some(message) = self.queue.poll() {
+                self.last_arrival = Instant::now();
+                self.take(message)?;
+                self.emit_settled()?;
+            } else if self.is_silent() {
+                self.drain_silent_camera();
+                self.emit_settled()?;
+            } else {
+                self.check_output()?;
+                std::thread::park_timeout(NAP.min(self.spec.drain_after));
+            }
+        }
+        // An access unit whose end has not come stays unacknowledged, and is consumed again.
+        self.empty_decoder();
+        self.emit_settled()?;
+        while self.progress.unacknowledged() > 0 {
+            self.check_output()?;
+            std::thread::park_timeout(NAP);
+        }
+        self.check_output()
+    }
+
+    // === from the queue into the decoder ===
+
+    fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
+        let offset = message.offset();
+        if self.next_offset.is_some_and(|next| offset > next + HARMLESS_GAP) {
+            self.start_afresh();
+        }
+        self.next_offset = Some(offset + 1);
+        if offset < self.output_from {
+            self.take_silently(&message);
+            return Ok(());
+        }
+        if let Some(from) = self.refill_from
+            && self.needs_refill(&message)
+        {
+            self.refill_from = None;
+            self.next_offset = None;
+            self.output_from = offset;
+            return self.queue.seek(from).map_err(CameraError::Input);
+        }
+        self.refill_from = None;
+        let behind = self.queue.behind(offset);
+        self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
+        match self.spec.framing {
+            Framing::Packet => self.take_packet(message, behind),
+            Framing::Bytestream => self.take_chunk(message, behind),
+        }
+        Ok(())
+    }
+
+    fn take_packet(&mut self, message: BorrowedMessage<'q>, behind: u64) {
+        let inspection = self.inspect(&message, message.payload().unwrap_or_default());
+        let mut received = Received::new(message);
+        if let Some(Inspection { content: Content::KeyPicture, .. }) = inspection {
+            received.keyframe = true;
+            self.gop_start = Some(received.message.offset());
+        }
+        received.gop_start = self.gop_start;
+        if self.analysis.is_empty() {
+            self.ledger.admit_settled(received, Outcome::bare(Status::Passthrough));
+            return;
+        }
+        let Some(inspection) = inspection else {
+            self.ledger.admit_settled(received, Outcome::failed(FailReason::NotVideo));
+            return;
+        };
+        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+            self.ledger.admit_settled(received, Outcome::skipped(reason));
+            return;
+        }
+        received.discontinuity = std::mem::take(&mut self.discontinuity);
+        let seq = self.ledger.admit_unit(received);
+        self.decode_record(seq, inspection);
+    }
+
+    fn take_chunk(&mut self, message: BorrowedMessage<'q>, behind: u64) {
+        let mut received = Received::new(message);
+        received.gop_start = self.gop_start;
+        if self.analysis.is_empty() {
+            self.ledger.admit_settled(received, Outcome::bare(Status::Passthrough));
+            return;
+        }
+        let seq = self.ledger.admit_chunk(received);
+        let Some(splitter) = &mut self.splitter else { return };
+        let chunk = self.ledger.record(seq).and_then(|record| record.message.payload());
+        for unit in splitter.push(Some(seq), chunk.unwrap_or_default()) {
+            self.take_unit(&unit, behind);
+        }
+        if let Some(open) = self.splitter.as_ref().and_then(Splitter::earliest_open) {
+            self.ledger.seal_before(open);
+        }
+    }
+
+    /// An access unit that the splitter found; it begins in the record `unit.seq`.
+    fn take_unit(&mut self, unit: &Unit, behind: u64) {
+        let Some(seq) = unit.seq else { return self.feed_silently(&unit.data) };
+        self.ledger.unit_begins(seq);
+        let Some(inspection) = packet::inspect(self.spec.codec, &unit.data) else {
+            self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
+            return;
+        };
+        let keyframe = inspection.content == Content::KeyPicture;
+        if let Some(record) = self.ledger.record_mut(seq)
+            && keyframe
+        {
+            record.keyframe = true;
+            self.gop_start = Some(record.message.offset());
+            record.gop_start = self.gop_start;
+        }
+        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+            self.ledger.settle(seq, Outcome::skipped(reason));
+            return;
+        }
+        let discontinuity = std::mem::take(&mut self.discontinuity);
+        if let Some(record) = self.ledger.record_mut(seq) {
+            record.discontinuity |= discontinuity;
+        }
+        self.decode(Some(seq), &unit.data, inspection);
+    }
+
+    /// Records that were output by an earlier run, or before a silence, only fill the decoder.
+    fn take_silently(&mut self, message: &BorrowedMessage<'q>) {
+        if self.analysis.is_empty() {
+            return;
+        }
+        let payload = message.payload().unwrap_or_default();
+        match &mut self.splitter {
+            None => {
+                if self.inspect(message, payload).map(|i| i.content) == Some(Content::KeyPicture) {
+                    self.gop_start = Some(message.offset());
+                }
+                self.feed_silently(payload);
+            }
+            Some(splitter) => {
+                self.gop_start.get_or_insert(message.offset());
+                for unit in splitter.push(None, payload) {
+                    self.feed_silently(&unit.data);
+                }
+            }
+        }
+    }
+
+    fn feed_silently(&mut self, data: &[u8]) {
+        let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
+        if self.pass_gate(inspection.content, 0).is_none() {
+            self.decode(None, data, inspection);
+            // The pictures before the next record were analysed, only not by this run.
+            self.discontinuity = false;
+        }
+    }
+
+    fn inspect(&self, message: &BorrowedMessage<'_>, data: &[u8]) -> Option<Inspection> {
+        let mut inspection = packet::inspect(self.spec.codec, data)?;
+        if inspection.content == Content::Unknown {
+            inspection.content = match keyframe_header(message) {
+                Some(true) => Content::KeyPicture,
+                Some(false) => Content::Picture,
+                None => Content::Unknown,
+            };
+        }
+        Some(inspection)
+    }
+
+    /// Asks rate and gate whether an access unit is decoded; if not, why.
+    fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
+        if self.spec.rate == Some(Rate::Keyframes) && content == Content::Picture {
+            return Some(SkipReason::Rate);
+        }
+        let was_running = self.gate.is_running();
+        match self.gate.judge(content, behind) {
+            Passage::Decode => None,
+            Passage::DecodeAfresh => {
+                self.empty_decoder();
+                self.discontinuity = true;
+                None
+            }
+            Passage::Skip(reason) => {
+                if was_running {
+                    // What the decoder holds is as late as this record.
+                    self.decoder.restart();
+                    self.ledger.settle_waiting(&Outcome::skipped(reason));
+                }
+                Some(reason)
+            }
+        }
+    }
+
+    // === in the decoder ===
+
+    fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
+        let begin = Instant::now();
+        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
+        let sent =
+            self.decoder.send(Some(seq), payload.unwrap_or_default(), inspection.length_prefixed);
+        self.after_send(Some(seq), sent, inspection.content, begin);
+    }
+
+    fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
+        let begin = Instant::now();
+        let sent = self.decoder.send(seq, data, inspection.length_prefixed);
+        self.after_send(seq, sent, inspection.content, begin);
+    }
+
+    fn after_send(
+        &mut self,
+        seq: Option<Seq>,
+        sent: Result<(), crate::decode::DecoderError>,
+        content: Content,
+        begin: Instant,
+    ) {
+        let decode_us = micros_since(begin);
+        self.stats.record_work(decode_us, 0);
+        if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
+            record.decode_us += decode_us;
+        }
+        self.receive_pictures();
+        if let Err(error) = &sent {
+            self.log_decode_error(seq, error);
+            if let Some(seq) = seq {
+                self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
+            }
+            self.damaged = true;
+        } else if content == Content::NoPicture
+            && let Some(seq) = seq
+        {
+            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
+        }
+        if self.damaged {
+            self.start_afresh();
+            return;
+        }
+        if self.spec.rate == Some(Rate::Keyframes) && content != Content::NoPicture {
+            // The next key frame may be seconds away; this one's picture is wanted now.
+            self.empty_decoder();
+        }
+    }
+
+    fn receive_pictures(&mut self) {
+        loop {
+            let begin = Instant::now();
+            let received = self.decoder.receive();
+            let decode_us = micros_since(begin);
+            match received {
+                Ok(None) => return,
+                Ok(Some(decoded)) => {
+                    self.stats.record_work(decode_us, 0);
+                    if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
+                        record.decode_us += decode_us;
+                    }
+                    self.picture(decoded);
+                }
+                Err(error) => {
+                    self.log_decode_error(None, &error);
+                    self.damaged = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the pictures out of the decoder that are still inside, and starts it afresh. Records
+    /// whose picture did not come by then have none.
+    fn empty_decoder(&mut self) {
+        self.decoder.finish();
+        self.receive_pictures();
+        self.damaged = false;
+        self.ledger.settle_waiting(&Outcome::failed(FailReason::DecodeError));
+        self.decoder.restart();
+    }
+
+    /// Pictures after this point can't be trusted until the next key frame.
+    fn start_afresh(&mut self) {
+        self.gate.shut();
+        self.empty_decoder();
+    }
+
+    fn is_silent(&self) -> bool {
+        !self.ledger.is_empty() && self.last_arrival.elapsed() >= self.spec.drain_after
+    }
+
+    /// No record came for a while: pictures that wait for the next ones to come are given out.
+    fn drain_silent_camera(&mut self) {
+        if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
+            self.take_unit(&unit, 0);
+        }
+        self.ledger.seal_before(self.ledger.next_seq());
+        if self.spec.mode == Mode::EveryFrame && self.gate.is_running() {
+            self.refill_from = self.gop_start;
+        }
+        self.start_afresh();
+    }
+
+    /// Whether the decoder must be filled again before it can take this record.
+    fn needs_refill(&self, message: &BorrowedMessage<'_>) -> bool {
+        let begins_gop = self.splitter.is_none()
+            && self
+                .inspect(message, message.payload().unwrap_or_default())
+                .is_none_or(|inspection| inspection.content == Content::KeyPicture);
+        !begins_gop && !self.analysis.is_empty()
+    }
+
+    // === from the decoder through the plugins ===
+
+    fn picture(&mut self, decoded: Decoded) {
+        let Some(seq) = decoded.seq else { return };
+        let Some(record) = self.ledger.record(seq) else { return };
+        let info = PictureInfo {
+            seq,
+            pts_us: record.pts_us,
+            recorded_at_us: record.recorded_at_us(),
+            keyframe: record.keyframe,
+            discontinuity: record.discontinuity,
+        };
+        let (received_at, decode_us) = (record.at, record.decode_us);
+        let outcome = if decoded.damaged {
+            self.damaged = true;
+            Outcome::failed(FailReason::DecodeError)
+        } else if !self.analysis.is_due(info.recorded_at_us.unwrap_or_default()) {
+            Outcome::skipped(SkipReason::Rate)
+        } else {
+            let input_headers = record.headers();
+            let picture = Arc::new(Picture::new(info, decoded.frame));
+            let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+            let stats = &self.stats;
+            let (mut outcome, plugin_us) = self.analysis.run(&picture, input_headers, |failed| {
+                let plugin = failed.plugin;
+                let reason = failed.failure.reason.word();
+                if failed.failure.restarted {
+                    stats.record_plugin_restart();
+                }
+                tracing::debug!(camera, tenant, plugin, seq, reason, "{}", failed.failure.message);
+            });
+            self.stats.record_work(0, plugin_us);
+            let queue = micros_since(received_at).saturating_sub(decode_us + plugin_us);
+            outcome.timing = Some(Timing { queue, decode: decode_us, plugin: plugin_us });
+            outcome
+        };
+        self.ledger.picture_out(seq, self.decoder.most_overtaken());
+        self.ledger.settle(seq, outcome);
+    }
+
+    // === from the ledger into the sink ===
+
+    fn emit_settled(&mut self) -> Result<(), CameraError> {
+        while let Some((seq, record, outcome)) = self.ledger.pop_settled() {
+            let facts = RecordFacts {
+                seq,
+                pts_us: record.pts_us,
+                keyframe: record.keyframe,
+                gop_start: record.gop_start,
+            };
+            let topic = &self.spec.produce_topic;
+            loop {
+                let produced =
+                    self.sink.produce(topic, &record.message, facts, &outcome, &self.progress);
+                match produced {
+                    Ok(()) => break,
+                    Err(ProduceError::Full) => {
+                        self.check_output()?;
+                        std::thread::park_timeout(NAP);
+                    }
+                    Err(ProduceError::Refused(error)) => return Err(CameraError::Output(error)),
+                }
+            }
+            self.stats.record_settled(outcome.status);
+        }
+        Ok(())
+    }
+
+    fn check_output(&self) -> Result<(), CameraError> {
+        self.progress.refused().map_or(Ok(()), |error| Err(CameraError::Output(error)))
+    }
+
+    fn log_decode_error(&self, seq: Option<Seq>, error: &crate::decode::DecoderError) {
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        tracing::debug!(camera, tenant, seq, "{error}");
+    }
+}
+
+fn micros_since(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,35 @@
+//! `comux check`
+
+use std::path::PathBuf;
+
+use comux::config::Config;
+use comux::preflight::{Finding, preflight};
+
+use super::Failure;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  comux check --config comux.toml")]
+pub struct Arguments {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
+    config: PathBuf,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    println!("✔ configuration {}: {} cameras", arguments.config.display(), config.cameras.len());
+    preflight(&config, |finding| match finding {
+        Finding::Plugin(identity) => println!("✔ plugin {identity}"),
+        Finding::Cluster(servers) => println!("✔ Kafka at {servers}"),
+        Finding::Topics { camera, created } if created.is_empty() => {
+            println!("✔ camera {camera}: topics");
+        }
+        Finding::Topics { camera, created } => {
+            println!("✔ camera {camera}: topics (created {})", created.join(", "));
+        }
+    })
+    .await
+    .map_err(Failure::usage)?;
+    Ok(())
+}

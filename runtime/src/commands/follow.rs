@@ -1,0 +1,97 @@
+//! Output records, read back as any consumer would.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use comux::kafka::PARTITION;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde::Serialize;
+
+/// Reads output topics.
+pub struct Follower {
+    consumer: BaseConsumer,
+    cameras: BTreeMap<String, String>,
+}
+
+/// An output record, without its video.
+#[derive(Debug, Clone, Serialize)]
+pub struct Followed {
+    pub camera: String,
+    pub offset: i64,
+    /// Bytes of video.
+    pub bytes: usize,
+    /// From the record's timestamp until now.
+    pub latency_ms: Option<i64>,
+    /// The runtime's headers, without their prefix.
+    pub comux: BTreeMap<String, String>,
+    /// All other headers: the record's own and the plugins' results. Bytes that are no text are
+    /// shown as their number.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Followed {
+    pub fn status(&self) -> &str {
+        self.comux.get("status").map_or("", String::as_str)
+    }
+}
+
+impl Follower {
+    /// Follows cameras, given as (camera, topic), from `offset` on.
+    pub fn new(
+        bootstrap_servers: &str,
+        topics: impl IntoIterator<Item = (String, String)>,
+        offset: Offset,
+    ) -> anyhow::Result<Self> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap_servers)
+            // Required by librdkafka; nothing is ever committed.
+            .set("group.id", "comux-watch")
+            .set("enable.auto.commit", "false")
+            // The embedded broker answers a fetch only at its end when nothing is there at first.
+            .set("fetch.wait.max.ms", "10")
+            .create()?;
+        let mut assignment = TopicPartitionList::new();
+        let mut cameras = BTreeMap::new();
+        for (camera, topic) in topics {
+            assignment.add_partition_offset(&topic, PARTITION, offset)?;
+            cameras.insert(topic, camera);
+        }
+        consumer.assign(&assignment)?;
+        Ok(Self { consumer, cameras })
+    }
+
+    /// The next record, if one comes within `patience`.
+    pub fn next(&self, patience: Duration) -> anyhow::Result<Option<Followed>> {
+        match self.consumer.poll(patience) {
+            None => Ok(None),
+            Some(message) => Ok(Some(self.read(&message?))),
+        }
+    }
+
+    fn read(&self, message: &BorrowedMessage<'_>) -> Followed {
+        let (mut comux, mut headers) = (BTreeMap::new(), BTreeMap::new());
+        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+            let value = header.value.unwrap_or_default();
+            let text = match std::str::from_utf8(value) {
+                Ok(text) => text.to_owned(),
+                Err(_) => format!("({} bytes)", value.len()),
+            };
+            match header.key.strip_prefix("comux-") {
+                Some(key) => comux.insert(key.to_owned(), text),
+                None => headers.insert(header.key.to_owned(), text),
+            };
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        Followed {
+            camera: self.cameras.get(message.topic()).cloned().unwrap_or_default(),
+            offset: message.offset(),
+            bytes: message.payload_len(),
+            latency_ms: message.timestamp().to_millis().map(|at| now - at),
+            comux,
+            headers,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What users type: one module for each command.
+
+mod broker;
+mod check;
+mod demo;
+mod follow;
+mod plugin;
+mod publish;
+mod run;
+mod watch;
+
+use clap::Subcommand;
+
+/// How a command ends when it does not end well.
+pub enum Failure {
+    /// Wrong usage or configuration: exit code 2.
+    Usage(anyhow::Error),
+    /// Anything else: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl Failure {
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::Usage(error.into())
+    }
+
+    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the cameras of a configuration until SIGTERM or Ctrl-C.
+    Run(run::Arguments),
+    /// See the whole job at work: broker, cameras, plugins and results, in this one process.
+    Demo(demo::Arguments),
+    /// Run the embedded broker alone, in memory, and print its address.
+    Broker(broker::Arguments),
+    /// Send a file, device or URL to a camera's topic, one packet per record.
+    Publish(publish::Arguments),
+    /// Follow the results of cameras.
+    Watch(watch::Arguments),
+    /// Check everything that can fail at start, each with its remedy.
+    Check(check::Arguments),
+    /// Work on plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+}
+
+impl Command {
+    /// What is logged when the user does not say: life-cycle for a service, trouble otherwise.
+    pub fn default_log(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "info",
+            _ => "error",
+        }
+    }
+
+    pub async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Run(arguments) => run::run(arguments).await,
+            Self::Demo(arguments) => demo::run(arguments).await,
+            Self::Broker(arguments) => broker::run(arguments).await,
+            Self::Publish(arguments) => publish::run(arguments).await,
+            Self::Watch(arguments) => watch::run(arguments).await,
+            Self::Check(arguments) => check::run(arguments).await,
+            Self::Plugin(command) => plugin::run(command),
+        }
+    }
+}
+
+/// Resolves when the user or the service manager wants the process to end.
+pub async fn stop_requested() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Single values of the configuration, each of which refuses what it can't be.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// The name of a camera, a tenant or an instance: 1 to 128 of `A-Z a-z 0-9 . _ -`, what Kafka
+/// allows in the name of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(String);
+
+/// A text is no id.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no id; an id has 1 to 128 letters, digits, `.`, `_` and `-`")]
+pub struct InvalidId(String);
+
+impl Id {
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or has other characters.
+    pub fn new(text: &str) -> Result<Self, InvalidId> {
+        let allowed = !text.is_empty() && text.len() <= 128 && text.chars().all(in_topic_name);
+        if allowed { Ok(Self(text.to_owned())) } else { Err(InvalidId(text.to_owned())) }
+    }
+
+    /// An id that is known to be one when the program is written.
+    pub(super) fn literal(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+fn in_topic_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+/// The name of a camera's topic, with `:cam_id` and `:tenant` to be filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicTemplate(String);
+
+impl TopicTemplate {
+    pub(super) fn literal(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The camera's topic.
+    #[must_use]
+    pub fn topic(&self, tenant: &Id, camera: &Id) -> String {
+        self.0.replace(":cam_id", camera.as_str()).replace(":tenant", tenant.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for TopicTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let filled = text.replace(":cam_id", "x").replace(":tenant", "x");
+        if filled.is_empty() || filled.len() > 200 || !filled.chars().all(in_topic_name) {
+            return Err(de::Error::custom(format!(
+                "`{text}` is no topic; a topic has letters, digits, `.`, `_` and `-`, and `:cam_id` \
+                 and `:tenant` where the camera and the tenant stand"
+            )));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// How many frames are analysed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// At most this many per second of the records' own time.
+    PerSecond(f64),
+    /// Key frames only; nothing else is decoded.
+    Keyframes,
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RateVisitor;
+
+        impl de::Visitor<'_> for RateVisitor {
+            type Value = Rate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a `rate`: frames per second above 0 and up to 1000, or \"keyframes\"")
+            }
+
+            fn visit_f64<E: de::Error>(self, rate: f64) -> Result<Rate, E> {
+                if rate > 0.0 && rate <= 1000.0 {
+                    Ok(Rate::PerSecond(rate))
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Float(rate), &self))
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, rate: i64) -> Result<Rate, E> {
+                self.visit_f64(rate as f64)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
+                match text {
+                    "keyframes" => Ok(Rate::Keyframes),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(RateVisitor)
+    }
+}
+
+/// What a camera does when it can't keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Analysis skips to the newest key frame; the records still pass.
+    Live,
+    /// Nothing is skipped; the broker keeps what is not read yet.
+    EveryFrame,
+}
+
+/// How a record relates to pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framing {
+    /// Each record is one access unit.
+    Packet,
+    /// Records are arbitrary pieces of one stream.
+    Bytestream,
+}
+
+/// Where a camera begins to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// With records that arrive from now on.
+    End,
+    /// With the oldest record that the broker has.
+    Beginning,
+    /// With the first record whose output was not acknowledged; without such, at the beginning.
+    Committed,
+}

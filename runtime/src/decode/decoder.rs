@@ -1,0 +1,128 @@
+//! libavcodec, with the record's number travelling through it in place of a timestamp.
+//!
+//! A packet's `pts` is the one value that every decoder of libavcodec carries to the picture that
+//! it makes of it, through reordering, delay and frame threads. So the record's number is the
+//! `pts`; real presentation times never enter the decoder.
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::threading;
+
+use crate::ledger::{MAX_OVERTAKEN, Seq};
+use crate::packet::{Codec, lengths_to_start_codes};
+
+/// The `pts` of access units that belong to no record.
+const SILENT: i64 = -1;
+
+/// libavcodec could not be started or refused a packet.
+#[derive(Debug, thiserror::Error)]
+pub enum DecoderError {
+    /// The decoder could not be opened.
+    #[error("could not open the decoder `{codec}`: {source}")]
+    Open {
+        /// The decoder.
+        codec: String,
+        /// What libavcodec says.
+        source: ffmpeg::Error,
+    },
+    /// A packet or picture is broken.
+    #[error("could not decode: {0}")]
+    Broken(ffmpeg::Error),
+}
+
+/// A picture as it came out of the decoder.
+pub struct Decoded {
+    /// The record whose picture it is; `None` for one that was fed silently.
+    pub seq: Option<Seq>,
+    /// The picture, in libavcodec's own buffers.
+    pub frame: ffmpeg::frame::Video,
+    /// libavcodec had to invent parts of it.
+    pub damaged: bool,
+}
+
+/// One camera's decoder.
+pub struct Decoder {
+    codec: Codec,
+    decoder: ffmpeg::decoder::Video,
+    /// Units went in since the last flush, so pictures may be inside.
+    fed: bool,
+}
+
+impl Decoder {
+    /// Opens the decoder. `threads` above 1 decode several pictures at once, each a picture later.
+    ///
+    /// # Errors
+    /// When libavcodec can't open it.
+    pub fn open(codec: Codec, threads: usize) -> Result<Self, DecoderError> {
+        let open = || {
+            let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
+            let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
+            context.set_threading(threading::Config { kind, count: threads, ..Default::default() });
+            context.decoder().open_as(codec.decoder())?.video()
+        };
+        let decoder =
+            open().map_err(|source| DecoderError::Open { codec: codec.name(), source })?;
+        Ok(Self { codec, decoder, fed: false })
+    }
+
+    /// Feeds the access unit of record `seq`; of no record, when only later pictures need it.
+    ///
+    /// # Errors
+    /// When libavcodec refuses it. Pictures that it makes before are still to be received.
+    pub fn send(
+        &mut self,
+        seq: Option<Seq>,
+        data: &[u8],
+        length_prefixed: bool,
+    ) -> Result<(), DecoderError> {
+        let mut packet = ffmpeg::Packet::copy(data);
+        packet.set_pts(Some(seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT)));
+        if length_prefixed && let Some(data) = packet.data_mut() {
+            lengths_to_start_codes(data);
+        }
+        self.fed = true;
+        self.decoder.send_packet(&packet).map_err(DecoderError::Broken)
+    }
+
+    /// The next picture that is ready, in presentation order.
+    ///
+    /// # Errors
+    /// When a packet sent before turns out to be broken.
+    pub fn receive(&mut self) -> Result<Option<Decoded>, DecoderError> {
+        let mut frame = ffmpeg::frame::Video::empty();
+        match self.decoder.receive_frame(&mut frame) {
+            Ok(()) => {}
+            Err(ffmpeg::Error::Eof) => return Ok(None),
+            Err(ffmpeg::Error::Other { errno }) if errno == ffmpeg::error::EAGAIN => {
+                return Ok(None);
+            }
+            Err(error) => return Err(DecoderError::Broken(error)),
+        }
+        // SAFETY: the frame is valid and was filled by libavcodec.
+        let errors = unsafe { (*frame.as_ptr()).decode_error_flags };
+        let damaged = errors != 0 || frame.is_corrupt();
+        let seq = frame.pts().and_then(|pts| u64::try_from(pts).ok());
+        Ok(Some(Decoded { seq, frame, damaged }))
+    }
+
+    /// No more access units: the pictures inside come out next, and then [`Decoder::restart`].
+    pub fn finish(&mut self) {
+        if self.fed {
+            // It only fails when it was told before.
+            let _ = self.decoder.send_eof();
+        }
+    }
+
+    /// Forgets all pictures, but not the parameter sets; a key frame comes next.
+    pub fn restart(&mut self) {
+        if self.fed {
+            self.decoder.flush();
+            self.fed = false;
+        }
+    }
+
+    /// How often a picture may be overtaken and still come out.
+    #[must_use]
+    pub fn most_overtaken(&self) -> u32 {
+        if self.codec.reorders() && self.decoder.has_b_frames() { MAX_OVERTAKEN } else { 0 }
+    }
+}

@@ -1,0 +1,7 @@
+//! From access units to pictures, each known by the record it came from.
+
+mod decoder;
+mod gate;
+
+pub use decoder::{Decoded, Decoder, DecoderError};
+pub use gate::{Gate, Passage};

@@ -1,0 +1,10 @@
+//! Kafka clients as comux sets them up, and the topics they need.
+
+mod clients;
+mod topics;
+
+pub use clients::{Logging, consumer_config, producer_config};
+pub use topics::{TopicError, ensure_topic, reach};
+
+/// A camera's topics have one partition: order is per partition.
+pub const PARTITION: i32 = 0;

@@ -1,0 +1,99 @@
+//! Topics: whether they are there, and creating them.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A topic can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// No broker answers.
+    #[error(
+        "Kafka at `{servers}` does not answer within {} s: {source}; \
+         check `bootstrap_servers`, and that the broker runs", PATIENCE.as_secs()
+    )]
+    Unreachable {
+        /// The address.
+        servers: String,
+        /// What librdkafka says.
+        source: KafkaError,
+    },
+    /// It is not there and could not be created.
+    #[error(
+        "topic `{topic}` does not exist and could not be created: {reason}; create it with one \
+         partition, or allow this client to create topics"
+    )]
+    Missing {
+        /// The topic.
+        topic: String,
+        /// Why it could not be created.
+        reason: String,
+    },
+    /// It has more than one partition.
+    #[error(
+        "topic `{topic}` has {partitions} partitions; a camera's topic has one, because records \
+         keep their order only within a partition"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        partitions: usize,
+    },
+}
+
+/// Checks that the cluster answers.
+///
+/// # Errors
+/// When it does not.
+pub fn reach<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    servers: &str,
+) -> Result<(), TopicError> {
+    let answer = consumer.fetch_metadata(Some("comux-reach"), PATIENCE);
+    let servers = servers.to_owned();
+    answer.map(drop).map_err(|source| TopicError::Unreachable { servers, source })
+}
+
+/// Sees to it that `topic` exists with one partition. `true`: it was created.
+///
+/// # Errors
+/// When it can't be created, or has more partitions.
+pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
+    consumer: &BaseConsumer<C>,
+    admin: &AdminClient<A>,
+    topic: &str,
+) -> Result<bool, TopicError> {
+    match partitions(consumer, topic) {
+        Some(1) => return Ok(false),
+        Some(partitions) if partitions > 1 => {
+            return Err(TopicError::Partitions { topic: topic.to_owned(), partitions });
+        }
+        _ => {}
+    }
+    // -1: as many replicas as the broker's default.
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let missing = |reason: String| Err(TopicError::Missing { topic: topic.to_owned(), reason });
+    match admin.create_topics([&new], &options).await {
+        Ok(results) => match results.into_iter().next() {
+            None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(true),
+            Some(Err((_, code))) => missing(code.to_string()),
+        },
+        Err(error) => missing(error.to_string()),
+    }
+}
+
+/// How many partitions a topic has. `None`: it does not exist.
+fn partitions<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Option<usize> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).ok()?;
+    let topic = metadata.topics().iter().find(|found| found.name() == topic)?;
+    (topic.error().is_none() && !topic.partitions().is_empty()).then(|| topic.partitions().len())
+}

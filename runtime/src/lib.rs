@@ -1,0 +1,21 @@
+//! comux runs sandboxed WebAssembly plugins on live video in Kafka.
+//!
+//! The modules stand in the order in which a record passes them; `ARCHITECTURE.md` beside this
+//! crate has the code map and the invariants.
+
+pub mod author;
+pub mod camera;
+pub mod config;
+pub mod decode;
+pub mod kafka;
+pub mod ledger;
+pub mod media;
+pub mod outcome;
+pub mod packet;
+pub mod picture;
+pub mod plugin;
+pub mod preflight;
+pub mod runtime;
+pub mod sink;
+pub mod source;
+pub mod stats;

@@ -1,0 +1,164 @@
+//! What became of a record: the vocabulary of the output headers.
+//!
+//! The words here are a public contract (`comux-status`, `comux-reason`); the counters in
+//! [`crate::stats`] are indexed by them, so that every record is counted under exactly one.
+
+/// Why a record was not analysed although nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SkipReason {
+    /// The camera's `rate` asks for fewer frames.
+    Rate,
+    /// The camera fell behind and analysis moved on to a newer key frame.
+    Lag,
+    /// Nothing can be decoded until the next key frame.
+    NoKeyframe,
+    /// The record holds no picture of its own: parameter sets, a hidden frame, the middle of one.
+    NoPicture,
+}
+
+/// Why a record that should have been analysed was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailReason {
+    /// The record is empty or holds nothing of the camera's codec.
+    NotVideo,
+    /// libavcodec refused the picture or decoded it with errors.
+    DecodeError,
+    /// The plugin returned an error, or a header it may not write.
+    PluginError,
+    /// The plugin trapped; a fresh instance takes over.
+    PluginTrap,
+    /// The plugin ran past its deadline and was stopped.
+    Deadline,
+    /// The plugin wanted more memory than it may have.
+    Memory,
+}
+
+impl SkipReason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Self; 4] = [Self::Rate, Self::Lag, Self::NoKeyframe, Self::NoPicture];
+
+    /// The word in `comux-reason`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Lag => "lag",
+            Self::NoKeyframe => "no-keyframe",
+            Self::NoPicture => "no-picture",
+        }
+    }
+}
+
+impl FailReason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Self; 6] = [
+        Self::NotVideo,
+        Self::DecodeError,
+        Self::PluginError,
+        Self::PluginTrap,
+        Self::Deadline,
+        Self::Memory,
+    ];
+
+    /// The word in `comux-reason`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotVideo => "not-video",
+            Self::DecodeError => "decode-error",
+            Self::PluginError => "plugin-error",
+            Self::PluginTrap => "plugin-trap",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// The final word on a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Decoded and seen by every plugin of the camera.
+    Analysed,
+    /// The camera has no plugin; nothing was decoded.
+    Passthrough,
+    /// Not analysed, on purpose.
+    Skipped(SkipReason),
+    /// Not analysed, though it should have been.
+    Failed(FailReason),
+}
+
+impl Status {
+    /// The word in `comux-status`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Analysed => "analysed",
+            Self::Passthrough => "passthrough",
+            Self::Skipped(_) => "skipped",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// The word in `comux-reason`, when there is one to give.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Analysed | Self::Passthrough => None,
+            Self::Skipped(reason) => Some(reason.word()),
+            Self::Failed(reason) => Some(reason.word()),
+        }
+    }
+}
+
+/// A header that a plugin added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultHeader {
+    /// The header's name, one of those that the plugin declared.
+    pub name: String,
+    /// Its value, as the plugin gave it.
+    pub value: Vec<u8>,
+}
+
+/// Where a record's time went, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From receipt to result, less the two below: mostly the decoder's reordering delay.
+    pub queue: u64,
+    /// In libavcodec.
+    pub decode: u64,
+    /// In the camera's plugins.
+    pub plugin: u64,
+}
+
+/// Everything the runtime adds to a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What became of it.
+    pub status: Status,
+    /// `name@version+sha256.…` of each plugin that was called, comma-separated.
+    pub plugins: Option<String>,
+    /// The plugins' results.
+    pub headers: Vec<ResultHeader>,
+    /// Where its time went; absent when it was not decoded.
+    pub timing: Option<Timing>,
+}
+
+impl Outcome {
+    /// An outcome that carries no results.
+    #[must_use]
+    pub fn bare(status: Status) -> Self {
+        Self { status, plugins: None, headers: Vec::new(), timing: None }
+    }
+
+    /// Skipped for `reason`.
+    #[must_use]
+    pub fn skipped(reason: SkipReason) -> Self {
+        Self::bare(Status::Skipped(reason))
+    }
+
+    /// Failed for `reason`.
+    #[must_use]
+    pub fn failed(reason: FailReason) -> Self {
+        Self::bare(Status::Failed(reason))
+    }
+}

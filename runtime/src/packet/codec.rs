@@ -1,0 +1,90 @@
+//! A decoder of libavcodec, by the name users write in `codec`.
+
+use std::fmt;
+
+use ffmpeg_next as ffmpeg;
+use serde::{Deserialize, Deserializer};
+
+/// A codec that this build of libavcodec can decode.
+#[derive(Clone, Copy)]
+pub struct Codec {
+    decoder: ffmpeg::Codec,
+}
+
+/// `codec` names no decoder.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "libavcodec has no video decoder `{0}`; try h264, h265, mjpeg, vp8, vp9 or av1, \
+     or a name that `ffmpeg -decoders` lists"
+)]
+pub struct UnknownCodec(String);
+
+impl Codec {
+    /// Finds the decoder for a codec's usual name, or the decoder with this very name.
+    ///
+    /// # Errors
+    /// When libavcodec has no such decoder, or it is not for video.
+    pub fn from_name(name: &str) -> Result<Self, UnknownCodec> {
+        use ffmpeg::codec::Id;
+        // libavcodec's own names first would find `av1`, which only drives hardware.
+        let id = match name.to_ascii_lowercase().as_str() {
+            "h264" | "h.264" | "avc" => Some(Id::H264),
+            "h265" | "h.265" | "hevc" => Some(Id::HEVC),
+            "mjpeg" | "jpeg" => Some(Id::MJPEG),
+            "vp8" => Some(Id::VP8),
+            "vp9" => Some(Id::VP9),
+            "av1" => Some(Id::AV1),
+            _ => None,
+        };
+        let decoder = match id {
+            Some(id) => ffmpeg::decoder::find(id),
+            None => ffmpeg::decoder::find_by_name(name),
+        };
+        match decoder {
+            Some(decoder) if decoder.medium() == ffmpeg::media::Type::Video => Ok(Self { decoder }),
+            _ => Err(UnknownCodec(name.to_owned())),
+        }
+    }
+
+    /// The codec for a stream of a file, to publish it.
+    #[must_use]
+    pub fn id(self) -> ffmpeg::codec::Id {
+        self.decoder.id()
+    }
+
+    /// The decoder's name in libavcodec.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.decoder.name().to_owned()
+    }
+
+    /// Whether pictures may come out in another order than they go in.
+    #[must_use]
+    pub fn reorders(self) -> bool {
+        use ffmpeg::codec::Id;
+        !matches!(self.id(), Id::MJPEG | Id::VP8 | Id::VP9 | Id::AV1)
+    }
+
+    pub(crate) fn decoder(self) -> ffmpeg::Codec {
+        self.decoder
+    }
+}
+
+impl PartialEq for Codec {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id() && self.decoder.name() == other.decoder.name()
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.decoder.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Codec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).map_err(serde::de::Error::custom)
+    }
+}

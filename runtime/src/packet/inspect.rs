@@ -1,0 +1,255 @@
+//! Looks at one access unit: is it the codec's, does it show a picture, can decoding begin here?
+
+use ffmpeg_next::codec::Id;
+
+use super::annexb::{self, Packaging};
+use super::codec::Codec;
+
+/// What an access unit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// A picture that needs no other; decoding can begin here.
+    KeyPicture,
+    /// A picture that needs others before it.
+    Picture,
+    /// Something the decoder must see, but no picture comes of it: parameter sets, a hidden
+    /// frame.
+    NoPicture,
+    /// A picture, as far as can be said of a codec that is not looked into.
+    Unknown,
+}
+
+/// The result of [`inspect`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspection {
+    /// What the access unit holds.
+    pub content: Content,
+    /// The lengths before its NAL units must become start codes for the decoder.
+    pub length_prefixed: bool,
+}
+
+/// Looks at one access unit. `None`: it is not of this codec at all.
+#[must_use]
+pub fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
+    if data.is_empty() {
+        return None;
+    }
+    let content = match codec.id() {
+        Id::H264 => return nal_units(data, h264_unit),
+        Id::HEVC => return nal_units(data, h265_unit),
+        Id::MJPEG => data.starts_with(&[0xff, 0xd8]).then_some(Content::KeyPicture)?,
+        Id::VP8 => vp8(data)?,
+        Id::VP9 => vp9(data)?,
+        Id::AV1 => av1(data)?,
+        _ => Content::Unknown,
+    };
+    Some(Inspection { content, length_prefixed: false })
+}
+
+fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspection> {
+    let packaging = annexb::packaging(data)?;
+    let mut recovery_point = false;
+    let mut content = None;
+    annexb::for_each_unit(data, packaging, |unit| match look(unit) {
+        Some(NalUnit::KeySlice) => {
+            content = Some(Content::KeyPicture);
+            false
+        }
+        Some(NalUnit::Slice) => {
+            let key = recovery_point;
+            content = Some(if key { Content::KeyPicture } else { Content::Picture });
+            false
+        }
+        Some(NalUnit::RecoveryPoint) => {
+            recovery_point = true;
+            content.get_or_insert(Content::NoPicture);
+            true
+        }
+        Some(NalUnit::Other) => {
+            content.get_or_insert(Content::NoPicture);
+            true
+        }
+        None => true,
+    });
+    let length_prefixed = packaging == Packaging::LengthPrefixed;
+    content.map(|content| Inspection { content, length_prefixed })
+}
+
+enum NalUnit {
+    KeySlice,
+    Slice,
+    /// Every picture from here on comes out whole, though it is no IDR picture.
+    RecoveryPoint,
+    Other,
+}
+
+/// ITU-T H.264, table 7-1 and annex D.
+fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
+    let header = *unit.first()?;
+    if header & 0x80 != 0 {
+        return None;
+    }
+    match header & 0x1f {
+        5 => Some(NalUnit::KeySlice),
+        1 | 2 => Some(NalUnit::Slice),
+        6 => Some(match unit.get(1..4) {
+            // payloadType 6, and `recovery_frame_cnt` 0: its Exp-Golomb code is a single one bit.
+            Some([6, _, payload]) if payload & 0x80 != 0 => NalUnit::RecoveryPoint,
+            _ => NalUnit::Other,
+        }),
+        // Partitions B and C follow their A; the rest is not specified.
+        3 | 4 | 7..=21 => Some(NalUnit::Other),
+        _ => None,
+    }
+}
+
+/// ITU-T H.265, table 7-1.
+fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
+    let [header, layer] = *unit.first_chunk::<2>()?;
+    // `nuh_temporal_id_plus1` is never 0.
+    if header & 0x80 != 0 || layer & 7 == 0 {
+        return None;
+    }
+    match (header >> 1) & 0x3f {
+        16..=21 => Some(NalUnit::KeySlice),
+        0..=9 => Some(NalUnit::Slice),
+        32..=40 => Some(NalUnit::Other),
+        _ => None,
+    }
+}
+
+/// RFC 6386, section 9.1.
+fn vp8(data: &[u8]) -> Option<Content> {
+    let tag = *data.first()?;
+    let (key, version, shown) = (tag & 1 == 0, (tag >> 1) & 7, tag & 0x10 != 0);
+    if version > 3 || data.len() < 4 || (key && data.get(3..6) != Some(&[0x9d, 0x01, 0x2a])) {
+        return None;
+    }
+    Some(match (shown, key) {
+        (true, true) => Content::KeyPicture,
+        (true, false) => Content::Picture,
+        (false, _) => Content::NoPicture,
+    })
+}
+
+/// VP9 bitstream specification, section 6.2 and annex B.
+fn vp9(data: &[u8]) -> Option<Content> {
+    let first = *data.first()?;
+    if first >> 6 != 0b10 {
+        return None;
+    }
+    let profile = (first >> 5 & 1) | (first >> 4 & 1) << 1;
+    // Profile 3 has one more reserved bit before `show_existing_frame`.
+    let bits = if profile == 3 { first << 5 } else { first << 4 };
+    let (show_existing, inter, shown) = (bits & 0x80 != 0, bits & 0x40 != 0, bits & 0x20 != 0);
+    let superframe = data.last().is_some_and(|last| last & 0xe0 == 0xc0);
+    Some(if show_existing {
+        Content::Picture
+    } else if !shown && !superframe {
+        Content::NoPicture
+    } else if inter {
+        Content::Picture
+    } else {
+        Content::KeyPicture
+    })
+}
+
+/// AV1 bitstream specification, section 5.3: a temporal unit in which decoding can begin carries a
+/// sequence header.
+fn av1(data: &[u8]) -> Option<Content> {
+    let mut rest = data;
+    let (mut sequence_header, mut frame) = (false, false);
+    while let Some((&header, tail)) = rest.split_first() {
+        let (forbidden, kind) = (header & 0x80 != 0, (header >> 3) & 0xf);
+        let (has_extension, has_size) = (header & 4 != 0, header & 2 != 0);
+        if forbidden || header & 1 != 0 {
+            return None;
+        }
+        match kind {
+            1 => sequence_header = true,
+            3 | 6 => frame = true,
+            2 | 4 | 5 | 7 | 8 | 15 => {}
+            _ => return None,
+        }
+        let body = tail.get(usize::from(has_extension)..)?;
+        rest = if has_size {
+            let (size, length) = leb128(body)?;
+            body.get(length.checked_add(size)?..)?
+        } else {
+            &[]
+        };
+    }
+    Some(match (frame, sequence_header) {
+        (true, true) => Content::KeyPicture,
+        (true, false) => Content::Picture,
+        (false, _) => Content::NoPicture,
+    })
+}
+
+/// A number in AV1's little-endian base 128, and how many bytes it takes.
+fn leb128(data: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0_u64;
+    for (index, &byte) in data.iter().take(8).enumerate() {
+        value |= u64::from(byte & 0x7f) << (index * 7);
+        if byte & 0x80 == 0 {
+            return Some((usize::try_from(value).ok()?, index + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn content(codec: &str, data: &[u8]) -> Option<Content> {
+        inspect(Codec::from_name(codec).expect("codec"), data).map(|found| found.content)
+    }
+
+    #[test]
+    fn h264_key_frames_are_idr_pictures_and_recovery_points() {
+        assert_eq!(content("h264", &[0, 0, 1, 0x65, 1]), Some(Content::KeyPicture));
+        assert_eq!(content("h264", &[0, 0, 1, 0x41, 1]), Some(Content::Picture));
+        assert_eq!(
+            content("h264", &[0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 1]),
+            Some(Content::NoPicture)
+        );
+        let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1];
+        assert_eq!(content("h264", &recovery), Some(Content::KeyPicture));
+    }
+
+    #[test]
+    fn h265_key_frames_are_random_access_pictures() {
+        assert_eq!(content("h265", &[0, 0, 1, 19 << 1, 1, 9]), Some(Content::KeyPicture));
+        assert_eq!(content("h265", &[0, 0, 1, 21 << 1, 1, 9]), Some(Content::KeyPicture));
+        assert_eq!(content("h265", &[0, 0, 1, 1 << 1, 1, 9]), Some(Content::Picture));
+        assert_eq!(content("h265", &[0, 0, 1, 33 << 1, 1, 9]), Some(Content::NoPicture));
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_not_video() {
+        let jpeg = [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F'];
+        for codec in ["h264", "h265", "vp8", "av1"] {
+            assert_eq!(content(codec, &jpeg), None, "{codec}");
+        }
+        assert_eq!(content("mjpeg", &jpeg), Some(Content::KeyPicture));
+        assert_eq!(content("mjpeg", b"text"), None);
+        for codec in ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"] {
+            assert_eq!(content(codec, &[]), None, "{codec}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for codec in ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"] {
+                let _ = content(codec, &data);
+                let mut prefixed = data.clone();
+                annexb::lengths_to_start_codes(&mut prefixed);
+                prop_assert_eq!(prefixed.len(), data.len());
+            }
+        }
+    }
+}

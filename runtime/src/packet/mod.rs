@@ -1,0 +1,14 @@
+//! What can be said of encoded video without decoding it.
+//!
+//! The key-frame gate needs to know where decoding can begin, and the ledger which records hold
+//! a picture at all; asking the decoder would be too late for both.
+
+mod annexb;
+mod codec;
+mod inspect;
+mod splitter;
+
+pub(crate) use annexb::lengths_to_start_codes;
+pub use codec::{Codec, UnknownCodec};
+pub use inspect::{Content, Inspection, inspect};
+pub use splitter::{Splitter, Unit};

@@ -1,0 +1,126 @@
+//! The luma plane and its statistics.
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::format::Pixel;
+
+/// A plane of 8-bit luma samples. Rows are `stride` bytes apart.
+#[derive(Clone, Copy)]
+pub struct Luma<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) stride: usize,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+/// Brightness of a picture, 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LumaStats {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Standard deviation of the population.
+    pub stddev: f64,
+}
+
+/// The decoder's own plane, for formats whose first plane is 8-bit luma.
+pub(super) fn native_plane(frame: &ffmpeg::frame::Video) -> Option<Luma<'_>> {
+    match frame.format() {
+        Pixel::YUV420P
+        | Pixel::YUVJ420P
+        | Pixel::YUV422P
+        | Pixel::YUVJ422P
+        | Pixel::YUV444P
+        | Pixel::YUVJ444P
+        | Pixel::YUV440P
+        | Pixel::YUVJ440P
+        | Pixel::YUV411P
+        | Pixel::YUV410P
+        | Pixel::NV12
+        | Pixel::NV21
+        | Pixel::GRAY8 => Some(Luma {
+            data: frame.data(0),
+            stride: frame.stride(0),
+            width: frame.width(),
+            height: frame.height(),
+        }),
+        _ => None,
+    }
+}
+
+impl<'a> Luma<'a> {
+    /// The rows from top to bottom, without padding.
+    pub fn rows(self) -> impl Iterator<Item = &'a [u8]> {
+        let width = self.width as usize;
+        let rows = self.data.chunks(self.stride.max(1)).take(self.height as usize);
+        rows.map(move |row| row.get(..width).unwrap_or(row))
+    }
+
+    /// How many samples have each value.
+    #[must_use]
+    pub fn histogram(self) -> [u32; 256] {
+        // Neighbouring samples are often equal; four tables keep their increments independent.
+        let mut tables = [[0_u32; 256]; 4];
+        for row in self.rows() {
+            let (quads, rest) = row.as_chunks::<4>();
+            for quad in quads {
+                for (table, &sample) in tables.iter_mut().zip(quad) {
+                    count(table, sample);
+                }
+            }
+            for (table, &sample) in tables.iter_mut().zip(rest) {
+                count(table, sample);
+            }
+        }
+        let [mut total, others @ ..] = tables;
+        for table in others {
+            for (sum, count) in total.iter_mut().zip(table) {
+                *sum += count;
+            }
+        }
+        total
+    }
+}
+
+#[inline]
+fn count(table: &mut [u32; 256], sample: u8) {
+    if let Some(count) = table.get_mut(usize::from(sample)) {
+        *count += 1;
+    }
+}
+
+impl LumaStats {
+    /// Mean and deviation of the samples that a histogram counts; zero when there are none.
+    #[must_use]
+    pub fn of(histogram: &[u32; 256]) -> Self {
+        let (mut samples, mut sum, mut squares) = (0_u64, 0_u64, 0_u64);
+        for (value, &count) in (0_u64..).zip(histogram) {
+            let count = u64::from(count);
+            samples += count;
+            sum += value * count;
+            squares += value * value * count;
+        }
+        if samples == 0 {
+            return Self { mean: 0.0, stddev: 0.0 };
+        }
+        let mean = sum as f64 / samples as f64;
+        let variance = squares as f64 / samples as f64 - mean * mean;
+        Self { mean, stddev: variance.max(0.0).sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_not_counted_and_statistics_are_exact() {
+        // 3 × 2 samples, rows 5 bytes apart.
+        let data = [10, 20, 30, 99, 99, 40, 50, 60, 99, 99];
+        let luma = Luma { data: &data, stride: 5, width: 3, height: 2 };
+        let histogram = luma.histogram();
+        assert_eq!(histogram.iter().sum::<u32>(), 6);
+        assert_eq!(histogram[99], 0);
+        let stats = LumaStats::of(&histogram);
+        assert!((stats.mean - 35.0).abs() < 1e-9);
+        assert!((stats.stddev - 17.078_251_276_6).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,389 @@
+//! Crops, scales and converts pixels with libswscale, straight into the caller's buffer.
+
+use std::ptr;
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::Pixel;
+
+use super::Picture;
+
+/// How pixels are laid out for a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the WIT describes each layout")]
+pub enum PixelFormat {
+    Gray8,
+    Rgb24,
+    Bgr24,
+    Rgba32,
+    I420,
+    Nv12,
+}
+
+/// A rectangle in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Rect {
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// A request for pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The part of the picture; all of it when absent.
+    pub region: Option<Rect>,
+    /// Width and height wanted; the region's own when absent.
+    pub size: Option<(u32, u32)>,
+    /// The layout wanted.
+    pub format: PixelFormat,
+}
+
+/// Why pixels can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The view makes no sense for this picture.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The view has this many bytes, more than may be read.
+    #[error("the view has {0} bytes, more than this plugin may still read of the frame")]
+    TooLarge(u64),
+}
+
+/// The largest side of a view. libswscale's own arithmetic is safe far beyond.
+const MAX_SIDE: u32 = 16_384;
+
+impl PixelFormat {
+    fn pixel(self) -> Pixel {
+        match self {
+            Self::Gray8 => Pixel::GRAY8,
+            Self::Rgb24 => Pixel::RGB24,
+            Self::Bgr24 => Pixel::BGR24,
+            Self::Rgba32 => Pixel::RGBA,
+            Self::I420 => Pixel::YUV420P,
+            Self::Nv12 => Pixel::NV12,
+        }
+    }
+
+    /// Size of each plane in bytes, and the length of its rows.
+    fn planes(self, width: usize, height: usize) -> [(usize, usize); 3] {
+        let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+        let packed = |bytes: usize| [(width * bytes * height, width * bytes), (0, 0), (0, 0)];
+        match self {
+            Self::Gray8 => packed(1),
+            Self::Rgb24 | Self::Bgr24 => packed(3),
+            Self::Rgba32 => packed(4),
+            Self::I420 => {
+                let chroma = (half_width * half_height, half_width);
+                [(width * height, width), chroma, chroma]
+            }
+            Self::Nv12 => {
+                [(width * height, width), (2 * half_width * half_height, 2 * half_width), (0, 0)]
+            }
+        }
+    }
+}
+
+/// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
+pub struct Scaler {
+    context: *mut ffi::SwsContext,
+}
+
+// SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
+unsafe impl Send for Scaler {}
+
+impl Default for Scaler {
+    fn default() -> Self {
+        Self { context: ptr::null_mut() }
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        // SAFETY: null, or made by `sws_getCachedContext` and freed once.
+        unsafe { ffi::sws_freeContext(self.context) }
+    }
+}
+
+impl Scaler {
+    pub(super) fn read(
+        &mut self,
+        picture: &Picture,
+        frame: &ffmpeg::frame::Video,
+        view: View,
+        budget: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(u32, u32), ReadError> {
+        let region = clip(view.region, frame.width(), frame.height())?;
+        let (width, height) = view.size.unwrap_or((region.width, region.height));
+        if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+            let message = format!("a view of {width}×{height}; each side is 1 to {MAX_SIDE}");
+            return Err(ReadError::Unsupported(message));
+        }
+        let planes = view.format.planes(width as usize, height as usize);
+        let bytes: usize = planes.iter().map(|(size, _)| size).sum();
+        if bytes as u64 > budget {
+            return Err(ReadError::TooLarge(bytes as u64));
+        }
+        out.clear();
+        // Luma is read as the decoder made it; a conversion to gray would stretch its range.
+        if view.format == PixelFormat::Gray8 {
+            let luma = picture.luma();
+            let source = Source {
+                data: [luma.data.as_ptr(), ptr::null(), ptr::null(), ptr::null()],
+                strides: [i32::try_from(luma.stride).unwrap_or(0), 0, 0, 0],
+                format: Pixel::GRAY8,
+            };
+            if luma.data.is_empty() {
+                return Err(unsupported_format(frame));
+            }
+            if (width, height) == (region.width, region.height) {
+                let (left, top) = (region.x as usize, region.y as usize);
+                for row in luma.rows().skip(top).take(height as usize) {
+                    out.extend_from_slice(row.get(left..left + width as usize).unwrap_or_default());
+                }
+                return Ok((width, height));
+            }
+            out.resize(bytes, 0);
+            return self.scale(&source, region, (width, height), view.format, planes, out);
+        }
+        out.resize(bytes, 0);
+        let source = Source::of(frame);
+        self.scale(&source, region, (width, height), view.format, planes, out)
+    }
+
+    fn scale(
+        &mut self,
+        source: &Source,
+        region: Rect,
+        (width, height): (u32, u32),
+        format: PixelFormat,
+        planes: [(usize, usize); 3],
+        out: &mut [u8],
+    ) -> Result<(u32, u32), ReadError> {
+        let cropped = source.cropped(region);
+        let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        // SAFETY: the sizes are positive and bounded; the old context is null or ours.
+        self.context = unsafe {
+            ffi::sws_getCachedContext(
+                self.context,
+                side(region.width),
+                side(region.height),
+                source.format.into(),
+                side(width),
+                side(height),
+                format.pixel().into(),
+                ffmpeg::software::scaling::Flags::AREA.bits(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null(),
+            )
+        };
+        if self.context.is_null() {
+            let message = format!("libswscale can't convert from {:?}", source.format);
+            return Err(ReadError::Unsupported(message));
+        }
+        let mut targets = [ptr::null_mut(); 4];
+        let mut strides = [0; 4];
+        let mut rest = out;
+        for ((size, stride), (target, target_stride)) in
+            planes.into_iter().zip(targets.iter_mut().zip(&mut strides))
+        {
+            if size == 0 {
+                continue;
+            }
+            let (plane, tail) = rest.split_at_mut(size);
+            *target = plane.as_mut_ptr();
+            *target_stride = i32::try_from(stride).unwrap_or(i32::MAX);
+            rest = tail;
+        }
+        // SAFETY: the source planes cover the region, which was clipped to the frame; each target
+        // plane has `height` rows of its stride (half of them for chroma), within `out`.
+        let lines = unsafe {
+            ffi::sws_scale(
+                self.context,
+                cropped.as_ptr(),
+                source.strides.as_ptr(),
+                0,
+                side(region.height),
+                targets.as_ptr(),
+                strides.as_ptr(),
+            )
+        };
+        if lines != side(height) {
+            return Err(ReadError::Unsupported("libswscale could not scale the view".into()));
+        }
+        Ok((width, height))
+    }
+}
+
+/// The luma plane of a frame whose format has none of 8 bit. `None` when it can't be converted.
+pub(super) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
+    let (width, height) = (frame.width(), frame.height());
+    let planes = PixelFormat::I420.planes(width as usize, height as usize);
+    let mut out = vec![0; planes.iter().map(|(size, _)| size).sum()];
+    let whole = Rect { x: 0, y: 0, width, height };
+    Scaler::default()
+        .scale(&Source::of(frame), whole, (width, height), PixelFormat::I420, planes, &mut out)
+        .ok()?;
+    out.truncate(width as usize * height as usize);
+    Some(out)
+}
+
+/// Planes to read from.
+struct Source {
+    data: [*const u8; 4],
+    strides: [i32; 4],
+    format: Pixel,
+}
+
+impl Source {
+    fn of(frame: &ffmpeg::frame::Video) -> Self {
+        // SAFETY: the frame is valid; its first four planes are all that video formats have.
+        let (data, strides) = unsafe {
+            let raw = &*frame.as_ptr();
+            let [d0, d1, d2, d3, ..] = raw.data;
+            let [s0, s1, s2, s3, ..] = raw.linesize;
+            ([d0.cast_const(), d1.cast_const(), d2.cast_const(), d3.cast_const()], [s0, s1, s2, s3])
+        };
+        let format = frame.format();
+        Self { data, strides, format }
+    }
+
+    /// The planes from the region's top left corner on. With subsampled chroma, the corner is that
+    /// of the chroma sample it lies in.
+    fn cropped(&self, region: Rect) -> [*const u8; 4] {
+        // SAFETY: descriptors are static tables, null for formats without one.
+        let descriptor = unsafe { ffi::av_pix_fmt_desc_get(self.format.into()).as_ref() };
+        let Some(descriptor) = descriptor else { return self.data };
+        let mut data = self.data;
+        for (plane, (pointer, stride)) in data.iter_mut().zip(self.strides).enumerate() {
+            if pointer.is_null() {
+                continue;
+            }
+            let chroma = (plane == 1 || plane == 2) && u32::from(descriptor.nb_components) > 2;
+            let (shift_x, shift_y) =
+                if chroma { (descriptor.log2_chroma_w, descriptor.log2_chroma_h) } else { (0, 0) };
+            let align = |value: u32, shift: u8| (value >> shift) as usize;
+            let step = descriptor.comp.iter().take(usize::from(descriptor.nb_components));
+            let step = step.filter(|c| c.plane == plane as i32).map(|c| c.step).next().unwrap_or(1);
+            // An odd corner would shift luma against chroma by a pixel.
+            let (x, y) = (
+                region.x >> descriptor.log2_chroma_w << descriptor.log2_chroma_w,
+                region.y >> descriptor.log2_chroma_h << descriptor.log2_chroma_h,
+            );
+            let offset = align(y, shift_y) as isize * stride as isize
+                + (align(x, shift_x) * usize::try_from(step).unwrap_or(1)) as isize;
+            *pointer = pointer.wrapping_offset(offset);
+        }
+        data
+    }
+}
+
+fn clip(region: Option<Rect>, width: u32, height: u32) -> Result<Rect, ReadError> {
+    let region = region.unwrap_or(Rect { x: 0, y: 0, width, height });
+    let clipped = Rect {
+        x: region.x,
+        y: region.y,
+        width: region.width.min(width.saturating_sub(region.x)),
+        height: region.height.min(height.saturating_sub(region.y)),
+    };
+    if clipped.width == 0 || clipped.height == 0 {
+        let message = format!(
+            "the region {}×{} at {},{} is empty or outside the frame of {width}×{height}",
+            region.width, region.height, region.x, region.y
+        );
+        return Err(ReadError::Unsupported(message));
+    }
+    Ok(clipped)
+}
+
+fn unsupported_format(frame: &ffmpeg::frame::Video) -> ReadError {
+    ReadError::Unsupported(format!("libswscale can't convert from {:?}", frame.format()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::PictureInfo;
+
+    /// A picture whose luma is `x + y`, and whose chroma is neutral.
+    fn gradient(width: u32, height: u32) -> Picture {
+        let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, width, height);
+        let stride = frame.stride(0);
+        for y in 0..height as usize {
+            for x in 0..width as usize {
+                frame.data_mut(0)[y * stride + x] = (x + y) as u8;
+            }
+        }
+        frame.data_mut(1).fill(128);
+        frame.data_mut(2).fill(128);
+        let info = PictureInfo {
+            seq: 0,
+            pts_us: None,
+            recorded_at_us: None,
+            keyframe: true,
+            discontinuity: false,
+        };
+        Picture::new(info, frame)
+    }
+
+    fn view(region: Option<Rect>, size: Option<(u32, u32)>, format: PixelFormat) -> View {
+        View { region, size, format }
+    }
+
+    #[test]
+    fn a_gray_region_is_the_luma_itself() {
+        let picture = gradient(32, 16);
+        let region = Rect { x: 3, y: 5, width: 4, height: 2 };
+        let mut out = Vec::new();
+        let read = picture.read(
+            view(Some(region), None, PixelFormat::Gray8),
+            u64::MAX,
+            &mut Scaler::default(),
+            &mut out,
+        );
+        assert_eq!(read, Ok((4, 2)));
+        assert_eq!(out, [8, 9, 10, 11, 9, 10, 11, 12]);
+    }
+
+    #[test]
+    fn every_format_has_its_exact_size_at_odd_sizes_too() {
+        let picture = gradient(33, 17);
+        let sizes = [
+            (PixelFormat::Gray8, 33 * 17),
+            (PixelFormat::Rgb24, 33 * 17 * 3),
+            (PixelFormat::Bgr24, 33 * 17 * 3),
+            (PixelFormat::Rgba32, 33 * 17 * 4),
+            (PixelFormat::I420, 33 * 17 + 2 * 17 * 9),
+            (PixelFormat::Nv12, 33 * 17 + 2 * 17 * 9),
+        ];
+        for (format, size) in sizes {
+            let mut out = Vec::new();
+            let read =
+                picture.read(view(None, None, format), u64::MAX, &mut Scaler::default(), &mut out);
+            assert_eq!(read, Ok((33, 17)), "{format:?}");
+            assert_eq!(out.len(), size, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn views_are_clipped_and_absurd_ones_refused() {
+        let picture = gradient(32, 16);
+        let mut scaler = Scaler::default();
+        let mut out = Vec::new();
+        let mut read = |region, size, budget| {
+            picture.read(view(region, size, PixelFormat::Gray8), budget, &mut scaler, &mut out)
+        };
+        let beyond = Rect { x: 30, y: 0, width: u32::MAX, height: u32::MAX };
+        assert_eq!(read(Some(beyond), None, u64::MAX), Ok((2, 16)));
+        let outside = Rect { x: 32, y: 0, width: 1, height: 1 };
+        assert!(matches!(read(Some(outside), None, u64::MAX), Err(ReadError::Unsupported(_))));
+        let huge = Some((u32::MAX, u32::MAX));
+        assert!(matches!(read(None, huge, u64::MAX), Err(ReadError::Unsupported(_))));
+        assert_eq!(read(None, Some((100, 100)), 9_999), Err(ReadError::TooLarge(10_000)));
+        assert_eq!(read(None, Some((100, 100)), 10_000), Ok((100, 100)));
+    }
+}

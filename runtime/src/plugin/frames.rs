@@ -1,0 +1,149 @@
+//! The interface `frames`: a plugin's view of the frame it was called with.
+
+use std::sync::Arc;
+
+use wasmtime::component::{ComponentType, Linker, Lower, Resource};
+
+use super::guest::{CurrentFrame, Guest};
+use super::wit::comux::plugin::frames::{Host, HostFrame, LumaStats, ReadError};
+use super::wit::comux::plugin::types::{self, FrameInfo, Header, PixelFormat, Pixels, View};
+use crate::picture::{self, Picture, Rect};
+
+/// Stands for the frame of the call under way. The canonical ABI sees to it that a plugin can't
+/// keep the handle, so there is nothing to look up by it.
+pub struct FrameHandle;
+
+/// As [`Pixels`], but lowered from a buffer that is shared instead of copied.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct SharedPixels {
+    width: u32,
+    height: u32,
+    format: PixelFormat,
+    data: Arc<Vec<u8>>,
+}
+
+/// Puts `frame.read` into the linker, in the place of the generated one.
+pub(super) fn link_read(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("comux:plugin/frames@0.1.0")?.func_wrap(
+        "[method]frame.read",
+        |mut store, (_, want): (Resource<FrameHandle>, View)| Ok((store.data_mut().read(want)?,)),
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl Guest {
+    fn current(&self) -> wasmtime::Result<&CurrentFrame> {
+        self.frame.as_ref().ok_or_else(|| wasmtime::format_err!("no frame is being analysed"))
+    }
+
+    fn picture(&self) -> wasmtime::Result<&Picture> {
+        Ok(&self.current()?.picture)
+    }
+
+    fn read(&mut self, want: View) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
+        let Some(frame) = &mut self.frame else {
+            return Err(wasmtime::format_err!("no frame is being analysed"));
+        };
+        // Only the plugin's own copy is left by now, so this never clones.
+        let out = Arc::make_mut(&mut self.pixels);
+        let read = frame.picture.read(view(want), frame.read_budget, &mut self.scaler, out);
+        Ok(match read {
+            Ok((width, height)) => {
+                frame.read_budget -= out.len() as u64;
+                let data = Arc::clone(&self.pixels);
+                Ok(SharedPixels { width, height, format: want.format, data })
+            }
+            Err(picture::ReadError::Unsupported(why)) => Err(ReadError::Unsupported(why)),
+            Err(picture::ReadError::TooLarge(bytes)) => Err(ReadError::TooLarge(bytes)),
+        })
+    }
+}
+
+fn view(want: View) -> picture::View {
+    let format = match want.format {
+        PixelFormat::Gray8 => picture::PixelFormat::Gray8,
+        PixelFormat::Rgb24 => picture::PixelFormat::Rgb24,
+        PixelFormat::Bgr24 => picture::PixelFormat::Bgr24,
+        PixelFormat::Rgba32 => picture::PixelFormat::Rgba32,
+        PixelFormat::I420 => picture::PixelFormat::I420,
+        PixelFormat::Nv12 => picture::PixelFormat::Nv12,
+    };
+    let region =
+        want.region.map(|types::Rect { x, y, width, height }| Rect { x, y, width, height });
+    picture::View { region, size: want.size, format }
+}
+
+impl Host for Guest {}
+
+impl types::Host for Guest {}
+
+impl HostFrame for Guest {
+    fn info(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
+        let picture = self.picture()?;
+        let info = picture.info();
+        Ok(FrameInfo {
+            tenant: self.owner.tenant.to_string(),
+            camera: self.owner.camera.to_string(),
+            sequence: info.seq,
+            pts_us: info.pts_us,
+            recorded_at_us: info.recorded_at_us,
+            width: picture.width(),
+            height: picture.height(),
+            keyframe: info.keyframe,
+            discontinuity: info.discontinuity,
+        })
+    }
+
+    fn read(
+        &mut self,
+        _: Resource<FrameHandle>,
+        want: View,
+    ) -> wasmtime::Result<Result<Pixels, ReadError>> {
+        Ok(Guest::read(self, want)?.map(|SharedPixels { width, height, format, data }| Pixels {
+            width,
+            height,
+            format,
+            data: data.to_vec(),
+        }))
+    }
+
+    fn luma(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<LumaStats> {
+        let picture::LumaStats { mean, stddev } = self.picture()?.luma_stats();
+        Ok(LumaStats { mean, stddev })
+    }
+
+    fn histogram(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.picture()?.histogram().to_vec())
+    }
+
+    fn motion_grid(
+        &mut self,
+        _: Resource<FrameHandle>,
+        cols: u32,
+        rows: u32,
+    ) -> wasmtime::Result<Vec<u8>> {
+        self.wants_motion = true;
+        let now = self.picture()?.luma();
+        let grid = self
+            .previous
+            .as_ref()
+            .and_then(|previous| picture::motion_grid(previous.luma(), now, cols, rows));
+        Ok(grid.unwrap_or_default())
+    }
+
+    fn headers(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<Vec<Header>> {
+        let headers = &self.current()?.headers;
+        let copy = |header: &crate::outcome::ResultHeader| Header {
+            name: header.name.clone(),
+            value: header.value.clone(),
+        };
+        Ok(headers.iter().map(copy).collect())
+    }
+
+    fn drop(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}

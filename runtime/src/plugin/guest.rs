@@ -1,0 +1,111 @@
+//! What the host keeps for one plugin instance: the data of its store.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+
+use super::limits::{Limits, READ_BYTES_PER_FRAME};
+use super::log::LogBudget;
+use crate::outcome::ResultHeader;
+use crate::picture::{Picture, Scaler};
+
+/// Whose instance this is, for frames and logs.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The tenant's id.
+    pub tenant: Arc<str>,
+    /// The camera's id.
+    pub camera: Arc<str>,
+    /// The plugin as `name@version`.
+    pub plugin: Arc<str>,
+}
+
+/// The frame of the call under way.
+pub(super) struct CurrentFrame {
+    pub picture: Arc<Picture>,
+    /// Headers of the input record, then those of earlier plugins.
+    pub headers: Vec<ResultHeader>,
+    /// Pixel bytes that this call may still read.
+    pub read_budget: u64,
+}
+
+/// The data of one store.
+pub(super) struct Guest {
+    pub owner: Owner,
+    pub memory: MemoryLimit,
+    pub log_budget: LogBudget,
+    pub frame: Option<CurrentFrame>,
+    /// The picture of the call before; kept once the plugin has asked for motion.
+    pub previous: Option<Arc<Picture>>,
+    pub wants_motion: bool,
+    pub scaler: Scaler,
+    /// The buffer that pixels are lowered from; reused as soon as the call has copied it.
+    pub pixels: Arc<Vec<u8>>,
+}
+
+impl Guest {
+    pub fn new(owner: Owner, limits: Limits) -> Self {
+        Self {
+            owner,
+            memory: MemoryLimit { most: limits.memory_mb.get() as usize * 1024 * 1024, hit: false },
+            log_budget: LogBudget::default(),
+            frame: None,
+            previous: None,
+            wants_motion: false,
+            scaler: Scaler::default(),
+            pixels: Arc::default(),
+        }
+    }
+
+    /// The call on `picture` begins.
+    pub fn enter(&mut self, picture: Arc<Picture>, headers: Vec<ResultHeader>) {
+        if picture.info().discontinuity {
+            self.previous = None;
+        }
+        let read_budget = READ_BYTES_PER_FRAME;
+        self.frame = Some(CurrentFrame { picture, headers, read_budget });
+    }
+
+    /// The call is over.
+    pub fn leave(&mut self) {
+        let frame = self.frame.take();
+        if self.wants_motion {
+            self.previous = frame.map(|frame| frame.picture);
+        }
+    }
+}
+
+/// Bounds linear memory and remembers that the bound was hit, so that the trap which follows is
+/// reported as what it is.
+pub(super) struct MemoryLimit {
+    most: usize,
+    pub hit: bool,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = desired <= self.most;
+        self.hit |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Tables hold function pointers; 100,000 is far beyond what a compiler emits.
+        Ok(desired <= 100_000)
+    }
+
+    fn instances(&self) -> usize {
+        // A component is a handful of core instances: the module, its adapters and shims.
+        32
+    }
+}

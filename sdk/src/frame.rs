@@ -1,0 +1,95 @@
+//! The frame of a call: a handle on a picture that stays in the host.
+
+use crate::bindings::comux::plugin::frames::Frame as HostFrame;
+#[cfg(not(target_family = "wasm"))]
+use crate::testing::TestFrame;
+use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
+use std::cell::OnceCell;
+
+/// A decoded frame, lent for the length of one call.
+pub struct Frame<'a> {
+    source: Source<'a>,
+    info: OnceCell<FrameInfo>,
+}
+
+enum Source<'a> {
+    Host(&'a HostFrame),
+    #[cfg(not(target_family = "wasm"))]
+    Test(&'a TestFrame),
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn from_host(frame: &'a HostFrame) -> Self {
+        Self { source: Source::Host(frame), info: OnceCell::new() }
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn from_test(frame: &'a TestFrame) -> Self {
+        Self { source: Source::Test(frame), info: OnceCell::new() }
+    }
+
+    /// What is known without touching the pixels. Asked of the host once.
+    pub fn info(&self) -> &FrameInfo {
+        self.info.get_or_init(|| match self.source {
+            Source::Host(frame) => frame.info(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.info(),
+        })
+    }
+
+    /// Reads pixels: the host crops, scales and converts, then copies once into the plugin's
+    /// memory.
+    ///
+    /// # Errors
+    /// [`ReadError::Unsupported`] for a view that is empty, outside the frame or absurdly large;
+    /// [`ReadError::TooLarge`] for one beyond what the plugin may read of one frame.
+    pub fn read(&self, view: View) -> Result<Pixels, ReadError> {
+        match self.source {
+            Source::Host(frame) => frame.read(view),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.read(view),
+        }
+    }
+
+    /// Mean and standard deviation of the full-size luma plane, 0 to 255. Computed natively, once
+    /// per frame.
+    pub fn luma(&self) -> LumaStats {
+        match self.source {
+            Source::Host(frame) => frame.luma(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.luma(),
+        }
+    }
+
+    /// How many luma samples have each of the 256 values.
+    pub fn histogram(&self) -> Vec<u32> {
+        match self.source {
+            Source::Host(frame) => frame.histogram(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.histogram(),
+        }
+    }
+
+    /// How much each cell of a grid changed since the frame this plugin saw before: `cols` times
+    /// `rows` mean absolute luma differences, row by row, 0 to 255.
+    ///
+    /// `None` when there is nothing to compare with: on the first frame, after a discontinuity or
+    /// another grid, and for a grid with a side of 0, above 256 or above the frame's.
+    pub fn motion_grid(&self, cols: u32, rows: u32) -> Option<Vec<u8>> {
+        let cells = match self.source {
+            Source::Host(frame) => frame.motion_grid(cols, rows),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.motion_grid(cols, rows),
+        };
+        (!cells.is_empty()).then_some(cells)
+    }
+
+    /// Headers of the input record, then those of the camera's earlier plugins.
+    pub fn headers(&self) -> Vec<Header> {
+        match self.source {
+            Source::Host(frame) => frame.headers(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Test(frame) => frame.headers(),
+        }
+    }
+}

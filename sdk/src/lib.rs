@@ -1,0 +1,122 @@
+//! Write comux plugins in Rust: one trait, one macro.
+//!
+//! A plugin sees one frame at a time and answers with headers for the Kafka record that carried
+//! the frame. Implement [`Plugin`] and name the type in [`export!`]; `comux plugin build` makes a
+//! component of the crate (its `crate-type` is `cdylib`).
+//!
+//! ```
+//! use comux_sdk::prelude::*;
+//!
+//! struct Mean;
+//!
+//! impl Plugin for Mean {
+//!     type Config = NoConfig;
+//!     const HEADERS: &'static [&'static str] = &["mean.luma"];
+//!     fn new(_: NoConfig) -> Result<Self, ConfigError> { Ok(Mean) }
+//!     fn on_frame(&mut self, frame: &Frame) -> Result<Headers, PluginError> {
+//!         Ok(Headers::new().number("mean.luma", frame.luma().mean, 3))
+//!     }
+//! }
+//! comux_sdk::export!(Mean);
+//! ```
+//!
+//! What a plugin can reach is its [`Frame`] and its log ([`info!`] and its siblings): no files, no
+//! network, no clock. Prefer what the host computes ([`Frame::luma`], [`Frame::motion_grid`]), then
+//! a small [`View`], then loops over whole rows with [`kernels`]: the sandbox checks its deadline
+//! on each turn of a loop, which makes byte-by-byte loops slow.
+//!
+//! Plugins are tested natively, with `cargo test` and the pictures of the `testing` module.
+
+mod config;
+mod error;
+mod export;
+mod frame;
+mod headers;
+pub mod kernels;
+pub mod log;
+mod pixels;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+/// What `wit-bindgen` makes of `wit/`. Not for direct use: its shape follows the generator.
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    unsafe_op_in_unsafe_fn,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+        default_bindings_module: "comux_sdk::bindings",
+    });
+}
+
+pub use bindings::comux::plugin::frames::{LumaStats, ReadError};
+pub use bindings::comux::plugin::types::{
+    FrameInfo, Header, PixelFormat, Pixels, PluginError, Rect, View,
+};
+pub use config::NoConfig;
+pub use error::ConfigError;
+#[doc(hidden)]
+#[cfg(not(target_family = "wasm"))]
+pub use export::exports_nothing;
+#[doc(hidden)]
+pub use export::{configure, describe, on_frame};
+pub use frame::Frame;
+pub use headers::Headers;
+/// For `#[serde(crate = "comux_sdk::serde")]` in a crate that depends on the SDK alone.
+pub use serde;
+/// For plugins that build JSON beyond [`Headers::json`].
+pub use serde_json;
+
+/// Everything a plugin usually names.
+pub mod prelude {
+    pub use crate::{
+        ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels, Plugin,
+        PluginError, ReadError, Rect, View, kernels,
+    };
+    pub use crate::{debug, error, info, trace, warn};
+    pub use serde::{Deserialize, Serialize};
+}
+
+/// A plugin: made once per camera from its configuration, then called for each frame.
+///
+/// The instance lives until the camera ends, its plugin or configuration changes, or a call traps.
+/// Panics are traps; their message goes to the operator's log.
+pub trait Plugin: Sized + 'static {
+    /// The camera's configuration for this plugin, read from a JSON object. [`NoConfig`] takes no
+    /// keys; [`config!`](crate::config!) declares a struct with its defaults.
+    type Config: serde::de::DeserializeOwned;
+
+    /// All header names that [`on_frame`](Plugin::on_frame) may write. Results with any other name
+    /// are refused; names that begin with `comux-` are reserved.
+    const HEADERS: &'static [&'static str];
+
+    /// The plugin's name; absent, the name of its crate.
+    const NAME: Option<&'static str> = None;
+
+    /// The plugin's version; absent, the version of its crate.
+    const VERSION: Option<&'static str> = None;
+
+    /// Checks the configuration and makes the plugin.
+    ///
+    /// # Errors
+    /// What is wrong, with which key, and what is allowed: the text is shown to the operator.
+    fn new(config: Self::Config) -> Result<Self, ConfigError>;
+
+    /// Analyses one frame. Frames come in presentation order.
+    ///
+    /// # Errors
+    /// The record passes through without results; the plugin lives on. [`PluginError`] says
+    /// whether another frame can succeed. [`ReadError`] converts into it with `?`.
+    fn on_frame(&mut self, frame: &Frame) -> Result<Headers, PluginError>;
+}

@@ -1,0 +1,198 @@
+//! Gray pictures to call a plugin with, in native tests.
+//!
+//! ```
+//! use comux_sdk::testing::TestFrame;
+//!
+//! let before = TestFrame::gray(64, 36, |_, _| 20);
+//! let picture = TestFrame::gray(64, 36, |x, _| if x < 32 { 20 } else { 120 }).after(&before);
+//! assert_eq!(picture.frame().luma().mean, 70.0);
+//! assert_eq!(picture.frame().motion_grid(2, 1), Some(vec![0, 100]));
+//! ```
+
+use crate::{Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, View};
+
+/// A gray picture that answers as the host would, with the mean over each target pixel's area
+/// where the host scales by other filters.
+#[derive(Debug, Clone)]
+pub struct TestFrame {
+    info: FrameInfo,
+    luma: Vec<u8>,
+    previous: Option<Vec<u8>>,
+    headers: Vec<Header>,
+}
+
+impl TestFrame {
+    /// A picture of `width` by `height` pixels whose luma at `x`, `y` is `luma(x, y)`; the first
+    /// of camera `test` of tenant `test`.
+    pub fn gray(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Self {
+        let luma = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .map(|(x, y)| luma(x, y))
+            .collect();
+        Self {
+            info: FrameInfo {
+                tenant: "test".to_owned(),
+                camera: "test".to_owned(),
+                sequence: 0,
+                pts_us: Some(0),
+                recorded_at_us: None,
+                width,
+                height,
+                keyframe: true,
+                discontinuity: false,
+            },
+            luma,
+            previous: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Makes this the picture that follows `before`, 40 ms later.
+    #[must_use]
+    pub fn after(mut self, before: &TestFrame) -> Self {
+        let same_size =
+            self.info.width == before.info.width && self.info.height == before.info.height;
+        self.info.sequence = before.info.sequence + 1;
+        self.info.pts_us = before.info.pts_us.map(|pts| pts + 40_000);
+        self.info.keyframe = false;
+        self.info.discontinuity = !same_size;
+        self.previous = same_size.then(|| before.luma.clone());
+        self
+    }
+
+    /// Adds a header of the input record.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push(Header { name: name.to_owned(), value: value.into() });
+        self
+    }
+
+    /// What a plugin is called with.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame::from_test(self)
+    }
+
+    pub(crate) fn info(&self) -> FrameInfo {
+        self.info.clone()
+    }
+
+    pub(crate) fn headers(&self) -> Vec<Header> {
+        self.headers.clone()
+    }
+
+    pub(crate) fn luma(&self) -> LumaStats {
+        let count = self.luma.len().max(1) as f64;
+        let mean = self.luma.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+        let squares = self.luma.iter().map(|&v| (f64::from(v) - mean).powi(2));
+        LumaStats { mean, stddev: (squares.sum::<f64>() / count).sqrt() }
+    }
+
+    pub(crate) fn histogram(&self) -> Vec<u32> {
+        let mut counts = vec![0; 256];
+        for &value in &self.luma {
+            if let Some(count) = counts.get_mut(usize::from(value)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    pub(crate) fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
+        let Some(previous) = &self.previous else {
+            return Vec::new();
+        };
+        let fits = |cells: u32, pixels: u32| cells > 0 && cells <= 256 && cells <= pixels;
+        if !fits(cols, self.info.width) || !fits(rows, self.info.height) {
+            return Vec::new();
+        }
+        let pairs = self.luma.iter().zip(previous);
+        let differences: Vec<u8> = pairs.map(|(now, before)| now.abs_diff(*before)).collect();
+        scale(&differences, self.info.width, self.whole(), cols, rows)
+    }
+
+    pub(crate) fn read(&self, view: View) -> Result<Pixels, ReadError> {
+        let region = self.clip(view.region.unwrap_or(self.whole()));
+        let (width, height) = view.size.unwrap_or((region.width, region.height));
+        if region.width == 0 || region.height == 0 || width == 0 || height == 0 {
+            return Err(ReadError::Unsupported("the view is empty".to_owned()));
+        }
+        let luma = scale(&self.luma, self.info.width, region, width, height);
+        let neutral_chroma = 2 * (width.div_ceil(2) * height.div_ceil(2)) as usize;
+        let data = match view.format {
+            PixelFormat::Gray8 => luma,
+            PixelFormat::Rgb24 | PixelFormat::Bgr24 => luma.iter().flat_map(|&v| [v; 3]).collect(),
+            PixelFormat::Rgba32 => luma.iter().flat_map(|&v| [v, v, v, 255]).collect(),
+            PixelFormat::I420 | PixelFormat::Nv12 => {
+                let chroma = std::iter::repeat_n(128, neutral_chroma);
+                luma.into_iter().chain(chroma).collect()
+            }
+        };
+        Ok(Pixels { width, height, format: view.format, data })
+    }
+
+    fn whole(&self) -> Rect {
+        Rect { x: 0, y: 0, width: self.info.width, height: self.info.height }
+    }
+
+    fn clip(&self, region: Rect) -> Rect {
+        let x = region.x.min(self.info.width);
+        let y = region.y.min(self.info.height);
+        Rect {
+            x,
+            y,
+            width: region.width.min(self.info.width - x),
+            height: region.height.min(self.info.height - y),
+        }
+    }
+}
+
+/// The rounded mean over the area of each target pixel.
+fn scale(plane: &[u8], stride: u32, region: Rect, width: u32, height: u32) -> Vec<u8> {
+    let span = |i: u32, cells: u32, pixels: u32| {
+        let edge = |i: u32| (u64::from(i) * u64::from(pixels) / u64::from(cells)) as usize;
+        edge(i)..edge(i + 1).max(edge(i) + 1)
+    };
+    let cells = (0..height).flat_map(|row| (0..width).map(move |col| (col, row)));
+    let means = cells.map(|(col, row)| {
+        let columns = span(col, width, region.width);
+        let mut sum = 0;
+        let mut count = 0;
+        for y in span(row, height, region.height) {
+            let start = (region.y as usize + y) * stride as usize + region.x as usize;
+            let line = plane.get(start + columns.start..start + columns.end);
+            for &value in line.unwrap_or_default() {
+                sum += u64::from(value);
+                count += 1;
+            }
+        }
+        ((sum + count / 2) / count.max(1)) as u8
+    });
+    means.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_crop_and_scale() {
+        let picture = TestFrame::gray(4, 2, |x, y| (x * 10 + y) as u8);
+        let right = Rect { x: 2, y: 0, width: 9, height: 9 };
+        let read = picture.frame().read(View::gray8().region(right)).unwrap();
+        assert_eq!((read.width, read.height), (2, 2));
+        assert_eq!(read.data, [20, 30, 21, 31]);
+        let read = picture.frame().read(View::gray8().size(2, 1)).unwrap();
+        assert_eq!(read.data, [6, 26]);
+        let outside = Rect { x: 4, ..right };
+        assert!(picture.frame().read(View::gray8().region(outside)).is_err());
+    }
+
+    #[test]
+    fn the_first_frame_has_no_motion_grid() {
+        let picture = TestFrame::gray(8, 8, |_, _| 9);
+        assert_eq!(picture.frame().motion_grid(2, 2), None);
+        let next = TestFrame::gray(8, 8, |_, _| 10).after(&picture);
+        assert_eq!(next.frame().motion_grid(2, 2), Some(vec![1; 4]));
+        assert_eq!(next.frame().motion_grid(9, 2), None);
+    }
+}
