@@ -95,10 +95,15 @@ pub struct CameraSpec {
 }
 
 impl CameraTable {
+    /// Whether it names a camera, as defaults may not.
+    pub(super) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// Completes a camera with `defaults`; `directory` is where relative plugin paths begin.
     ///
     /// # Errors
-    /// When it has no id, or the defaults have one.
+    /// When it has no id.
     pub fn complete(
         self,
         defaults: &CameraTable,
@@ -112,9 +117,6 @@ impl CameraTable {
         let Some(id) = self.id else {
             return Err(refuse("?", "a [[cameras]] entry needs an `id`"));
         };
-        if defaults.id.is_some() {
-            return Err(refuse(id.as_str(), "[camera_defaults] can't have an `id`"));
-        }
         let tenant = self.tenant.or(defaults.tenant.clone());
         let tenant = tenant.unwrap_or(Id::literal(DEFAULT_TENANT));
         let consume = self.consume.as_ref().or(defaults.consume.as_ref()).unwrap_or(consume);

@@ -138,6 +138,12 @@ impl Config {
             path: path.to_path_buf(),
             message: error.to_string().trim_end().to_owned(),
         })?;
+        if file.camera_defaults.has_id() {
+            return Err(ConfigError::Invalid {
+                path: path.to_path_buf(),
+                message: "[camera_defaults] can't have an `id`; give one to each of [[cameras]]".into(),
+            });
+        }
         let mut cameras = Vec::with_capacity(file.cameras.len());
         for camera in file.cameras {
             cameras.push(camera.complete(

@@ -57,7 +57,11 @@ pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[
             loop {
                 let body = start + 3;
                 let end = next_start_code(data, body);
-                let unit = data.get(body..end.unwrap_or(data.len())).unwrap_or_default();
+                let mut unit = data.get(body..end.unwrap_or(data.len())).unwrap_or_default();
+                // A unit never ends in zero: those belong to the next start code, or are padding.
+                while let [rest @ .., 0] = unit {
+                    unit = rest;
+                }
                 if !visit(unit) {
                     return;
                 }

@@ -1,0 +1,42 @@
+# Each target installs what it needs first; see tests/setup.sh. `make` alone lists them.
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
+
+.PHONY: help setup setup-lint setup-test build plugins demo test lint
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## installs what is missing to build comux and plugins
+	@tests/setup.sh build
+
+setup-lint:
+	@tests/setup.sh lint
+
+setup-test: ## … and to test them: ffmpeg, Java and Apache Kafka
+	@tests/setup.sh test
+
+build: setup ## the optimised binary
+	$(CARGO) build --release -p comux
+
+plugins: build ## the plugins, as components in target/plugins
+	@set -e; for plugin in $(PLUGINS); do $(TARGET)/release/comux plugin build $$plugin; done
+
+demo: plugins ## real footage through real plugins, with a live table of results
+	$(TARGET)/release/comux demo
+
+# Everything in one go and one profile, so that nothing is compiled twice with other features.
+test: setup-test ## every test, on a real Apache Kafka
+	$(CARGO) build --workspace --all-targets
+	@set -e; for plugin in $(PLUGINS) $(TEST_PLUGINS); do \
+		$(TARGET)/debug/comux plugin build $$plugin; done
+	$(CARGO) test --workspace
+
+lint: setup-lint ## format, clippy and documentation, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

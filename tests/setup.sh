@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Installs what comux needs to be built (`build`), checked (`lint`) and tested (`test`). Installs only
+# what is missing, says so before it does, and needs neither root nor network when nothing is.
+set -euo pipefail
+
+purpose=${1:?usage: setup.sh build|lint|test}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+target=${CARGO_TARGET_DIR:-$root/target}
+
+rust_version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
+wasm=wasm32-unknown-unknown
+# Debian's compiler for WebAssembly, for machines on which rustup can't add the target.
+debian_wasm=(rustc-web cargo-web rust-web-src lld-22)
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$@"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_debian() { have apt-get && have dpkg-query; }
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+# Whether version $1 is at least $2.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }
+
+# --- What is missing, by the name of Debian's package -------------------------------------------
+
+missing=()
+need_command() { have "$1" || missing+=("$2"); }
+need_library() { { have pkg-config && pkg-config --exists "$1"; } || missing+=("$2"); }
+
+{ have cc && have c++; } || missing+=(build-essential)
+need_command clang clang
+need_command cmake cmake
+need_command pkg-config pkg-config
+if is_debian; then
+    is_installed libclang-dev || missing+=(libclang-dev)
+fi
+need_library openssl libssl-dev
+need_library zlib zlib1g-dev
+for library in avcodec avformat avutil swscale avfilter avdevice swresample; do
+    need_library "lib$library" "lib$library-dev"
+done
+have cargo || have curl || missing+=(curl)
+if [ "$purpose" = test ]; then
+    need_command ffmpeg ffmpeg
+    { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(openjdk-17-jre-headless)
+    need_command mvn maven
+fi
+
+apt_install() {
+    local as_root=() packages=("$@")
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || fail "as root: apt-get install ${packages[*]}"
+        as_root=(sudo)
+    fi
+    if [ -z "${updated:-}" ]; then
+        say "updating the list of packages"
+        "${as_root[@]}" apt-get update -q >&2
+        updated=yes
+    fi
+    # Newer releases have a newer Java only.
+    if [[ " ${packages[*]} " == *" openjdk-17-jre-headless "* ]] &&
+        ! apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
+        packages=("${packages[@]/#openjdk-17-jre-headless/default-jre-headless}")
+    fi
+    say "installing ${packages[*]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${packages[@]}" >&2
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if is_debian; then
+        apt_install "${missing[@]}"
+    else
+        say "this can install packages on Debian and Ubuntu only. Please install"
+        if [ "$(uname)" = Darwin ]; then
+            say "  brew install llvm cmake pkg-config openssl@3 ffmpeg openjdk@17 maven"
+        elif have dnf; then
+            say "  (with RPM Fusion, for H.264 and H.265)"
+            say "  dnf install gcc-c++ clang clang-devel cmake pkgconf openssl-devel zlib-devel" \
+                "ffmpeg ffmpeg-devel java-17-openjdk-headless maven"
+        elif have pacman; then
+            say "  pacman -S base-devel clang cmake pkgconf openssl zlib ffmpeg" \
+                "jre17-openjdk-headless maven"
+        else
+            say "  a C and C++ compiler, clang with libclang, cmake, pkg-config, and with their" \
+                "headers OpenSSL, zlib and FFmpeg; for the tests ffmpeg, Java 17 and Maven"
+        fi
+        fail "and run this again; what was not found, by Debian's names: ${missing[*]}"
+    fi
+fi
+
+# --- Rust ---------------------------------------------------------------------------------------
+
+if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    fail "cargo is installed but not on the PATH: run   . \"\$HOME/.cargo/env\""
+fi
+if ! have cargo; then
+    say "Rust $rust_version or newer is missing. Install it with"
+    say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --target $wasm"
+    fail "then run   . \"\$HOME/.cargo/env\"   and this again"
+fi
+found=$(rustc --version | cut -d' ' -f2)
+at_least "$found" "$rust_version" ||
+    fail "Rust $rust_version or newer is needed and this is $found: run   rustup update stable"
+
+if [ "$purpose" = lint ]; then
+    for tool in rustfmt clippy; do
+        cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
+        have rustup || fail "\`cargo ${tool/rustfmt/fmt}\` is missing: install Rust's $tool"
+        say "adding Rust's $tool"
+        rustup component add "$tool" >&2
+    done
+fi
+
+# --- A compiler for WebAssembly -----------------------------------------------------------------
+
+has_wasm() {
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$wasm/lib" ] && return
+    is_debian || return 1
+    local package
+    for package in "${debian_wasm[@]}"; do
+        is_installed "$package" || return 1
+    done
+}
+
+if ! has_wasm; then
+    if have rustup; then
+        say "adding Rust's target $wasm"
+        timeout 120 rustup target add "$wasm" >&2 || say "rustup could not add it"
+    fi
+    if ! has_wasm && is_debian; then
+        say "taking Debian's compiler for it"
+        apt_install "${debian_wasm[@]}" || true
+    fi
+    has_wasm || fail "no compiler for $wasm: run   rustup target add $wasm"
+fi
+
+# --- Apache Kafka, for the tests ----------------------------------------------------------------
+
+if [ "$purpose" = test ] && ! cmp -s "$here/kafka/pom.xml" "$target/kafka/pom.xml"; then
+    say "fetching Apache Kafka with Maven into $target/kafka/libs"
+    rm -rf "$target/kafka/libs"
+    mkdir -p "$target/kafka"
+    mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies \
+        -DoutputDirectory="$target/kafka/libs" >&2
+    # Last, so that what was interrupted is done again.
+    cp "$here/kafka/pom.xml" "$target/kafka/pom.xml"
+fi

@@ -1,0 +1,248 @@
+//! One real Apache Kafka for the whole test process: KRaft, one node, free ports, a temporary
+//! directory. It ends with the process, however that ends.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tempfile::TempDir;
+
+use crate::{PATIENCE, target_dir};
+
+/// The largest record that the broker takes.
+pub const MAX_RECORD: usize = 20 << 20;
+
+/// The user that may not do anything, with the password of the same name, on [`Broker::restricted`].
+pub const RESTRICTED_USER: &str = "restricted";
+
+/// A running broker. It is killed when this is dropped, or when the thread that started it ends.
+pub struct Broker {
+    process: Child,
+    _directory: Directory,
+    port: u16,
+    restricted_port: u16,
+}
+
+impl Broker {
+    /// Starts a broker and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not; with what it had to say.
+    #[must_use]
+    pub fn start() -> Self {
+        let mut said = String::new();
+        // Between finding free ports and using them, another process may take one.
+        for _ in 0..3 {
+            match Self::try_start() {
+                Ok(broker) => return broker,
+                Err(log) => said = log,
+            }
+        }
+        panic!("Kafka did not start:\n{said}");
+    }
+
+    fn try_start() -> Result<Self, String> {
+        let directory = Directory::new();
+        let [port, restricted_port, controller_port] = free_ports();
+        let properties = directory.path.path().join("server.properties");
+        let text = server_properties(directory.path.path(), port, restricted_port, controller_port);
+        fs::write(&properties, text).unwrap();
+
+        let format = java("kafka.tools.StorageTool")
+            .args(["format", "--cluster-id", "comuxTestsCluster00000", "--config"])
+            .arg(&properties)
+            .output()
+            .expect("java; `make setup-test` installs it");
+        if !format.status.success() {
+            return Err(String::from_utf8_lossy(&format.stdout).into_owned()
+                + &String::from_utf8_lossy(&format.stderr));
+        }
+        let log = directory.path.path().join("log");
+        let output = File::create(&log).unwrap();
+        let process = dies_with_this_thread(&mut java("kafka.Kafka"))
+            .arg(&properties)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut broker = Self { process, _directory: directory, port, restricted_port };
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        broker.wait_until_it_answers().map_err(|why| format!("{why}\n{}", said()))?;
+        Ok(broker)
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), String> {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("log_level", "0")
+            .create()
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return Err(format!("the broker ended: {status}"));
+            }
+            match client.fetch_metadata(None, Duration::from_secs(1)) {
+                Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
+                answer if Instant::now() > deadline => {
+                    return Err(format!("no answer: {:?}", answer.err()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// `host:port` for clients that may do everything.
+    #[must_use]
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` for [`RESTRICTED_USER`], over SASL/PLAIN.
+    #[must_use]
+    pub fn restricted(&self) -> String {
+        format!("127.0.0.1:{}", self.restricted_port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A broker's directory, locked for as long as its process may live.
+///
+/// The broker of a whole test process has nobody to delete its directory in the end, so each that
+/// comes deletes those that are no longer locked.
+struct Directory {
+    path: TempDir,
+    _lock: File,
+}
+
+impl Directory {
+    fn new() -> Self {
+        let all = target_dir().join("kafka/run");
+        fs::create_dir_all(&all).unwrap();
+        // Nobody deletes while another has created but not locked.
+        let one_at_a_time = File::create(all.join("lock")).unwrap();
+        one_at_a_time.lock().unwrap();
+        for entry in fs::read_dir(&all).unwrap() {
+            let path = entry.unwrap().path();
+            if let Ok(lock) = File::open(path.join("lock"))
+                && lock.try_lock().is_ok()
+            {
+                fs::remove_dir_all(&path).unwrap();
+            }
+        }
+        let path = tempfile::tempdir_in(&all).unwrap();
+        let lock = File::create(path.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        Self { path, _lock: lock }
+    }
+}
+
+/// The broker of this process, started on first use.
+///
+/// # Panics
+/// When it can't be started.
+pub fn broker() -> &'static Broker {
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    BROKER.get_or_init(|| {
+        // Statics are never dropped, and the threads of tests end before the process does. So it is
+        // started by a thread that lasts as long as the process, and the kernel ends it then.
+        let (started, broker) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("broker".into())
+            .spawn(move || {
+                started.send(Broker::start()).unwrap();
+                loop {
+                    std::thread::park();
+                }
+            })
+            .unwrap();
+        broker.recv().expect("the broker started")
+    })
+}
+
+/// Has the kernel kill the process when the thread that spawns it ends, whatever it ends of.
+pub(crate) fn dies_with_this_thread(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only one system call is made, which allocates nothing and
+    // takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)
+        })
+    }
+}
+
+/// Three ports of the loopback interface that were free a moment ago.
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn java(class: &str) -> Command {
+    let libraries: PathBuf = target_dir().join("kafka/libs");
+    assert!(libraries.is_dir(), "{} is missing; run `make setup-test`", libraries.display());
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .arg("-Dorg.apache.logging.log4j.level=WARN")
+        .arg("-cp")
+        .arg(libraries.join("*"))
+        .arg(class);
+    command
+}
+
+/// Three listeners: one for all that tests do, one on which a user has no rights, one for the
+/// broker itself. Topics are created by who needs them, with nothing preallocated and nothing
+/// deleted by age, because the tests' timestamps are not of today.
+fn server_properties(directory: &Path, port: u16, restricted: u16, controller: u16) -> String {
+    let data = directory.join("data").display().to_string();
+    format!(
+        r#"process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted}
+listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENT
+controller.listener.names=CONTROLLER
+sasl.enabled.mechanisms=PLAIN
+listener.name.restricted.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{RESTRICTED_USER}="{RESTRICTED_USER}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs={data}
+auto.create.topics.enable=false
+message.max.bytes={MAX_RECORD}
+replica.fetch.max.bytes={MAX_RECORD}
+log.retention.ms=-1
+log.index.size.max.bytes=1048576
+log.cleaner.dedupe.buffer.size=2097152
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+offsets.topic.segment.bytes=1048576
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+"#
+    )
+}

@@ -1,0 +1,324 @@
+//! Footage as packets, and what the pictures in it are, found out by the `ffmpeg` command.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::nal;
+use crate::records::Record;
+
+/// The time base of every clip, as the header `time_base` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeBase(pub i64, pub i64);
+
+impl TimeBase {
+    fn parse(text: &str) -> Self {
+        let (numerator, denominator) = text.split_once('/').expect("a fraction");
+        Self(numerator.parse().unwrap(), denominator.parse().unwrap())
+    }
+
+    /// A time in microseconds.
+    #[must_use]
+    pub fn microseconds(self, time: i64) -> i64 {
+        time * self.0 * 1_000_000 / self.1
+    }
+}
+
+/// One packet of a clip.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// The access unit; of H.264 and H.265 in Annex B, with parameter sets on key frames.
+    pub data: Vec<u8>,
+    /// Presentation time, in the clip's time base.
+    pub pts: i64,
+    /// Decoding time, likewise.
+    pub dts: i64,
+    /// Whether the file says that it is a key frame.
+    pub keyframe: bool,
+}
+
+/// A picture as the `ffmpeg` command decodes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// Presentation time, in the clip's time base.
+    pub pts: i64,
+    /// The mean of its luma plane.
+    pub mean: f64,
+    /// Its hash, as ffmpeg's `framemd5` has it.
+    pub md5: String,
+}
+
+/// A clip: its packets in decoding order and its pictures in presentation order.
+pub struct Clip {
+    /// The codec as `codec` in a camera's configuration names it.
+    pub codec: &'static str,
+    /// What its times count in.
+    pub time_base: TimeBase,
+    /// Its packets, in decoding order.
+    pub packets: Vec<Packet>,
+    /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command.
+    pub pictures: Vec<Picture>,
+    _directory: Option<TempDir>,
+}
+
+macro_rules! clip {
+    ($(#[$doc:meta])* $name:ident, $make:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Panics
+        /// When ffmpeg can't read or make it.
+        pub fn $name() -> &'static Clip {
+            static CLIP: OnceLock<Clip> = OnceLock::new();
+            CLIP.get_or_init(|| $make)
+        }
+    };
+}
+
+clip!(
+    /// 240 pictures of 768×576, with B-frames and a pyramid, a key frame every 20.
+    bframes,
+    Clip::of_file("h264", &footage("bframes"))
+);
+clip!(
+    /// The same pictures without B-frames.
+    lowdelay,
+    Clip::of_file("h264", &footage("lowdelay"))
+);
+clip!(
+    /// 120 pictures in H.265, with B-frames and open groups of pictures.
+    hevc,
+    Clip::of_file("h265", &footage("hevc"))
+);
+clip!(
+    /// The B-frame clip without its packet 45, which others refer to.
+    damaged,
+    Clip::made("h264", "mp4", &["-c", "copy", "-bsf:v", r"noise=drop=eq(n\,45)"])
+);
+clip!(
+    /// 20 pictures of another size.
+    other_size,
+    Clip::made("h264", "mp4", &["-frames:v", "20", "-s", "384x288", "-c:v", "libx264"])
+);
+clip!(
+    /// 20 pictures of the same size from an encoder with other parameter sets.
+    other_parameter_sets,
+    Clip::made(
+        "h264",
+        "mp4",
+        &["-frames:v", "20", "-c:v", "libx264", "-profile:v", "baseline", "-refs", "4"],
+    )
+);
+clip!(
+    /// 40 small pictures in Motion JPEG.
+    mjpeg,
+    Clip::made("mjpeg", "mov", &["-frames:v", "40", "-s", "192x144", "-c:v", "mjpeg"])
+);
+clip!(
+    /// 40 small pictures in VP8.
+    vp8,
+    Clip::made(
+        "vp8",
+        "ivf",
+        &["-frames:v", "40", "-s", "192x144", "-c:v", "libvpx", "-g", "20"]
+    )
+);
+clip!(
+    /// 40 small pictures in VP9.
+    vp9,
+    Clip::made(
+        "vp9",
+        "ivf",
+        &["-frames:v", "40", "-s", "192x144", "-c:v", "libvpx-vp9", "-g", "20", "-deadline",
+          "realtime", "-cpu-used", "5"],
+    )
+);
+clip!(
+    /// 40 small pictures in AV1.
+    av1,
+    Clip::made(
+        "av1",
+        "ivf",
+        &["-frames:v", "40", "-s", "192x144", "-c:v", "libaom-av1", "-g", "20", "-cpu-used", "8"],
+    )
+);
+
+fn footage(name: &str) -> PathBuf {
+    crate::tests_dir().join("media").join(format!("pedestrians-{name}.mp4"))
+}
+
+impl Clip {
+    /// A clip that the `ffmpeg` command makes of the pedestrians.
+    fn made(codec: &'static str, container: &str, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clip").with_extension(container);
+        run(ffmpeg().arg("-i").arg(footage("bframes")).args(arguments).arg(&path));
+        Self { _directory: Some(directory), ..Self::of_file(codec, &path) }
+    }
+
+    fn of_file(codec: &'static str, path: &Path) -> Self {
+        let nal_units = matches!(codec, "h264" | "h265");
+        let parameter_sets = if nal_units { parameter_sets(path, codec) } else { Vec::new() };
+        let file = fs::read(path).unwrap();
+        let mut packets = Vec::new();
+        let is_ivf = path.extension().is_some_and(|extension| extension == "ivf");
+        for line in probe(path, "packet=pts,dts,size,pos,flags").lines() {
+            let [pts, dts, size, pos, flags] =
+                line.trim_end_matches(',').split(',').collect::<Vec<_>>()[..]
+            else {
+                panic!("a packet of ffprobe: {line}");
+            };
+            let (size, mut begin): (usize, usize) = (size.parse().unwrap(), pos.parse().unwrap());
+            // ffprobe's position is that of the frame header, which is 12 bytes long.
+            begin += if is_ivf { 12 } else { 0 };
+            let sample = &file[begin..begin + size];
+            let keyframe = flags.starts_with('K');
+            let data = if nal_units {
+                let mut units = nal::length_prefixed_units(sample);
+                if keyframe {
+                    units.splice(..0, parameter_sets.iter().map(Vec::as_slice));
+                }
+                nal::annexb(&units)
+            } else {
+                sample.to_vec()
+            };
+            let (pts, dts) = (pts.parse().unwrap(), dts.parse().unwrap());
+            packets.push(Packet { data, pts, dts, keyframe });
+        }
+        let time_base = TimeBase::parse(probe(path, "stream=time_base").trim());
+        Self { codec, time_base, packets, pictures: decode(path), _directory: None }
+    }
+
+    /// The mean of the luma plane of the picture in a packet, when the decoder made one of it.
+    #[must_use]
+    pub fn mean(&self, pts: i64) -> Option<f64> {
+        self.pictures.iter().find(|picture| picture.pts == pts).map(|picture| picture.mean)
+    }
+
+    /// The elementary stream.
+    #[must_use]
+    pub fn stream(&self) -> Vec<u8> {
+        self.packets.iter().flat_map(|packet| packet.data.clone()).collect()
+    }
+
+    /// A record of each packet, as a careful producer writes it: with times and key frame as
+    /// headers, and ten packets to the second.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let TimeBase(numerator, denominator) = self.time_base;
+        let record = |(number, packet): (usize, &Packet)| {
+            let text = |value: String| Some(value.into_bytes());
+            Record {
+                key: None,
+                value: Some(packet.data.clone()),
+                timestamp: 1_700_000_000_000 + 100 * i64::try_from(number).unwrap(),
+                headers: vec![
+                    ("pts".to_owned(), text(packet.pts.to_string())),
+                    ("dts".to_owned(), text(packet.dts.to_string())),
+                    ("time_base".to_owned(), text(format!("{numerator}/{denominator}"))),
+                    ("keyframe".to_owned(), text(u8::from(packet.keyframe).to_string())),
+                ],
+            }
+        };
+        self.packets.iter().enumerate().map(record).collect()
+    }
+}
+
+/// The `framemd5` hashes of the pictures of an elementary stream. ffmpeg must find no fault in it.
+///
+/// # Panics
+/// When it does.
+#[must_use]
+pub fn hashes(codec: &str, stream: &[u8]) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stream");
+    fs::write(&path, stream).unwrap();
+    let format = if codec == "h265" { "hevc" } else { codec };
+    let output = run(ffmpeg().args(["-f", format, "-i"]).arg(&path).args(["-f", "framemd5", "-"]));
+    let lines = output.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+/// A JPEG picture.
+#[must_use]
+pub fn jpeg() -> Vec<u8> {
+    mjpeg().packets[0].data.clone()
+}
+
+fn ffmpeg() -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-y", "-threads", "1"]);
+    command
+}
+
+/// Runs a command that must succeed without a word; returns its output.
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("ffmpeg; `make setup-test` installs it");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {complaints}");
+    assert!(complaints.is_empty(), "{command:?}: {complaints}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn probe(path: &Path, entries: &str) -> String {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0", "-show_entries"]);
+    run(command.arg(entries).arg(path))
+}
+
+/// The parameter sets from the head of a file, as units.
+fn parameter_sets(path: &Path, codec: &str) -> Vec<Vec<u8>> {
+    let format = if codec == "h265" { "hevc" } else { codec };
+    let mut command = ffmpeg();
+    command.arg("-i").arg(path).args(["-map", "0:v", "-c", "copy", "-frames:v", "1", "-f", format]);
+    let output = command.arg("-").output().unwrap();
+    let units = nal::units(&output.stdout);
+    let sets = units.into_iter().filter(|unit| nal::is_parameter_set(unit, codec == "h265"));
+    let sets: Vec<Vec<u8>> = sets.map(<[u8]>::to_vec).collect();
+    assert!(sets.len() >= 2, "parameter sets of {}", path.display());
+    sets
+}
+
+/// Decodes a file: raw pictures on standard output, their times and hashes into a file beside.
+/// What the decoder has to say is not heard: some of the clips are damaged on purpose.
+fn decode(path: &Path) -> Vec<Picture> {
+    let directory = tempfile::tempdir().unwrap();
+    let hashes = directory.path().join("framemd5");
+    let as_it_comes = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1"];
+    let mut process = ffmpeg()
+        .arg("-copyts")
+        .arg("-i")
+        .arg(path)
+        .args(as_it_comes)
+        .args(["-f", "framemd5"])
+        .arg(&hashes)
+        .args(as_it_comes)
+        .args(["-f", "rawvideo", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ffmpeg; `make setup-test` installs it");
+    let size = probe(path, "stream=width,height");
+    let (width, height) = size.trim().split_once(',').expect("width and height");
+    let luma: usize = width.parse::<usize>().unwrap() * height.parse::<usize>().unwrap();
+    // All clips are 8 bit and 4:2:0, their sides even: half as many chroma samples as luma samples.
+    let mut picture = vec![0_u8; luma * 3 / 2];
+    let mut output = process.stdout.take().unwrap();
+    let mut means = Vec::new();
+    while output.read_exact(&mut picture).is_ok() {
+        let sum: u64 = picture[..luma].iter().map(|&sample| u64::from(sample)).sum();
+        means.push(sum as f64 / luma as f64);
+    }
+    assert!(process.wait().unwrap().success(), "ffmpeg decodes {}", path.display());
+    let hashes = fs::read_to_string(hashes).unwrap();
+    let lines: Vec<&str> = hashes.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), means.len(), "pictures of {}", path.display());
+    let picture = |(line, mean): (&str, f64)| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        Picture { pts: fields[2].parse().unwrap(), mean, md5: fields[5].to_owned() }
+    };
+    lines.into_iter().zip(means).map(picture).collect()
+}

@@ -1,0 +1,331 @@
+//! The binary under test, as its users run it: a configuration file, signals, exit codes, logs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::broker::{broker, dies_with_this_thread};
+use crate::{PATIENCE, profile_dir};
+
+/// The binary: `COMUX_BIN`, or the one beside the tests.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path =
+        std::env::var_os("COMUX_BIN").map_or_else(|| profile_dir().join("comux"), PathBuf::from);
+    assert!(path.is_file(), "{} is missing; `make test` builds it", path.display());
+    path
+}
+
+/// A configuration file in the making.
+pub struct Config {
+    text: String,
+}
+
+impl Config {
+    /// For the real broker. `name` must be unique: offsets are committed under it.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self::with_broker(name, &broker().bootstrap())
+    }
+
+    /// For a broker at this address.
+    #[must_use]
+    pub fn with_broker(name: &str, address: &str) -> Self {
+        let text =
+            format!("[runtime]\nname = \"{name}\"\n[kafka]\nbootstrap_servers = \"{address}\"\n");
+        Self { text }
+    }
+
+    /// Adds lines of TOML.
+    #[must_use]
+    pub fn with(mut self, lines: &str) -> Self {
+        self.text.push_str(lines);
+        self.text.push('\n');
+        self
+    }
+
+    /// Adds a camera: its id and further lines of its table.
+    #[must_use]
+    pub fn camera(self, id: &str, lines: &str) -> Self {
+        self.with(&format!("[[cameras]]\nid = \"{id}\"\n{lines}"))
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The line `plugins = […]` of a camera that runs one plugin with this configuration (TOML).
+#[must_use]
+pub fn plugins_line(name: &str, config: &str) -> String {
+    format!("plugins = [{}]", plugin_entry(name, config))
+}
+
+/// One entry of a camera's `plugins`.
+#[must_use]
+pub fn plugin_entry(name: &str, config: &str) -> String {
+    format!("{{ source = \"{}\", config = {{ {config} }} }}", crate::plugin(name).display())
+}
+
+/// A running `comux run`.
+pub struct Comux {
+    process: Child,
+    log: Receiver<String>,
+    lines: Vec<String>,
+    _directory: TempDir,
+}
+
+/// What is left of a process that has ended.
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Its log.
+    pub log: Vec<String>,
+}
+
+/// A camera's final sums.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// Records in.
+    pub received: u64,
+    /// Seen by every plugin.
+    pub analysed: u64,
+    /// Passed on by a camera without plugins.
+    pub passthrough: u64,
+    /// Not analysed on purpose, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Not analysed by accident, by reason.
+    pub failed: BTreeMap<String, u64>,
+}
+
+impl Sums {
+    /// Reads them from a line of the log or a summary.
+    ///
+    /// # Panics
+    /// When a field is missing.
+    #[must_use]
+    pub fn of(fields: &Value) -> Self {
+        let number = |key: &str| {
+            fields[key].as_u64().unwrap_or_else(|| panic!("no number `{key}` in {fields}"))
+        };
+        let counts = |key: &str| {
+            let counts = match &fields[key] {
+                Value::String(text) => serde_json::from_str(text).expect("counts as JSON"),
+                value => value.clone(),
+            };
+            serde_json::from_value(counts)
+                .unwrap_or_else(|error| panic!("no counts `{key}` in {fields}: {error}"))
+        };
+        Self {
+            received: number("received"),
+            analysed: number("analysed"),
+            passthrough: number("passthrough"),
+            skipped: counts("skipped"),
+            failed: counts("failed"),
+        }
+    }
+
+    /// Whether every record received is accounted for.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        let others: u64 = self.skipped.values().chain(self.failed.values()).sum();
+        self.received == self.analysed + self.passthrough + others
+    }
+}
+
+impl Comux {
+    /// Starts `comux run` and waits until all cameras consume.
+    ///
+    /// # Panics
+    /// When it ends before, or takes too long.
+    #[must_use]
+    pub fn run(config: &Config) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("comux.toml");
+        fs::write(&file, config.text()).unwrap();
+        let mut process = dies_with_this_thread(&mut Command::new(binary()))
+            .args(["run", "--log-format", "json", "--config"])
+            .arg(&file)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, log) = channel();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // The test may have stopped listening.
+                let _ = sender.send(line);
+            }
+        });
+        let mut comux = Self { process, log, lines: Vec::new(), _directory: directory };
+        comux.wait_until("it runs", |line| message(line).as_deref() == Some("running"));
+        comux
+    }
+
+    /// Waits for a line of the log.
+    fn wait_until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) => {
+                    let found = is_it(&line);
+                    self.lines.push(line);
+                    if found {
+                        return;
+                    }
+                }
+                Err(_) => panic!("waiting until {what}; its log:\n{}", self.lines.join("\n")),
+            }
+        }
+    }
+
+    /// Its process.
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).unwrap())
+    }
+
+    /// A figure of `/proc/<pid>/status` in bytes, such as `VmRSS` or `VmHWM`.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn memory(&self, figure: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("comux is running");
+        let line = status.lines().find(|line| line.starts_with(figure)).expect("the figure");
+        let kilobytes = line.split_whitespace().nth(1).expect("a number");
+        kilobytes.parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Sends SIGTERM.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    pub fn terminate(&self) {
+        kill(self.pid(), Signal::SIGTERM).expect("comux is running");
+    }
+
+    /// Sends SIGTERM and waits until it has drained and ended, which must go without an error.
+    ///
+    /// # Panics
+    /// When it does not end in time, or not with exit code 0, or a thread panicked.
+    pub fn stop(self) -> Ended {
+        self.terminate();
+        let ended = self.wait();
+        assert_eq!(ended.code, Some(0), "exit code; its log:\n{}", ended.log.join("\n"));
+        ended
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When it does not end in time, or a thread panicked.
+    pub fn wait(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        // Its standard error is closed when it ends.
+        while let Ok(line) =
+            self.log.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.lines.push(line);
+        }
+        assert!(Instant::now() < deadline, "it does not end; its log:\n{}", self.lines.join("\n"));
+        let code = self.process.wait().unwrap().code();
+        let log = std::mem::take(&mut self.lines);
+        let panicked = log.iter().find(|line| line.contains("panicked at"));
+        assert_eq!(panicked, None, "nothing panics");
+        Ended { code, log }
+    }
+}
+
+impl Drop for Comux {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Ended {
+    /// A camera's final sums.
+    ///
+    /// # Panics
+    /// When the log does not have them.
+    #[must_use]
+    pub fn sums(&self, camera: &str) -> Sums {
+        let fields = self
+            .log
+            .iter()
+            .filter_map(|line| fields(line))
+            .find(|fields| fields["message"] == "camera stopped" && fields["camera"] == camera);
+        Sums::of(
+            &fields.unwrap_or_else(|| panic!("no sums of `{camera}`:\n{}", self.log.join("\n"))),
+        )
+    }
+}
+
+/// The fields of a line of the log, when it is one.
+fn fields(line: &str) -> Option<Value> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    line.get("fields").cloned()
+}
+
+fn message(line: &str) -> Option<String> {
+    fields(line)?["message"].as_str().map(str::to_owned)
+}
+
+/// Runs comux to its end, which must come within `patience`.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn run_to_end(arguments: &[&str], patience: Duration) -> Output {
+    let child = dies_with_this_thread(&mut Command::new(binary()))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (ended, output) = channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    match output.recv_timeout(patience) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            kill(pid, Signal::SIGKILL).expect("comux is running");
+            panic!("comux {arguments:?} does not end within {patience:?}");
+        }
+    }
+}
+
+/// Runs `comux run` with a configuration that must make it end.
+///
+/// # Panics
+/// When it does not end.
+#[must_use]
+pub fn refused(config: &Config) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("comux.toml");
+    fs::write(&file, config.text()).unwrap();
+    let file = file.to_str().expect("a path of UTF-8");
+    let output = run_to_end(&["run", "--config", file], PATIENCE);
+    (output.status.code(), String::from_utf8(output.stderr).expect("messages of UTF-8"))
+}

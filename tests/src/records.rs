@@ -1,0 +1,235 @@
+//! Records in and out of the broker, by clients that have nothing to do with comux.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::PATIENCE;
+use crate::broker::{MAX_RECORD, broker};
+
+/// A header: its name, and its value unless that is null.
+pub type RecordHeader = (String, Option<Vec<u8>>);
+
+/// A record as it stands on a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// Its key; null and empty are different.
+    pub key: Option<Vec<u8>>,
+    /// Its value; null and empty are different.
+    pub value: Option<Vec<u8>>,
+    /// Milliseconds since 1970, as its producer set it.
+    pub timestamp: i64,
+    /// Its headers in order; names may repeat.
+    pub headers: Vec<RecordHeader>,
+}
+
+impl Record {
+    /// A record of this value alone.
+    #[must_use]
+    pub fn of(value: impl Into<Vec<u8>>) -> Self {
+        Self { value: Some(value.into()), timestamp: 1_700_000_000_000, ..Self::default() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: Option<&[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+        self
+    }
+
+    /// The text of the last header of this name.
+    ///
+    /// # Panics
+    /// When it is no UTF-8.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().rev().find(|(found, _)| found == name)?;
+        value.as_deref().map(|value| std::str::from_utf8(value).expect("a header of text"))
+    }
+
+    /// `comux-status` and `comux-reason`.
+    ///
+    /// # Panics
+    /// When there is no status.
+    #[must_use]
+    pub fn status(&self) -> (&str, Option<&str>) {
+        let status = self.header("comux-status").expect("every output record has a status");
+        (status, self.header("comux-reason"))
+    }
+
+    /// Whether every plugin saw its picture.
+    #[must_use]
+    pub fn is_analysed(&self) -> bool {
+        self.status().0 == "analysed"
+    }
+
+    /// The value of a plugin's header, as a number.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> f64 {
+        let text = self.header(name).unwrap_or_else(|| panic!("no header `{name}`: {self:?}"));
+        text.parse().unwrap_or_else(|_| panic!("`{name}` is no number: {text}"))
+    }
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker().bootstrap());
+    config
+}
+
+/// Creates a topic.
+///
+/// # Panics
+/// When the broker refuses.
+pub fn create_topic(name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let results = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    for result in results {
+        result.unwrap_or_else(|(topic, error)| panic!("creating topic {topic}: {error}"));
+    }
+}
+
+/// Whether a topic exists.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn topic_exists(name: &str) -> bool {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(name), PATIENCE).unwrap();
+    metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none())
+}
+
+/// Puts records on a topic, in order, and waits until the broker has them all.
+///
+/// # Panics
+/// When the broker does not take one.
+pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
+    let producer: BaseProducer = client()
+        .set("message.max.bytes", MAX_RECORD.to_string())
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap();
+    for record in records {
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: value.as_ref() })
+        });
+        let mut message = BaseRecord::<[u8], [u8]>::to(topic)
+            .partition(0)
+            .timestamp(record.timestamp)
+            .headers(headers);
+        message.key = record.key.as_deref();
+        message.payload = record.value.as_deref();
+        loop {
+            match producer.send(message) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    message = back;
+                    producer.poll(Duration::from_millis(100));
+                }
+                Err((error, _)) => panic!("producing to {topic}: {error}"),
+            }
+        }
+    }
+    producer.flush(PATIENCE).unwrap_or_else(|error| panic!("producing to {topic}: {error}"));
+}
+
+/// Follows a topic from its beginning.
+pub struct Reader {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl Reader {
+    /// A reader at the beginning of a topic.
+    ///
+    /// # Panics
+    /// When the client can't be created.
+    #[must_use]
+    pub fn new(topic: &str) -> Self {
+        let consumer: BaseConsumer = client()
+            .set("group.id", "comux-tests")
+            .set("enable.auto.commit", "false")
+            .set("fetch.message.max.bytes", MAX_RECORD.to_string())
+            .set("check.crcs", "true")
+            .create()
+            .unwrap();
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&assignment).unwrap();
+        Self { consumer, topic: topic.to_owned() }
+    }
+
+    /// The next `count` records.
+    ///
+    /// # Panics
+    /// When none comes for [`PATIENCE`].
+    pub fn take(&mut self, count: usize) -> Vec<Record> {
+        let mut records = Vec::with_capacity(count);
+        while records.len() < count {
+            let next = self.next_within(PATIENCE);
+            records.push(next.unwrap_or_else(|| {
+                panic!("{}: record {} of {count} does not come", self.topic, records.len())
+            }));
+        }
+        records
+    }
+
+    /// The next record, when it comes in time.
+    fn next_within(&mut self, patience: Duration) -> Option<Record> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
+                Some(Ok(message)) => return Some(owned(&message)),
+                Some(Err(error)) if Instant::now() > deadline => {
+                    panic!("consuming {}: {error}", self.topic)
+                }
+                // The topic may be about to be created.
+                Some(Err(_)) => {}
+                None => return None,
+            }
+        }
+    }
+}
+
+/// The first `count` records of a topic, however long they take to arrive.
+#[must_use]
+pub fn consume(topic: &str, count: usize) -> Vec<Record> {
+    Reader::new(topic).take(count)
+}
+
+/// How many records a topic holds.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn record_count(topic: &str) -> usize {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let (low, high) = consumer.fetch_watermarks(topic, 0, PATIENCE).unwrap();
+    usize::try_from(high - low).unwrap()
+}
+
+fn owned(message: &impl Message) -> Record {
+    let headers = message.headers().map(|headers| {
+        let owned =
+            |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+        headers.iter().map(owned).collect()
+    });
+    Record {
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        timestamp: message.timestamp().to_millis().expect("a timestamp"),
+        headers: headers.unwrap_or_default(),
+    }
+}

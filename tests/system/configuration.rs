@@ -1,0 +1,154 @@
+//! What is wrong is said at start: one clear message, exit code 2.
+
+use std::fs;
+
+use comux_tests::PATIENCE;
+use comux_tests::broker::{RESTRICTED_USER, broker};
+use comux_tests::process::{Comux, Config, plugin_entry, plugins_line, refused, run_to_end};
+use comux_tests::records::{create_topic, topic_exists};
+
+use crate::promises::topics;
+
+/// A configuration is refused with exit code 2 and one message that says all of `words`.
+fn assert_refused(config: &Config, words: &[&str]) {
+    let (code, said) = refused(config);
+    assert_eq!(code, Some(2), "{}\n{said}", config.text());
+    assert_one_message(&said, words);
+}
+
+fn assert_one_message(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "this should say `{word}`:\n{said}");
+    }
+    let messages = said.lines().filter(|line| line.starts_with("error")).count();
+    assert_eq!(messages, 1, "one message:\n{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+/// A file with this content as a camera's plugin; the table's lines, and what keeps the file.
+fn plugin_file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    fs::write(&path, content).unwrap();
+    let lines = format!("plugins = [{{ source = \"{}\" }}]", path.display());
+    (directory, lines)
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    let config = Config::new("unknown-key").camera("a", "ratee = 5.0");
+    assert_refused(&config, &["comux.toml", "line 7", "ratee", "rate"]);
+}
+
+#[test]
+fn an_impossible_value_is_refused_with_its_line() {
+    let config = Config::new("impossible-value").camera("a", "rate = -5.0");
+    assert_refused(&config, &["comux.toml", "line 7", "rate", "-5"]);
+}
+
+#[test]
+fn a_configuration_file_that_is_not_there_is_named() {
+    let output = run_to_end(&["run", "--config", "no-such.toml"], PATIENCE);
+    assert_eq!(output.status.code(), Some(2));
+    assert_one_message(&String::from_utf8(output.stderr).unwrap(), &["no-such.toml", "--config"]);
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2() {
+    for arguments in [&["fly"][..], &["run", "--fast"], &["demo", "--seconds", "soon"]] {
+        let output = run_to_end(arguments, PATIENCE);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_plugin_file_that_is_not_there_is_named() {
+    let camera = Config::new("no-plugin").camera("a", "plugins = [{ source = 'gone.wasm' }]");
+    assert_refused(&camera, &["gone.wasm"]);
+}
+
+#[test]
+fn a_plugin_that_is_no_component_is_refused() {
+    let (_kept, lines) = plugin_file("text.wasm", b"not even WebAssembly");
+    assert_refused(&Config::new("text").camera("a", &lines), &["text.wasm", "component"]);
+    let (_kept, lines) = plugin_file("module.wasm", &wat::parse_str("(module)").unwrap());
+    assert_refused(&Config::new("module").camera("a", &lines), &["module.wasm", "component"]);
+}
+
+#[test]
+fn a_plugin_that_imports_wasi_is_refused_by_the_imports_name() {
+    let component = r#"(component
+        (import "wasi:clocks/monotonic-clock@0.2.0"
+            (instance (export "now" (func (result u64))))))"#;
+    let (_kept, lines) = plugin_file("clock.wasm", &wat::parse_str(component).unwrap());
+    let config = Config::new("wasi").camera("a", &lines);
+    assert_refused(
+        &config,
+        &["clock.wasm", "wasi:clocks/monotonic-clock", "wasm32-unknown-unknown"],
+    );
+}
+
+#[test]
+fn a_configuration_that_the_plugin_refuses_is_refused_in_its_words() {
+    let config = Config::new("refusing")
+        .camera("gate-7", &plugins_line("misbehave", "how = 'configure-error'"));
+    assert_refused(&config, &["gate-7", "misbehave", "how", "refused, as configured"]);
+}
+
+#[test]
+fn two_plugins_that_write_the_same_header_are_refused() {
+    let entry = plugin_entry("brightness", "");
+    let config =
+        Config::new("same-header").camera("gate-7", &format!("plugins = [{entry}, {entry}]"));
+    assert_refused(&config, &["gate-7", "brightness.mean"]);
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_named() {
+    // Nothing listens on the port for echo, which only the superuser may take.
+    let config = Config::with_broker("unreachable", "127.0.0.1:7").camera("a", "");
+    assert_refused(&config, &["127.0.0.1:7", "bootstrap_servers"]);
+}
+
+#[test]
+fn a_topic_with_several_partitions_is_refused() {
+    create_topic("raw_partitions", 2);
+    let config = Config::new("partitions").camera("partitions", "");
+    assert_refused(&config, &["raw_partitions", "2 partitions"]);
+}
+
+#[test]
+fn missing_topics_are_created_when_the_broker_allows() {
+    let comux = Comux::run(&Config::new("creating").camera("creating", ""));
+    assert!(topic_exists("raw_creating") && topic_exists("stream_creating"));
+    comux.stop();
+}
+
+#[test]
+fn missing_topics_are_explained_when_the_broker_refuses_to_create_them() {
+    let login = format!(
+        "[kafka.properties]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\
+         \"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"{RESTRICTED_USER}\"\n\
+         \"sasl.password\" = \"{RESTRICTED_USER}\""
+    );
+    let config = Config::with_broker("not-creating", &broker().restricted())
+        .with(&login)
+        .camera("not-creating", "");
+    assert_refused(&config, &["raw_not-creating", "create"]);
+    assert!(!topic_exists("raw_not-creating"));
+}
+
+#[test]
+fn check_says_the_same_as_run() {
+    topics("check");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("comux.toml");
+    let path = file.to_str().unwrap();
+    let good = Config::new("check").camera("check", &plugins_line("brightness", ""));
+    fs::write(&file, good.text()).unwrap();
+    assert_eq!(run_to_end(&["check", "--config", path], PATIENCE).status.code(), Some(0));
+    fs::write(&file, good.with("ratee = 5").text()).unwrap();
+    let output = run_to_end(&["check", "--config", path], PATIENCE);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ratee"));
+}

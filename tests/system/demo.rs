@@ -1,0 +1,30 @@
+//! The demo, which needs nothing else installed.
+
+use std::time::Duration;
+
+use comux_tests::process::{Sums, run_to_end};
+use serde_json::Value;
+
+#[test]
+fn the_demo_ends_with_a_summary_that_accounts_for_every_record() {
+    let output = run_to_end(&["demo", "--json", "--seconds", "20"], Duration::from_secs(120));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = lines.last().expect("a summary");
+    assert_eq!(summary["event"], "summary");
+    let mut received = 0;
+    let cameras = summary["cameras"].as_array().expect("cameras");
+    assert!(cameras.len() > 1, "several cameras");
+    for camera in cameras {
+        let sums = Sums::of(camera);
+        assert!(sums.balance(), "{camera}");
+        // 10 frames a second for 20 seconds, less what a busy machine takes to start.
+        assert!(sums.received >= 100, "{camera}");
+        assert!(sums.analysed > sums.received / 2, "{camera}");
+        received += sums.received;
+    }
+    assert_eq!(summary["produced"], received, "every record published came in");
+    assert_eq!(summary["followed"], received, "and out");
+}

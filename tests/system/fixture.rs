@@ -1,0 +1,69 @@
+//! That the ground the other tests stand on holds.
+
+use comux_tests::broker::{Broker, broker};
+use comux_tests::media;
+use comux_tests::records::{Record, consume, create_topic, produce, record_count, topic_exists};
+
+#[test]
+fn the_broker_returns_every_kind_of_record_as_it_was_given() {
+    create_topic("fixture", 1);
+    let header = [b'h'; 100 << 10];
+    let everything = Record {
+        key: Some(b"key".to_vec()),
+        value: Some(b"value".to_vec()),
+        timestamp: 1_500_000_000_000,
+        headers: vec![
+            ("twice".into(), Some(b"1".to_vec())),
+            ("null".into(), None),
+            ("twice".into(), Some(b"2".to_vec())),
+            ("empty".into(), Some(Vec::new())),
+        ],
+    };
+    let records = [
+        everything,
+        Record { value: None, ..Record::of("") },
+        Record { key: Some(Vec::new()), ..Record::of("") },
+        Record::of(vec![7; 5 << 20]),
+        Record::of("big header").with_header("big", Some(&header)),
+    ];
+    produce("fixture", &records);
+    assert_eq!(consume("fixture", records.len()), records);
+    assert_eq!(record_count("fixture"), records.len());
+    assert!(topic_exists("fixture") && !topic_exists("never-created"));
+}
+
+#[test]
+fn a_second_broker_starts_beside_the_first() {
+    let second = Broker::start();
+    assert_ne!(second.bootstrap(), broker().bootstrap());
+}
+
+#[test]
+fn every_clip_has_a_picture_for_each_packet_that_shows_one() {
+    for (name, clip, packets, pictures) in [
+        ("bframes", media::bframes(), 240, 240),
+        ("lowdelay", media::lowdelay(), 240, 240),
+        ("hevc", media::hevc(), 120, 120),
+        ("other size", media::other_size(), 20, 20),
+        ("other parameter sets", media::other_parameter_sets(), 20, 20),
+        ("mjpeg", media::mjpeg(), 40, 40),
+        ("vp8", media::vp8(), 40, 40),
+        ("vp9", media::vp9(), 40, 40),
+        ("av1", media::av1(), 40, 40),
+    ] {
+        assert_eq!((clip.packets.len(), clip.pictures.len()), (packets, pictures), "{name}");
+        for packet in &clip.packets {
+            assert!(clip.mean(packet.pts).is_some(), "{name}: no picture at {}", packet.pts);
+        }
+        assert!(clip.packets[0].keyframe, "{name} begins with a key frame");
+    }
+    assert_eq!(media::damaged().packets.len(), 239);
+}
+
+#[test]
+fn packets_put_one_after_the_other_are_the_elementary_stream() {
+    for clip in [media::bframes(), media::hevc()] {
+        let from_file: Vec<String> = clip.pictures.iter().map(|it| it.md5.clone()).collect();
+        assert_eq!(media::hashes(clip.codec, &clip.stream()), from_file);
+    }
+}
