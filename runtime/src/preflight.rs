@@ -48,9 +48,9 @@ pub async fn preflight(
     }
     let consume = Clients::new(&config.consume, config)?;
     let produce = Clients::new(&config.produce, config)?;
-    for (clients, cluster) in [(&consume, &config.consume), (&produce, &config.produce)] {
-        reach(&clients.consumer, &cluster.bootstrap_servers)?;
-        found(Finding::Cluster(cluster.bootstrap_servers.clone()));
+    consume.reach(&config.consume, &mut found)?;
+    if config.produce != config.consume {
+        produce.reach(&config.produce, &mut found)?;
     }
     for camera in &config.cameras {
         let topics = [(&consume, &camera.consume_topic), (&produce, &camera.produce_topic)];
@@ -79,5 +79,12 @@ impl Clients {
             consumer: consumer.create_with_context(Logging).map_err(StartError::Client)?,
             admin: admin.create_with_context(Logging).map_err(StartError::Client)?,
         })
+    }
+
+    fn reach(&self, cluster: &Cluster, found: &mut impl FnMut(Finding)) -> Result<(), TopicError> {
+        let servers = &cluster.bootstrap_servers;
+        reach(&self.consumer, servers)?;
+        found(Finding::Cluster(servers.clone()));
+        Ok(())
     }
 }

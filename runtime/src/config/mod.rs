@@ -141,7 +141,8 @@ impl Config {
         if file.camera_defaults.has_id() {
             return Err(ConfigError::Invalid {
                 path: path.to_path_buf(),
-                message: "[camera_defaults] can't have an `id`; give one to each of [[cameras]]".into(),
+                message: "[camera_defaults] can't have an `id`; give one to each of [[cameras]]"
+                    .into(),
             });
         }
         let mut cameras = Vec::with_capacity(file.cameras.len());

@@ -40,12 +40,21 @@ pub fn motion_grid(before: Luma<'_>, now: Luma<'_>, cols: u32, rows: u32) -> Opt
     Some(grid)
 }
 
+/// Sum of absolute differences of two runs of samples of one length.
 fn absolute_difference(a: &[u8], b: &[u8]) -> u32 {
-    let (chunks_a, rest_a) = a.as_chunks::<16>();
-    let (chunks_b, rest_b) = b.as_chunks::<16>();
-    // A fixed length lets the compiler use one SIMD instruction for each chunk.
-    let whole: u32 = chunks_a.iter().zip(chunks_b).map(|(a, b)| sum_of(a, b)).sum();
-    whole + sum_of(rest_a, rest_b)
+    // Runs of a fixed length become one SIMD instruction each. Cells are rarely a multiple of 16
+    // wide, and samples left over one by one would cost more than all others.
+    let (sum_16, a, b) = difference_in_chunks::<16>(a, b);
+    let (sum_8, a, b) = difference_in_chunks::<8>(a, b);
+    let (sum_4, a, b) = difference_in_chunks::<4>(a, b);
+    sum_16 + sum_8 + sum_4 + sum_of(a, b)
+}
+
+fn difference_in_chunks<'a, const N: usize>(a: &'a [u8], b: &'a [u8]) -> (u32, &'a [u8], &'a [u8]) {
+    let (chunks_a, rest_a) = a.as_chunks::<N>();
+    let (chunks_b, rest_b) = b.as_chunks::<N>();
+    let sum = chunks_a.iter().zip(chunks_b).map(|(a, b)| sum_of(a, b)).sum();
+    (sum, rest_a, rest_b)
 }
 
 #[inline]
