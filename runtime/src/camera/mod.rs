@@ -4,12 +4,14 @@
 //! decoder or plugin does, the others run. Nothing on this thread waits for another camera.
 
 mod analysis;
+mod output;
 mod pipeline;
 mod received;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use analysis::Analysis;
 
@@ -18,6 +20,9 @@ use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
 use pipeline::Pipeline;
+
+/// A camera's longest sleep: a safety net, since arrivals, acknowledgements and stops wake it.
+const NAP: Duration = Duration::from_millis(100);
 
 /// A running camera.
 pub struct Camera {

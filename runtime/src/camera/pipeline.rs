@@ -1,26 +1,26 @@
 //! What a camera's thread does: queue → ledger → decoder → plugins → ledger → sink.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::message::{BorrowedMessage, Message};
 
-use super::CameraError;
 use super::analysis::Analysis;
+use super::output::Output;
 use super::received::{Received, keyframe_header};
+use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode, Rate};
 use crate::decode::{Decoded, Decoder, Gate, Passage};
 use crate::ledger::{Ledger, Seq};
 use crate::outcome::{FailReason, Outcome, SkipReason, Status, Timing};
 use crate::packet::{self, Content, Inspection, Splitter, Unit};
 use crate::picture::{Picture, PictureInfo};
-use crate::sink::{ProduceError, Progress, RecordFacts, Sink};
+use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
 
-/// The longest sleep: a safety net, since arrivals, acknowledgements and stops wake the thread.
-const NAP: Duration = Duration::from_millis(100);
 /// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
 
@@ -28,9 +28,8 @@ const HARMLESS_GAP: i64 = 1;
 pub(super) struct Pipeline<'q> {
     spec: &'q CameraSpec,
     queue: &'q CameraQueue,
-    sink: &'q Sink,
+    output: Output<'q>,
     stats: Arc<CameraStats>,
-    progress: Arc<Progress>,
 
     ledger: Ledger<Received<'q>>,
     splitter: Option<Splitter>,
@@ -50,6 +49,10 @@ pub(super) struct Pipeline<'q> {
     discontinuity: bool,
     /// libavcodec reported damage: what comes next can't be trusted.
     damaged: bool,
+    /// The latest key frame that entered the decoder: damage before it ends there.
+    latest_key: Seq,
+    /// Pictures of records in this range need one that is damaged.
+    distrusted: Range<Seq>,
     last_arrival: Instant,
 }
 
@@ -73,9 +76,13 @@ impl<'q> Pipeline<'q> {
         Ok(Self {
             spec,
             queue,
-            sink,
+            output: Output {
+                sink,
+                topic: &spec.produce_topic,
+                progress,
+                stats: Arc::clone(&stats),
+            },
             stats,
-            progress,
             ledger: Ledger::default(),
             splitter,
             gate: Gate::new(lag_limit),
@@ -87,6 +94,8 @@ impl<'q> Pipeline<'q> {
             refill_from: None,
             discontinuity: true,
             damaged: false,
+            latest_key: 0,
+            distrusted: 0..0,
             last_arrival: Instant::now(),
         })
     }
@@ -102,18 +111,14 @@ impl<'q> Pipeline<'q> {
                 self.drain_silent_camera();
                 self.emit_settled()?;
             } else {
-                self.check_output()?;
+                self.output.check()?;
                 std::thread::park_timeout(NAP.min(self.spec.drain_after));
             }
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
         self.empty_decoder();
         self.emit_settled()?;
-        while self.progress.unacknowledged() > 0 {
-            self.check_output()?;
-            std::thread::park_timeout(NAP);
-        }
-        self.check_output()
+        self.output.finish()
     }
 
     // === from the queue into the decoder ===
@@ -166,6 +171,12 @@ impl<'q> Pipeline<'q> {
             self.ledger.admit_settled(received, Outcome::skipped(reason));
             return;
         }
+        if inspection.content == Content::NoPicture {
+            let data = received.message.payload().unwrap_or_default();
+            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.ledger.admit_settled(received, Outcome::skipped(SkipReason::NoPicture));
+            return;
+        }
         received.discontinuity = std::mem::take(&mut self.discontinuity);
         let seq = self.ledger.admit_unit(received);
         self.decode_record(seq, inspection);
@@ -209,6 +220,11 @@ impl<'q> Pipeline<'q> {
             self.ledger.settle(seq, Outcome::skipped(reason));
             return;
         }
+        if inspection.content == Content::NoPicture {
+            self.decoder.send_without_picture(&unit.data, inspection.length_prefixed);
+            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
+            return;
+        }
         let discontinuity = std::mem::take(&mut self.discontinuity);
         if let Some(record) = self.ledger.record_mut(seq) {
             record.discontinuity |= discontinuity;
@@ -240,7 +256,9 @@ impl<'q> Pipeline<'q> {
 
     fn feed_silently(&mut self, data: &[u8]) {
         let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
-        if self.pass_gate(inspection.content, 0).is_none() {
+        if inspection.content == Content::NoPicture {
+            self.decoder.send_without_picture(data, inspection.length_prefixed);
+        } else if self.pass_gate(inspection.content, 0).is_none() {
             self.decode(None, data, inspection);
             // The pictures before the next record were analysed, only not by this run.
             self.discontinuity = false;
@@ -308,6 +326,9 @@ impl<'q> Pipeline<'q> {
     ) {
         let decode_us = micros_since(begin);
         self.stats.record_work(decode_us, 0);
+        if content == Content::KeyPicture {
+            self.latest_key = seq.unwrap_or_default();
+        }
         if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
             record.decode_us += decode_us;
         }
@@ -318,16 +339,12 @@ impl<'q> Pipeline<'q> {
                 self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
             }
             self.damaged = true;
-        } else if content == Content::NoPicture
-            && let Some(seq) = seq
-        {
-            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
         }
         if self.damaged {
             self.start_afresh();
             return;
         }
-        if self.spec.rate == Some(Rate::Keyframes) && content != Content::NoPicture {
+        if self.spec.rate == Some(Rate::Keyframes) {
             // The next key frame may be seconds away; this one's picture is wanted now.
             self.empty_decoder();
         }
@@ -410,8 +427,12 @@ impl<'q> Pipeline<'q> {
             discontinuity: record.discontinuity,
         };
         let (received_at, decode_us) = (record.at, record.decode_us);
-        let outcome = if decoded.damaged {
-            self.damaged = true;
+        if decoded.damaged {
+            // The decoder may have gone on to the next key frame, which mends everything after it.
+            self.distrusted = seq..self.latest_key;
+            self.damaged |= seq >= self.latest_key;
+        }
+        let outcome = if decoded.damaged || self.distrusted.contains(&seq) {
             Outcome::failed(FailReason::DecodeError)
         } else if !self.analysis.is_due(info.recorded_at_us.unwrap_or_default()) {
             Outcome::skipped(SkipReason::Rate)
@@ -441,32 +462,9 @@ impl<'q> Pipeline<'q> {
 
     fn emit_settled(&mut self) -> Result<(), CameraError> {
         while let Some((seq, record, outcome)) = self.ledger.pop_settled() {
-            let facts = RecordFacts {
-                seq,
-                pts_us: record.pts_us,
-                keyframe: record.keyframe,
-                gop_start: record.gop_start,
-            };
-            let topic = &self.spec.produce_topic;
-            loop {
-                let produced =
-                    self.sink.produce(topic, &record.message, facts, &outcome, &self.progress);
-                match produced {
-                    Ok(()) => break,
-                    Err(ProduceError::Full) => {
-                        self.check_output()?;
-                        std::thread::park_timeout(NAP);
-                    }
-                    Err(ProduceError::Refused(error)) => return Err(CameraError::Output(error)),
-                }
-            }
-            self.stats.record_settled(outcome.status);
+            self.output.emit(seq, &record, &outcome)?;
         }
         Ok(())
-    }
-
-    fn check_output(&self) -> Result<(), CameraError> {
-        self.progress.refused().map_or(Ok(()), |error| Err(CameraError::Output(error)))
     }
 
     fn log_decode_error(&self, seq: Option<Seq>, error: &crate::decode::DecoderError) {

@@ -45,7 +45,12 @@ pub struct Decoder {
     decoder: ffmpeg::decoder::Video,
     /// Units went in since the last flush, so pictures may be inside.
     fed: bool,
+    /// NAL units that came without a picture, for the next access unit.
+    headers: Vec<u8>,
 }
+
+/// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 impl Decoder {
     /// Opens the decoder. `threads` above 1 decode several pictures at once, each a picture later.
@@ -61,7 +66,7 @@ impl Decoder {
         };
         let decoder =
             open().map_err(|source| DecoderError::Open { codec: codec.name(), source })?;
-        Ok(Self { codec, decoder, fed: false })
+        Ok(Self { codec, decoder, fed: false, headers: Vec::new() })
     }
 
     /// Feeds the access unit of record `seq`; of no record, when only later pictures need it.
@@ -74,13 +79,37 @@ impl Decoder {
         data: &[u8],
         length_prefixed: bool,
     ) -> Result<(), DecoderError> {
-        let mut packet = ffmpeg::Packet::copy(data);
+        let mut packet = ffmpeg::Packet::new(self.headers.len() + data.len());
         packet.set_pts(Some(seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT)));
-        if length_prefixed && let Some(data) = packet.data_mut() {
-            lengths_to_start_codes(data);
+        if let Some(whole) = packet.data_mut() {
+            let (headers, unit) = whole.split_at_mut(self.headers.len());
+            headers.copy_from_slice(&self.headers);
+            unit.copy_from_slice(data);
+            if length_prefixed {
+                lengths_to_start_codes(unit);
+            }
         }
+        self.headers.clear();
         self.fed = true;
         self.decoder.send_packet(&packet).map_err(DecoderError::Broken)
+    }
+
+    /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
+    pub fn send_without_picture(&mut self, data: &[u8], length_prefixed: bool) {
+        if !self.codec.has_nal_units() {
+            // Whether it is broken shows in the pictures that need it.
+            let _ = self.send(None, data, length_prefixed);
+            return;
+        }
+        // Alone, libavcodec would take them and report the missing picture as an error.
+        if self.headers.len() + data.len() > MAX_HEADER_BYTES {
+            self.headers.clear();
+        }
+        let before = self.headers.len();
+        self.headers.extend_from_slice(data.get(..MAX_HEADER_BYTES).unwrap_or(data));
+        if length_prefixed && let Some(added) = self.headers.get_mut(before..) {
+            lengths_to_start_codes(added);
+        }
     }
 
     /// The next picture that is ready, in presentation order.

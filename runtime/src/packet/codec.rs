@@ -65,6 +65,12 @@ impl Codec {
         !matches!(self.id(), Id::MJPEG | Id::VP8 | Id::VP9 | Id::AV1)
     }
 
+    /// Whether its packets are made of NAL units.
+    #[must_use]
+    pub fn has_nal_units(self) -> bool {
+        matches!(self.id(), ffmpeg::codec::Id::H264 | ffmpeg::codec::Id::HEVC)
+    }
+
     pub(crate) fn decoder(self) -> ffmpeg::Codec {
         self.decoder
     }

@@ -23,8 +23,11 @@ pub struct Unit {
 pub struct Splitter {
     parser: *mut ffi::AVCodecParserContext,
     context: *mut ffi::AVCodecContext,
-    /// Bytes of the stream that went into the parser.
+    /// Bytes of the stream that went into the parser, and that came out.
     fed: u64,
+    given: u64,
+    /// Where the next access unit begins.
+    next_begin: u64,
     /// Where each chunk begins that an access unit to come may begin in.
     chunks: VecDeque<(u64, Option<Seq>)>,
     padded: Vec<u8>,
@@ -45,8 +48,15 @@ impl Splitter {
         }
         // SAFETY: a null codec makes a context for no codec in particular.
         let context = unsafe { ffi::avcodec_alloc_context3(std::ptr::null()) };
-        let mut splitter =
-            Self { parser, context, fed: 0, chunks: VecDeque::new(), padded: Vec::new() };
+        let mut splitter = Self {
+            parser,
+            context,
+            fed: 0,
+            given: 0,
+            next_begin: 0,
+            chunks: VecDeque::new(),
+            padded: Vec::new(),
+        };
         if splitter.context.is_null() {
             return None;
         }
@@ -64,11 +74,12 @@ impl Splitter {
         let mut position = 0;
         while position < chunk.len() {
             let (used, unit) = self.parse(position, chunk.len() - position);
-            units.extend(unit);
             position += used;
-            if used == 0 {
+            // A unit that ended in the chunk before comes out without anything used of this one.
+            if used == 0 && unit.is_none() {
                 break;
             }
+            units.extend(unit);
         }
         self.fed += chunk.len() as u64;
         units
@@ -93,7 +104,7 @@ impl Splitter {
         let input = self.padded.get(position..).unwrap_or_default();
         // SAFETY: `input` holds `length` bytes and the padding that the parser may read beyond; the
         // output points into it or into the parser's own buffer, valid until the next call.
-        let (used, data, begin) = unsafe {
+        let (used, data) = unsafe {
             let used = ffi::av_parser_parse2(
                 self.parser,
                 self.context,
@@ -106,11 +117,15 @@ impl Splitter {
                 -1,
             );
             let size = usize::try_from(output_length).unwrap_or(0);
-            let data = (size > 0).then(|| std::slice::from_raw_parts(output, size).to_vec());
-            (used, data, (*self.parser).frame_offset)
+            (used, (size > 0).then(|| std::slice::from_raw_parts(output, size).to_vec()))
         };
-        let begin = u64::try_from(begin).unwrap_or(0);
         let unit = data.map(|data| {
+            // The parser gives out every byte that it takes, and its own `frame_offset` is off where
+            // a start code lies across chunks.
+            let begin = self.next_begin;
+            self.given += data.len() as u64;
+            // The H.265 parser leaves the first byte of a four-byte start code to the unit before.
+            self.next_begin = self.given - u64::from(data.last() == Some(&0));
             // The next access unit begins behind this one, so earlier chunks are done with.
             while self.chunks.get(1).is_some_and(|&(start, _)| start <= begin) {
                 self.chunks.pop_front();
@@ -129,5 +144,62 @@ impl Drop for Splitter {
             ffi::av_parser_close(self.parser);
             ffi::avcodec_free_context(&raw mut self.context);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::MediaReader;
+
+    /// However the stream is cut, each access unit comes out whole, known by the chunk in which its
+    /// first byte lies.
+    fn access_units_are_found(clip: &str) {
+        let path = format!("{}/../tests/media/{clip}", env!("CARGO_MANIFEST_DIR"));
+        let mut reader = MediaReader::open(&path).expect("the clip");
+        let codec = Codec::from_name(reader.codec).expect("its codec");
+        let (mut stream, mut begins) = (Vec::new(), Vec::new());
+        while let Some(packet) = reader.next_packet().expect("a packet") {
+            begins.push(stream.len());
+            stream.extend(packet.data);
+        }
+        begins.push(stream.len());
+        for chunk_size in [1, 7, 60, 61, 1000, 100_000] {
+            let mut splitter = Splitter::new(codec).expect("a parser");
+            let mut units = Vec::new();
+            for (seq, chunk) in (0..).zip(stream.chunks(chunk_size)) {
+                units.extend(splitter.push(Some(seq), chunk));
+            }
+            units.extend(splitter.finish());
+            assert_eq!(units.len() + 1, begins.len(), "{clip} in chunks of {chunk_size}");
+            for (number, (unit, span)) in units.iter().zip(begins.windows(2)).enumerate() {
+                let whole = &stream[span[0]..span[1]];
+                assert!(
+                    without_zeros(&unit.data) == without_zeros(whole),
+                    "{clip}: unit {number} in chunks of {chunk_size}"
+                );
+                let seq = Some((span[0] / chunk_size) as Seq);
+                assert_eq!(unit.seq, seq, "{clip}: unit {number} in chunks of {chunk_size}");
+            }
+        }
+    }
+
+    /// A zero between two units may count to either.
+    fn without_zeros(mut unit: &[u8]) -> &[u8] {
+        while let [0, rest @ ..] | [rest @ .., 0] = unit {
+            unit = rest;
+        }
+        unit
+    }
+
+    #[test]
+    fn access_units_of_h264_are_found() {
+        access_units_are_found("pedestrians-bframes.mp4");
+        access_units_are_found("pedestrians-lowdelay.mp4");
+    }
+
+    #[test]
+    fn access_units_of_h265_are_found() {
+        access_units_are_found("pedestrians-hevc.mp4");
     }
 }

@@ -1,0 +1,61 @@
+//! A camera's way out: settled records into the sink, and the wait when it pushes back.
+
+use std::sync::Arc;
+
+use super::received::Received;
+use super::{CameraError, NAP};
+use crate::ledger::Seq;
+use crate::outcome::Outcome;
+use crate::sink::{ProduceError, Progress, RecordFacts, Sink};
+use crate::stats::CameraStats;
+
+/// Where one camera's records leave.
+pub(super) struct Output<'q> {
+    pub sink: &'q Sink,
+    pub topic: &'q str,
+    pub progress: Arc<Progress>,
+    pub stats: Arc<CameraStats>,
+}
+
+impl Output<'_> {
+    /// Produces a record, waiting while too much is not acknowledged.
+    pub fn emit(
+        &self,
+        seq: Seq,
+        record: &Received<'_>,
+        outcome: &Outcome,
+    ) -> Result<(), CameraError> {
+        let facts = RecordFacts {
+            seq,
+            pts_us: record.pts_us,
+            keyframe: record.keyframe,
+            gop_start: record.gop_start,
+        };
+        loop {
+            match self.sink.produce(self.topic, &record.message, facts, outcome, &self.progress) {
+                Ok(()) => break,
+                Err(ProduceError::Full) => {
+                    self.check()?;
+                    std::thread::park_timeout(NAP);
+                }
+                Err(ProduceError::Refused(error)) => return Err(CameraError::Output(error)),
+            }
+        }
+        self.stats.record_settled(outcome.status);
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged.
+    pub fn finish(&self) -> Result<(), CameraError> {
+        while self.progress.unacknowledged() > 0 {
+            self.check()?;
+            std::thread::park_timeout(NAP);
+        }
+        self.check()
+    }
+
+    /// Fails once the broker has refused a record for good: the next one must not pass it.
+    pub fn check(&self) -> Result<(), CameraError> {
+        self.progress.refused().map_or(Ok(()), |error| Err(CameraError::Output(error)))
+    }
+}
