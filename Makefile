@@ -34,7 +34,7 @@ test: setup-test ## every test, on a real Apache Kafka
 	$(CARGO) build --workspace --all-targets
 	@set -e; for plugin in $(PLUGINS) $(TEST_PLUGINS); do \
 		$(TARGET)/debug/comux plugin build $$plugin; done
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 lint: setup-lint ## format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

@@ -283,8 +283,7 @@ impl Ended {
 
 /// The fields of a line of the log, when it is one.
 fn fields(line: &str) -> Option<Value> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    line.get("fields").cloned()
+    serde_json::from_str(line).ok()
 }
 
 fn message(line: &str) -> Option<String> {

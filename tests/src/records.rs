@@ -75,7 +75,7 @@ impl Record {
     /// When there is none.
     #[must_use]
     pub fn number(&self, name: &str) -> f64 {
-        let text = self.header(name).unwrap_or_else(|| panic!("no header `{name}`: {self:?}"));
+        let text = self.header(name).unwrap_or_else(|| panic!("no `{name}`: {:?}", self.status()));
         text.parse().unwrap_or_else(|_| panic!("`{name}` is no number: {text}"))
     }
 }

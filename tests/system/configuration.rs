@@ -20,7 +20,7 @@ fn assert_one_message(said: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "this should say `{word}`:\n{said}");
     }
-    let messages = said.lines().filter(|line| line.starts_with("error")).count();
+    let messages = said.lines().filter(|line| line.starts_with("comux: ")).count();
     assert_eq!(messages, 1, "one message:\n{said}");
     assert!(!said.contains("panicked"), "{said}");
 }

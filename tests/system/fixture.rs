@@ -60,6 +60,16 @@ fn every_clip_has_a_picture_for_each_packet_that_shows_one() {
     assert_eq!(media::damaged().packets.len(), 239);
 }
 
+/// So that a result on the wrong packet can't pass for the right one.
+#[test]
+fn the_brightness_of_neighbouring_pictures_differs_by_more_than_rounding() {
+    for clip in [media::bframes(), media::hevc(), media::mjpeg(), media::vp8(), media::av1()] {
+        let pairs = clip.pictures.windows(2);
+        let alike = pairs.filter(|pair| (pair[0].mean - pair[1].mean).abs() < 0.003).count();
+        assert!(alike * 20 < clip.pictures.len(), "{}: {alike} alike", clip.codec);
+    }
+}
+
 #[test]
 fn packets_put_one_after_the_other_are_the_elementary_stream() {
     for clip in [media::bframes(), media::hevc()] {

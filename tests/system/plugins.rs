@@ -28,7 +28,6 @@ fn a_plugin_that_fails_harms_its_frame_and_neither_the_next_nor_a_neighbour() {
     for (how, _) in ways {
         let camera = format!("failing-{how}");
         produce(&topics(&camera).0, records);
-        // A second plugin runs whatever became of the first? No: the frame has failed.
         let lines = format!(
             "mode = 'every-frame'\nstart = 'beginning'\n{}",
             plugins_line("misbehave", &format!("how = '{how}', every = 3"))

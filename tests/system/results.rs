@@ -1,5 +1,7 @@
 //! Results sit on the record whose picture they describe.
 
+use std::collections::BTreeSet;
+
 use comux_tests::media::{self, Clip};
 use comux_tests::nal;
 use comux_tests::process::{Comux, Config, Sums, plugins_line};
@@ -97,28 +99,34 @@ fn length_prefixed_records_give_the_same_results_as_annex_b() {
     }
 }
 
-/// Cuts a stream into records that are each smaller than any access unit, so that no two pictures
+/// Cuts a stream into records that are no larger than any access unit, so that no two pictures
 /// begin in one record; returns them with the picture that begins in each.
 fn chunks(clip: &Clip, packets: usize) -> Vec<(Record, Option<f64>)> {
     let packets = &clip.packets[..packets];
     let smallest = packets.iter().map(|packet| packet.data.len()).min().unwrap();
-    let mut starts: Vec<(usize, f64)> = Vec::new();
+    let mut pictures: Vec<(usize, f64)> = Vec::new();
+    let mut cuts = BTreeSet::new();
     let mut stream = Vec::new();
-    for packet in packets {
-        starts.push((stream.len(), clip.mean(packet.pts).unwrap()));
+    for (number, packet) in packets.iter().enumerate() {
+        pictures.push((stream.len(), clip.mean(packet.pts).unwrap()));
+        // Wherever a cut falls in the bytes by which the start of a picture is known.
+        cuts.insert(stream.len() + number % 12);
         stream.extend_from_slice(&packet.data);
     }
-    let mut chunks = Vec::new();
-    let mut begin = 0;
-    while begin < stream.len() {
+    let mut position = 0;
+    while position < stream.len() {
+        cuts.insert(position);
         // Sizes from 1 to the smallest access unit, without a pattern.
-        let size = 1 + (begin * 2_654_435_761 >> 7) % smallest;
-        let end = stream.len().min(begin + size);
-        let picture = starts.iter().find(|(start, _)| (begin..end).contains(start));
-        chunks.push((Record::of(&stream[begin..end]), picture.map(|&(_, mean)| mean)));
-        begin = end;
+        position += 1 + ((position * 2_654_435_761) >> 7) % smallest;
     }
-    chunks
+    cuts.insert(stream.len());
+    let cuts: Vec<usize> = cuts.into_iter().collect();
+    let chunk = |cut: &[usize]| {
+        let range = cut[0]..cut[1];
+        let picture = pictures.iter().find(|(start, _)| range.contains(start));
+        (Record::of(&stream[range.clone()]), picture.map(|&(_, mean)| mean))
+    };
+    cuts.windows(2).map(chunk).collect()
 }
 
 #[test]
@@ -132,7 +140,10 @@ fn in_a_bytestream_a_result_sits_where_its_picture_begins() {
         let (output, _) = analysed(camera, &records, &lines);
         for (number, ((_, picture), record)) in chunks.iter().zip(&output).enumerate() {
             match picture {
-                Some(mean) => assert_close(number, record.number("brightness.mean"), *mean),
+                Some(mean) => {
+                    assert_eq!(record.status(), ("analysed", None), "record {number}");
+                    assert_close(number, record.number("brightness.mean"), *mean);
+                }
                 None => assert_eq!(record.status(), ("skipped", Some("no-picture")), "{number}"),
             }
         }

@@ -153,10 +153,7 @@ fn table(cameras: &[CameraLine]) -> Table {
     for camera in cameras {
         let counts = &camera.counts;
         let rate = camera.frames_per_second.map(|rate| format!("{rate:.1}")).unwrap_or_default();
-        let results = camera.results.iter().map(|(name, value)| {
-            let value: String = value.chars().take(40).collect();
-            format!("{name}={value}")
-        });
+        let results = camera.results.iter().map(|(name, value)| shown(name, value));
         table.add_row([
             camera.camera.clone(),
             rate,
@@ -166,10 +163,18 @@ fn table(cameras: &[CameraLine]) -> Table {
             reasons(&counts.skipped),
             reasons(&counts.failed),
             format!("{}/{}", camera.latency_ms.p50, camera.latency_ms.p99),
-            results.collect::<Vec<_>>().join("\n"),
+            results.collect::<Vec<_>>().join("  "),
         ]);
     }
     table
+}
+
+/// A result, cut so that the table of a few cameras fits on a screen.
+fn shown(name: &str, value: &str) -> String {
+    const LENGTH: usize = 20;
+    let cut: String = value.chars().take(LENGTH).collect();
+    let more = if cut.len() < value.len() { "…" } else { "" };
+    format!("{name}={cut}{more}")
 }
 
 fn reasons(counts: &BTreeMap<&'static str, u64>) -> String {
