@@ -4,7 +4,9 @@ use rdkafka::admin::AdminClient;
 use rdkafka::consumer::BaseConsumer;
 
 use crate::config::{Cluster, Config};
-use crate::kafka::{Logging, TopicError, consumer_config, ensure_topic, producer_config, reach};
+use crate::kafka::{
+    Quiet, TopicError, consumer_config, ensure_topic, largest_record, producer_config, reach,
+};
 use crate::runtime::{Plugins, StartError};
 
 /// Something that would keep the instance from starting.
@@ -65,10 +67,45 @@ pub async fn preflight(
     Ok(plugins)
 }
 
+/// A camera's output topic takes smaller records than its input topic, so that one may come in that
+/// can't go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizeConflict {
+    /// The camera.
+    pub camera: String,
+    /// The output topic.
+    pub topic: String,
+    /// The largest record that the input topic takes, in bytes.
+    pub input: u64,
+    /// The largest record that the output topic takes, in bytes.
+    pub output: u64,
+}
+
+/// Compares the record-size limits of each camera's topics, where the brokers tell them.
+///
+/// # Errors
+/// When a Kafka client can't be created.
+pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, StartError> {
+    let consume = Clients::new(&config.consume, config)?;
+    let produce = Clients::new(&config.produce, config)?;
+    let mut conflicts = Vec::new();
+    for camera in &config.cameras {
+        let input = largest_record(&consume.admin, &camera.consume_topic).await;
+        let output = largest_record(&produce.admin, &camera.produce_topic).await;
+        if let (Some(input), Some(output)) = (input, output)
+            && output < input
+        {
+            let (camera, topic) = (camera.id.to_string(), camera.produce_topic.clone());
+            conflicts.push(SizeConflict { camera, topic, input, output });
+        }
+    }
+    Ok(conflicts)
+}
+
 /// Clients to ask one cluster with.
 struct Clients {
-    consumer: BaseConsumer<Logging>,
-    admin: AdminClient<Logging>,
+    consumer: BaseConsumer<Quiet>,
+    admin: AdminClient<Quiet>,
 }
 
 impl Clients {
@@ -76,8 +113,8 @@ impl Clients {
         let consumer = consumer_config(cluster, &config.name);
         let admin = producer_config(cluster, &config.name);
         Ok(Self {
-            consumer: consumer.create_with_context(Logging).map_err(StartError::Client)?,
-            admin: admin.create_with_context(Logging).map_err(StartError::Client)?,
+            consumer: consumer.create_with_context(Quiet).map_err(StartError::Client)?,
+            admin: admin.create_with_context(Quiet).map_err(StartError::Client)?,
         })
     }
 

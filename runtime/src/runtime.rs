@@ -23,12 +23,12 @@ pub enum StartError {
     #[error(transparent)]
     Plugin(#[from] LoadError),
     /// A plugin can't be configured for a camera.
-    #[error("camera `{camera}`: {source}")]
+    #[error("camera `{camera}`: {cause}")]
     Configure {
         /// The camera.
         camera: String,
         /// What the plugin says.
-        source: ConfigureError,
+        cause: ConfigureError,
     },
     /// Two plugins of a camera would write the same header.
     #[error(
@@ -49,22 +49,22 @@ pub enum StartError {
     #[error("kafka: {0}; see `[kafka] properties`")]
     Client(KafkaError),
     /// A camera's topic can't be consumed.
-    #[error("camera `{camera}`: topic `{topic}`: {source}")]
+    #[error("camera `{camera}`: topic `{topic}`: {cause}")]
     Open {
         /// The camera.
         camera: String,
         /// The topic.
         topic: String,
         /// What librdkafka says.
-        source: KafkaError,
+        cause: KafkaError,
     },
     /// The operating system gives no more threads.
-    #[error("camera `{camera}`: no thread: {source}")]
+    #[error("camera `{camera}`: no thread: {cause}")]
     Thread {
         /// The camera.
         camera: String,
         /// What the operating system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -126,9 +126,9 @@ impl Plugins {
             let (loaded, owner) = (Arc::clone(loaded), Clone::clone(&owner));
             let settings = entry.config.clone();
             let instance = Instance::start(&self.engine, loaded, owner, settings, config.limits)
-                .map_err(|source| {
+                .map_err(|cause| {
                     let camera = camera.id.to_string();
-                    StartError::Configure { camera, source }
+                    StartError::Configure { camera, cause }
                 })?;
             chain.push(instance);
         }
@@ -166,15 +166,15 @@ impl Runtime {
         for spec in &config.cameras {
             let analysis = plugins.start(spec, config)?;
             let progress = Arc::<Progress>::default();
-            let queue = runtime.source.open(spec, Arc::clone(&progress)).map_err(|source| {
+            let queue = runtime.source.open(spec, Arc::clone(&progress)).map_err(|cause| {
                 let (camera, topic) = (spec.id.to_string(), spec.consume_topic.clone());
-                StartError::Open { camera, topic, source }
+                StartError::Open { camera, topic, cause }
             })?;
             let stats = Arc::<CameraStats>::default();
             let spec = Arc::new(spec.clone());
             let camera =
                 Camera::start(spec.clone(), queue, analysis, sink.clone(), (stats, progress))
-                    .map_err(|source| StartError::Thread { camera: spec.id.to_string(), source })?;
+                    .map_err(|cause| StartError::Thread { camera: spec.id.to_string(), cause })?;
             runtime.cameras.push(camera);
         }
         Ok(runtime)

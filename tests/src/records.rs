@@ -91,8 +91,19 @@ fn client() -> ClientConfig {
 /// # Panics
 /// When the broker refuses.
 pub fn create_topic(name: &str, partitions: i32) {
+    create_topic_with(name, partitions, &[]);
+}
+
+/// As [`create_topic`], with settings of the topic's own.
+///
+/// # Panics
+/// When the broker refuses.
+pub fn create_topic_with(name: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let results = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
     for result in results {

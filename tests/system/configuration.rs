@@ -5,7 +5,7 @@ use std::fs;
 use comux_tests::PATIENCE;
 use comux_tests::broker::{RESTRICTED_USER, broker};
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line, refused, run_to_end};
-use comux_tests::records::{create_topic, topic_exists};
+use comux_tests::records::{create_topic, create_topic_with, topic_exists};
 
 use crate::promises::topics;
 
@@ -20,9 +20,10 @@ fn assert_one_message(said: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "this should say `{word}`:\n{said}");
     }
-    let messages = said.lines().filter(|line| line.starts_with("comux: ")).count();
-    assert_eq!(messages, 1, "one message:\n{said}");
-    assert!(!said.contains("panicked"), "{said}");
+    // Nothing before it and nothing of another kind behind it: no log, no panic.
+    assert!(said.starts_with("comux: "), "the message comes first:\n{said}");
+    let others = |line: &&str| line.starts_with("comux: ") || line.contains("panicked");
+    assert_eq!(said.lines().filter(others).count(), 1, "one message:\n{said}");
 }
 
 /// A file with this content as a camera's plugin; the table's lines, and what keeps the file.
@@ -151,4 +152,23 @@ fn check_says_the_same_as_run() {
     let output = run_to_end(&["check", "--config", path], PATIENCE);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("ratee"));
+}
+
+#[test]
+fn check_warns_of_an_output_topic_that_takes_smaller_records_than_the_input_topic() {
+    create_topic_with("raw_check-small", 1, &[("max.message.bytes", "2000000")]);
+    create_topic_with("stream_check-small", 1, &[("max.message.bytes", "1000000")]);
+    topics("check-alike");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("comux.toml");
+    let config = Config::new("check-small").camera("check-small", "").camera("check-alike", "");
+    fs::write(&file, config.text()).unwrap();
+    let output = run_to_end(&["check", "--config", file.to_str().unwrap()], PATIENCE);
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with('⚠')).collect();
+    let [warning] = warnings[..] else { panic!("one warning, not {warnings:?}") };
+    for word in ["check-small", "stream_check-small", "1000000", "2000000", "max.message.bytes"] {
+        assert!(warning.contains(word), "{warning}");
+    }
 }

@@ -43,7 +43,7 @@ fn sigterm_under_full_load_loses_no_record_and_repeats_none() {
         let ended = comux.stop();
         runs += 1;
         received += ended.sums("restart-every-frame").received;
-        for (camera, ..) in cameras.map(|(camera, mode)| (camera, mode)) {
+        for (camera, _) in cameras {
             let sums = ended.sums(camera);
             assert!(sums.balance(), "run {runs} of {camera}: {sums:?}");
             let produced = record_count(&format!("stream_{camera}"));

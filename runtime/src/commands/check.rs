@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use comux::config::Config;
-use comux::preflight::{Finding, preflight};
+use comux::preflight::{Finding, preflight, size_conflicts};
 
 use super::Failure;
 
@@ -31,5 +31,14 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     })
     .await
     .map_err(Failure::usage)?;
+    for conflict in size_conflicts(&config).await.map_err(Failure::usage)? {
+        let (camera, topic) = (conflict.camera, conflict.topic);
+        let (input, output) = (conflict.input, conflict.output);
+        println!(
+            "⚠ camera {camera}: the output topic `{topic}` takes records up to {output} bytes and \
+             the input topic up to {input}; a larger one would stop the camera: set the output \
+             topic's max.message.bytes to more than {input}, since headers are added"
+        );
+    }
     Ok(())
 }

@@ -25,12 +25,12 @@ pub const DEFAULT_TENANT: &str = "default";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("configuration `{path}`: {source}; name another file with --config")]
+    #[error("configuration `{path}`: {cause}; name another file with --config")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is no TOML, or a key or value is wrong. The message shows the line.
     #[error("configuration `{path}`: {message}")]
@@ -124,7 +124,7 @@ impl Config {
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, path, directory)
     }

@@ -17,12 +17,12 @@ const SILENT: i64 = -1;
 #[derive(Debug, thiserror::Error)]
 pub enum DecoderError {
     /// The decoder could not be opened.
-    #[error("could not open the decoder `{codec}`: {source}")]
+    #[error("could not open the decoder `{codec}`: {cause}")]
     Open {
         /// The decoder.
         codec: String,
         /// What libavcodec says.
-        source: ffmpeg::Error,
+        cause: ffmpeg::Error,
     },
     /// A packet or picture is broken.
     #[error("could not decode: {0}")]
@@ -64,8 +64,7 @@ impl Decoder {
             context.set_threading(threading::Config { kind, count: threads, ..Default::default() });
             context.decoder().open_as(codec.decoder())?.video()
         };
-        let decoder =
-            open().map_err(|source| DecoderError::Open { codec: codec.name(), source })?;
+        let decoder = open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })?;
         Ok(Self { codec, decoder, fed: false, headers: Vec::new() })
     }
 

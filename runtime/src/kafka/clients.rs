@@ -31,6 +31,21 @@ impl ClientContext for Logging {
 
 impl ConsumerContext for Logging {}
 
+/// For clients whose answers are reported by whoever asked: what librdkafka says beside is detail.
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "kafka: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "kafka: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// Properties for packets in. Offsets are committed for the group `comux.<instance>`; partitions
 /// are assigned by comux itself, so that no rebalance ever interrupts a camera.
 #[must_use]

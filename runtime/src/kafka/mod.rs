@@ -3,8 +3,8 @@
 mod clients;
 mod topics;
 
-pub use clients::{Logging, consumer_config, producer_config};
-pub use topics::{TopicError, ensure_topic, reach};
+pub use clients::{Logging, Quiet, consumer_config, producer_config};
+pub use topics::{TopicError, ensure_topic, largest_record, reach};
 
 /// A camera's topics have one partition: order is per partition.
 pub const PARTITION: i32 = 0;

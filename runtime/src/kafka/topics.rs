@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -16,14 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum TopicError {
     /// No broker answers.
     #[error(
-        "Kafka at `{servers}` does not answer within {} s: {source}; \
+        "Kafka at `{servers}` does not answer within {} s: {cause}; \
          check `bootstrap_servers`, and that the broker runs", PATIENCE.as_secs()
     )]
     Unreachable {
         /// The address.
         servers: String,
         /// What librdkafka says.
-        source: KafkaError,
+        cause: KafkaError,
     },
     /// It is not there and could not be created.
     #[error(
@@ -59,7 +59,7 @@ pub fn reach<C: ConsumerContext>(
 ) -> Result<(), TopicError> {
     let answer = consumer.fetch_metadata(Some("comux-reach"), PATIENCE);
     let servers = servers.to_owned();
-    answer.map(drop).map_err(|source| TopicError::Unreachable { servers, source })
+    answer.map(drop).map_err(|cause| TopicError::Unreachable { servers, cause })
 }
 
 /// Sees to it that `topic` exists with one partition. `true`: it was created.
@@ -89,6 +89,19 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
         },
         Err(error) => missing(error.to_string()),
     }
+}
+
+/// The largest record that a topic takes, in bytes: its `max.message.bytes`. `None`: the broker does
+/// not tell.
+pub async fn largest_record<A: ClientContext + 'static>(
+    admin: &AdminClient<A>,
+    topic: &str,
+) -> Option<u64> {
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let topics = [ResourceSpecifier::Topic(topic)];
+    let described = admin.describe_configs(&topics, &options).await.ok()?;
+    let settings = described.into_iter().next()?.ok()?;
+    settings.get("max.message.bytes")?.value.as_ref()?.parse().ok()
 }
 
 /// How many partitions a topic has. `None`: it does not exist.

@@ -24,12 +24,12 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file can't be read.
-    #[error("plugin `{path}`: can't read it: {source}; check the path in `source`")]
+    #[error("plugin `{path}`: can't read it: {cause}; check the path in `source`")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is something else.
     #[error(
@@ -151,7 +151,7 @@ impl Engine {
     pub fn load(&self, path: &Path) -> Result<LoadedPlugin, LoadError> {
         let path_buf = || path.to_path_buf();
         let bytes = std::fs::read(path)
-            .map_err(|source| LoadError::Unreadable { path: path_buf(), source })?;
+            .map_err(|cause| LoadError::Unreadable { path: path_buf(), cause })?;
         let component = Component::from_binary(&self.engine, &bytes).map_err(|error| {
             LoadError::NotAComponent { path: path_buf(), reason: innermost(&error) }
         })?;
