@@ -80,7 +80,7 @@ impl<R> Ledger<R> {
         self.admit(record, Fate::Decoding { pending: 1, latest: None, overtaken: 0 })
     }
 
-    /// Takes in a record in which any number of access units may begin; see [`Ledger::seal`].
+    /// Takes in a record in which any number of access units may begin; see [`Ledger::seal_before`].
     pub fn admit_chunk(&mut self, record: R) -> Seq {
         self.admit(record, Fate::Open { pending: 0, latest: None, overtaken: 0 })
     }
