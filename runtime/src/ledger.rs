@@ -153,12 +153,20 @@ impl<R> Ledger<R> {
         }
     }
 
-    /// The decoder is empty: whatever still waits for a picture gets `outcome`.
+    /// The decoder is empty: whatever still waits for a picture gets `outcome`. Chunks in which more
+    /// access units may begin stay open.
     pub fn settle_waiting(&mut self, outcome: &Outcome) {
         for entry in &mut self.entries {
-            if let Fate::Decoding { latest, .. } = &mut entry.fate {
-                let latest = latest.take();
-                entry.fate = Fate::Settled(latest.unwrap_or_else(|| outcome.clone()));
+            match &mut entry.fate {
+                Fate::Decoding { latest, .. } => {
+                    let latest = latest.take();
+                    entry.fate = Fate::Settled(latest.unwrap_or_else(|| outcome.clone()));
+                }
+                Fate::Open { pending, latest, .. } if *pending > 0 => {
+                    *pending = 0;
+                    latest.get_or_insert_with(|| outcome.clone());
+                }
+                Fate::Open { .. } | Fate::Settled(_) => {}
             }
         }
     }
@@ -256,6 +264,19 @@ mod tests {
         let (seq, _, outcome) = ledger.pop_settled().expect("a chunk without a picture");
         assert_eq!((seq, outcome.status), (middle, Status::Skipped(SkipReason::NoPicture)));
         assert!(ledger.pop_settled().is_none());
+    }
+
+    #[test]
+    fn a_chunk_does_not_wait_for_pictures_that_the_decoder_forgot() {
+        let mut ledger = Ledger::default();
+        let chunk = ledger.admit_chunk("two pictures in the decoder, and the begin of a third");
+        ledger.unit_begins(chunk);
+        ledger.unit_begins(chunk);
+        ledger.settle_waiting(&Outcome::skipped(SkipReason::Lag));
+        let next = ledger.admit_chunk("the next");
+        ledger.seal_before(next);
+        let (seq, _, outcome) = ledger.pop_settled().expect("nothing is waited for");
+        assert_eq!((seq, outcome.status), (chunk, Status::Skipped(SkipReason::Lag)));
     }
 
     proptest! {

@@ -33,7 +33,11 @@ fn main() -> ExitCode {
     let level = arguments.log.as_deref().unwrap_or(arguments.command.default_log());
     let result = start_logging(level, arguments.log_format).and_then(|()| {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        tokio.map_err(Failure::failed)?.block_on(arguments.command.run())
+        let tokio = tokio.map_err(Failure::failed)?;
+        let result = tokio.block_on(arguments.command.run());
+        // Cameras that still wait for an unreachable broker must not hold up the end.
+        tokio.shutdown_background();
+        result
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -163,10 +163,25 @@ impl Runtime {
         let sink = Sink::new(&config.produce, &config.name).map_err(StartError::Client)?;
         let mut runtime =
             Self { cameras: Vec::with_capacity(config.cameras.len()), source, _sink: sink.clone() };
+        match runtime.start_cameras(config, plugins, &sink) {
+            Ok(()) => Ok(runtime),
+            Err(error) => {
+                drop(runtime.stop());
+                Err(error)
+            }
+        }
+    }
+
+    fn start_cameras(
+        &mut self,
+        config: &Config,
+        plugins: &Plugins,
+        sink: &Sink,
+    ) -> Result<(), StartError> {
         for spec in &config.cameras {
             let analysis = plugins.start(spec, config)?;
             let progress = Arc::<Progress>::default();
-            let queue = runtime.source.open(spec, Arc::clone(&progress)).map_err(|cause| {
+            let queue = self.source.open(spec, Arc::clone(&progress)).map_err(|cause| {
                 let (camera, topic) = (spec.id.to_string(), spec.consume_topic.clone());
                 StartError::Open { camera, topic, cause }
             })?;
@@ -175,9 +190,9 @@ impl Runtime {
             let camera =
                 Camera::start(spec.clone(), queue, analysis, sink.clone(), (stats, progress))
                     .map_err(|cause| StartError::Thread { camera: spec.id.to_string(), cause })?;
-            runtime.cameras.push(camera);
+            self.cameras.push(camera);
         }
-        Ok(runtime)
+        Ok(())
     }
 
     /// The cameras, for their counters.

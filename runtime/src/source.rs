@@ -126,7 +126,8 @@ impl Source {
             if let Some(element) = answer.find_partition(topic, PARTITION)
                 && let Offset::Offset(committed) = element.offset()
             {
-                let output_from = committed.max(low);
+                // Beyond the end: the topic was made anew since, and begins again.
+                let output_from = if committed > high { low } else { committed.max(low) };
                 let keyframe = Progress::keyframe_in(element.metadata()).unwrap_or(output_from);
                 return Ok(Position { read_from: keyframe.clamp(low, output_from), output_from });
             }
@@ -162,7 +163,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: CommitMode) {
     let mut offsets = TopicPartitionList::new();
-    for camera in cameras {
+    for camera in cameras.iter_mut() {
         let Some(acknowledged) = camera.progress.acknowledged() else { continue };
         if camera.last == Some(acknowledged.next_offset) && matches!(mode, CommitMode::Async) {
             continue;
@@ -177,6 +178,7 @@ fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: Com
     if offsets.count() > 0
         && let Err(error) = consumer.commit(&offsets, mode)
     {
+        cameras.iter_mut().for_each(|camera| camera.last = None);
         tracing::warn!(%error, "kafka: could not commit offsets; it is tried again");
     }
 }

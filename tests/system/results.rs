@@ -171,3 +171,31 @@ fn a_rate_in_frames_per_second_is_kept() {
     assert!((46..=50).contains(&analysed), "{sums:?}");
     assert!(output.iter().all(|it| it.is_analysed() || it.status() == ("skipped", Some("rate"))));
 }
+
+/// Pictures that the decoder holds back come out although nothing follows; and when the stream goes
+/// on in the middle of a group, no picture is missing.
+#[test]
+fn an_every_frame_camera_goes_on_where_it_fell_silent() {
+    let clip = media::bframes();
+    let records = &clip.records()[..60];
+    let (before, after) = records.split_at(30);
+    assert!(!clip.packets[30].keyframe, "the silence is in the middle of a group");
+    for framing in ["packet", "bytestream"] {
+        let camera = format!("results-silent-{framing}");
+        let (input, output) = topics(&camera);
+        produce(&input, before);
+        let lines = format!(
+            "mode = 'every-frame'\nstart = 'beginning'\nframing = '{framing}'\n\
+             drain_after_ms = 300\n{}",
+            plugins_line("brightness", "")
+        );
+        let comux = Comux::run(&Config::new(&camera).camera(&camera, &lines));
+        consume(&output, before.len());
+        produce(&input, after);
+        let result = consume(&output, records.len());
+        let sums = comux.stop().sums(&camera);
+        assert_same_records(records, &result);
+        assert_all_means(clip, &result);
+        assert_eq!((sums.received, sums.analysed), (60, 60), "{framing}: {sums:?}");
+    }
+}

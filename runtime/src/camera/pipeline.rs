@@ -23,6 +23,9 @@ use crate::stats::CameraStats;
 
 /// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
+/// Bytes of a stream in which no access unit ends, after which there is none: far more than the
+/// largest picture.
+const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
 pub(super) struct Pipeline<'q> {
@@ -104,9 +107,10 @@ impl<'q> Pipeline<'q> {
     pub fn run(&mut self, stop: &AtomicBool) -> Result<(), CameraError> {
         while !stop.load(Ordering::Acquire) {
             if let Some(message) = self.queue.poll() {
-                self.last_arrival = Instant::now();
                 self.take(message)?;
                 self.emit_settled()?;
+                // Time in which the output pushed back is no silence.
+                self.last_arrival = Instant::now();
             } else if self.is_silent() {
                 self.drain_silent_camera();
                 self.emit_settled()?;
@@ -126,22 +130,26 @@ impl<'q> Pipeline<'q> {
     fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
         let offset = message.offset();
         if self.next_offset.is_some_and(|next| offset > next + HARMLESS_GAP) {
-            self.start_afresh();
+            self.end_stream();
         }
         self.next_offset = Some(offset + 1);
         if offset < self.output_from {
             self.take_silently(&message);
             return Ok(());
         }
-        if let Some(from) = self.refill_from
-            && self.needs_refill(&message)
-        {
-            self.refill_from = None;
-            self.next_offset = None;
-            self.output_from = offset;
-            return self.queue.seek(from).map_err(CameraError::Input);
+        if let Some(from) = self.refill_from {
+            match self.content_after_silence(&message) {
+                // What is no video changes nothing.
+                None if self.splitter.is_none() => {}
+                Some(Content::KeyPicture) => self.refill_from = None,
+                _ => {
+                    self.refill_from = None;
+                    self.next_offset = None;
+                    self.output_from = offset;
+                    return self.queue.seek(from).map_err(CameraError::Input);
+                }
+            }
         }
-        self.refill_from = None;
         let behind = self.queue.behind(offset);
         self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
         match self.spec.framing {
@@ -174,6 +182,7 @@ impl<'q> Pipeline<'q> {
         if inspection.content == Content::NoPicture {
             let data = received.message.payload().unwrap_or_default();
             self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.receive_pictures();
             self.ledger.admit_settled(received, Outcome::skipped(SkipReason::NoPicture));
             return;
         }
@@ -195,7 +204,10 @@ impl<'q> Pipeline<'q> {
         for unit in splitter.push(Some(seq), chunk.unwrap_or_default()) {
             self.take_unit(&unit, behind);
         }
-        if let Some(open) = self.splitter.as_ref().and_then(Splitter::earliest_open) {
+        let Some(splitter) = &self.splitter else { return };
+        if splitter.open_bytes() > MAX_OPEN_BYTES {
+            self.end_stream();
+        } else if let Some(open) = splitter.earliest_open() {
             self.ledger.seal_before(open);
         }
     }
@@ -203,8 +215,8 @@ impl<'q> Pipeline<'q> {
     /// An access unit that the splitter found; it begins in the record `unit.seq`.
     fn take_unit(&mut self, unit: &Unit, behind: u64) {
         let Some(seq) = unit.seq else { return self.feed_silently(&unit.data) };
-        self.ledger.unit_begins(seq);
         let Some(inspection) = packet::inspect(self.spec.codec, &unit.data) else {
+            self.ledger.unit_begins(seq);
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
         };
@@ -216,12 +228,16 @@ impl<'q> Pipeline<'q> {
             self.gop_start = Some(record.message.offset());
             record.gop_start = self.gop_start;
         }
-        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+        // The gate may empty the decoder, which settles what has begun before.
+        let skipped = self.pass_gate(inspection.content, behind);
+        self.ledger.unit_begins(seq);
+        if let Some(reason) = skipped {
             self.ledger.settle(seq, Outcome::skipped(reason));
             return;
         }
         if inspection.content == Content::NoPicture {
             self.decoder.send_without_picture(&unit.data, inspection.length_prefixed);
+            self.receive_pictures();
             self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
             return;
         }
@@ -395,29 +411,39 @@ impl<'q> Pipeline<'q> {
 
     /// No record came for a while: pictures that wait for the next ones to come are given out.
     fn drain_silent_camera(&mut self) {
+        let was_running = self.gate.is_running();
+        self.end_stream();
+        if self.spec.mode == Mode::EveryFrame && was_running {
+            self.refill_from = self.gop_start;
+        }
+    }
+
+    /// Nothing of the stream will be continued: what is inside comes out as far as it goes.
+    fn end_stream(&mut self) {
         if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
             self.take_unit(&unit, 0);
         }
-        self.ledger.seal_before(self.ledger.next_seq());
-        if self.spec.mode == Mode::EveryFrame && self.gate.is_running() {
-            self.refill_from = self.gop_start;
-        }
         self.start_afresh();
+        self.ledger.seal_before(self.ledger.next_seq());
     }
 
-    /// Whether the decoder must be filled again before it can take this record.
-    fn needs_refill(&self, message: &BorrowedMessage<'_>) -> bool {
-        let begins_gop = self.splitter.is_none()
-            && self
+    /// What the first record after a silence holds, as far as one can tell before it is cut.
+    fn content_after_silence(&self, message: &BorrowedMessage<'_>) -> Option<Content> {
+        match self.splitter {
+            Some(_) => None,
+            None => self
                 .inspect(message, message.payload().unwrap_or_default())
-                .is_none_or(|inspection| inspection.content == Content::KeyPicture);
-        !begins_gop && !self.analysis.is_empty()
+                .map(|inspection| inspection.content),
+        }
     }
 
     // === from the decoder through the plugins ===
 
     fn picture(&mut self, decoded: Decoded) {
-        let Some(seq) = decoded.seq else { return };
+        let Some(seq) = decoded.seq else {
+            self.damaged |= decoded.damaged;
+            return;
+        };
         let Some(record) = self.ledger.record(seq) else { return };
         let info = PictureInfo {
             seq,

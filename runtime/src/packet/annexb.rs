@@ -74,6 +74,13 @@ pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[
     }
 }
 
+/// Where the first start code begins, with the zeros before it.
+pub fn first_start_code(data: &[u8]) -> Option<usize> {
+    let code = next_start_code(data, 0)?;
+    let zeros = data.get(..code)?.iter().rev().take_while(|&&byte| byte == 0).count();
+    Some(code - zeros)
+}
+
 /// The position of the next `00 00 01` at or after `from`.
 fn next_start_code(data: &[u8], from: usize) -> Option<usize> {
     let mut position = from;

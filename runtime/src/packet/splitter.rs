@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use ffmpeg_next::ffi;
 
+use super::annexb;
 use super::codec::Codec;
 use crate::ledger::Seq;
 
@@ -21,6 +22,7 @@ pub struct Unit {
 
 /// A parser of libavcodec, and the way back from a byte of the stream to its chunk.
 pub struct Splitter {
+    codec: Codec,
     parser: *mut ffi::AVCodecParserContext,
     context: *mut ffi::AVCodecContext,
     /// Bytes of the stream that went into the parser, and that came out.
@@ -49,6 +51,7 @@ impl Splitter {
         // SAFETY: a null codec makes a context for no codec in particular.
         let context = unsafe { ffi::avcodec_alloc_context3(std::ptr::null()) };
         let mut splitter = Self {
+            codec,
             parser,
             context,
             fed: 0,
@@ -89,7 +92,27 @@ impl Splitter {
     pub fn finish(&mut self) -> Option<Unit> {
         self.padded.clear();
         self.padded.resize(ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize, 0);
-        self.parse(0, 0).1
+        let unit = self.parse(0, 0).1;
+        // A flushed parser would take the next chunk for the middle of a unit.
+        let id: ffi::AVCodecID = self.codec.id().into();
+        // SAFETY: as in `new`, where the parser for this codec was found.
+        unsafe {
+            let fresh = ffi::av_parser_init(id as i32);
+            if !fresh.is_null() {
+                ffi::av_parser_close(self.parser);
+                self.parser = fresh;
+            }
+        }
+        self.chunks.clear();
+        self.given = self.fed;
+        self.next_begin = self.fed;
+        unit
+    }
+
+    /// Bytes that belong to an access unit whose end has not come.
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        self.fed - self.given
     }
 
     /// The first chunk in which an access unit to come may begin.
@@ -119,13 +142,20 @@ impl Splitter {
             let size = usize::try_from(output_length).unwrap_or(0);
             (used, (size > 0).then(|| std::slice::from_raw_parts(output, size).to_vec()))
         };
-        let unit = data.map(|data| {
+        let unit = data.map(|mut data| {
             // The parser gives out every byte that it takes, and its own `frame_offset` is off where
             // a start code lies across chunks.
-            let begin = self.next_begin;
+            let mut begin = self.next_begin;
             self.given += data.len() as u64;
             // The H.265 parser leaves the first byte of a four-byte start code to the unit before.
             self.next_begin = self.given - u64::from(data.last() == Some(&0));
+            // After a start in the middle of a unit, the first one begins with the end of another.
+            if self.codec.has_nal_units()
+                && let Some(lead) = annexb::first_start_code(&data)
+            {
+                data.drain(..lead);
+                begin += lead as u64;
+            }
             // The next access unit begins behind this one, so earlier chunks are done with.
             while self.chunks.get(1).is_some_and(|&(start, _)| start <= begin) {
                 self.chunks.pop_front();
@@ -190,6 +220,27 @@ mod tests {
             unit = rest;
         }
         unit
+    }
+
+    #[test]
+    fn after_an_end_the_stream_goes_on_with_its_units_in_their_own_chunks() {
+        for clip in ["pedestrians-bframes.mp4", "pedestrians-hevc.mp4"] {
+            let path = format!("{}/../tests/media/{clip}", env!("CARGO_MANIFEST_DIR"));
+            let mut reader = MediaReader::open(&path).expect("the clip");
+            let codec = Codec::from_name(reader.codec).expect("its codec");
+            let mut splitter = Splitter::new(codec).expect("a parser");
+            // Each chunk is the end of a lost unit and a whole one, and the stream ends behind it.
+            for seq in 0..40 {
+                let packet = reader.next_packet().expect("a packet").expect("one more");
+                let before = [0x55, 0x66, 0x77];
+                let mut units = splitter.push(Some(2 * seq), &before);
+                units.extend(splitter.push(Some(2 * seq + 1), &packet.data));
+                units.extend(splitter.finish());
+                let [unit] = &units[..] else { panic!("{clip}: {} units", units.len()) };
+                assert!(without_zeros(&unit.data) == without_zeros(&packet.data), "{clip} {seq}");
+                assert_eq!(unit.seq, Some(2 * seq + 1), "{clip}");
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct LumaStats {
 
 /// The decoder's own plane, for formats whose first plane is 8-bit luma.
 pub(super) fn native_plane(frame: &ffmpeg::frame::Video) -> Option<Luma<'_>> {
+    // SAFETY: the frame is valid. Pictures that stand on their head have a negative row length.
+    if unsafe { (*frame.as_ptr()).linesize[0] } <= 0 {
+        return None;
+    }
     match frame.format() {
         Pixel::YUV420P
         | Pixel::YUVJ420P

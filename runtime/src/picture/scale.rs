@@ -89,14 +89,20 @@ impl PixelFormat {
 /// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
 pub struct Scaler {
     context: *mut ffi::SwsContext,
+    /// Planes with room at the end of each row; see [`ROW_ALIGNMENT`].
+    padded: Vec<u8>,
 }
+
+/// libswscale writes whole vectors: rows of another length than a multiple of this need room behind
+/// them, or the next row, plane or object would be overwritten.
+const ROW_ALIGNMENT: usize = 64;
 
 // SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
 unsafe impl Send for Scaler {}
 
 impl Default for Scaler {
     fn default() -> Self {
-        Self { context: ptr::null_mut() }
+        Self { context: ptr::null_mut(), padded: Vec::new() }
     }
 }
 
@@ -163,7 +169,10 @@ impl Scaler {
         planes: [(usize, usize); 3],
         out: &mut [u8],
     ) -> Result<(u32, u32), ReadError> {
-        let cropped = source.cropped(region);
+        let Some(cropped) = source.cropped(region) else {
+            let message = format!("regions of {:?} can't be read", source.format);
+            return Err(ReadError::Unsupported(message));
+        };
         let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         // SAFETY: the sizes are positive and bounded; the old context is null or ours.
         self.context = unsafe {
@@ -187,20 +196,29 @@ impl Scaler {
         }
         let mut targets = [ptr::null_mut(); 4];
         let mut strides = [0; 4];
-        let mut rest = out;
-        for ((size, stride), (target, target_stride)) in
-            planes.into_iter().zip(targets.iter_mut().zip(&mut strides))
+        let aligned = |row: usize| row.next_multiple_of(ROW_ALIGNMENT);
+        let direct = planes.iter().all(|&(_, row)| row == aligned(row));
+        let room = planes.map(|(size, row)| match size.checked_div(row) {
+            None => 0,
+            Some(rows) if direct => rows * row,
+            Some(rows) => rows * aligned(row) + ROW_ALIGNMENT,
+        });
+        self.padded.resize(if direct { 0 } else { room.iter().sum() }, 0);
+        let mut rest: &mut [u8] = if direct { out } else { &mut self.padded };
+        for (((_, row), room), (target, stride)) in
+            planes.into_iter().zip(room).zip(targets.iter_mut().zip(&mut strides))
         {
-            if size == 0 {
+            if room == 0 {
                 continue;
             }
-            let (plane, tail) = rest.split_at_mut(size);
+            let (plane, tail) = rest.split_at_mut(room);
             *target = plane.as_mut_ptr();
-            *target_stride = i32::try_from(stride).unwrap_or(i32::MAX);
+            *stride = i32::try_from(if direct { row } else { aligned(row) }).unwrap_or(i32::MAX);
             rest = tail;
         }
         // SAFETY: the source planes cover the region, which was clipped to the frame; each target
-        // plane has `height` rows of its stride (half of them for chroma), within `out`.
+        // plane has `height` rows of its stride (half of them for chroma), and room for the whole
+        // vectors that libswscale writes.
         let lines = unsafe {
             ffi::sws_scale(
                 self.context,
@@ -214,6 +232,19 @@ impl Scaler {
         };
         if lines != side(height) {
             return Err(ReadError::Unsupported("libswscale could not scale the view".into()));
+        }
+        if !direct {
+            let mut out = out;
+            let mut padded = self.padded.as_slice();
+            for ((size, row), room) in planes.into_iter().zip(room) {
+                let (plane, rest_padded) = padded.split_at(room);
+                let (compact, rest_out) = out.split_at_mut(size);
+                let rows = plane.chunks(aligned(row).max(1));
+                for (to, from) in compact.chunks_mut(row.max(1)).zip(rows) {
+                    to.copy_from_slice(from.get(..row).unwrap_or_default());
+                }
+                (padded, out) = (rest_padded, rest_out);
+            }
         }
         Ok((width, height))
     }
@@ -254,10 +285,18 @@ impl Source {
 
     /// The planes from the region's top left corner on. With subsampled chroma, the corner is that
     /// of the chroma sample it lies in.
-    fn cropped(&self, region: Rect) -> [*const u8; 4] {
+    /// `None`: the format's pixels can't be addressed one by one.
+    fn cropped(&self, region: Rect) -> Option<[*const u8; 4]> {
+        if (region.x, region.y) == (0, 0) {
+            return Some(self.data);
+        }
         // SAFETY: descriptors are static tables, null for formats without one.
         let descriptor = unsafe { ffi::av_pix_fmt_desc_get(self.format.into()).as_ref() };
-        let Some(descriptor) = descriptor else { return self.data };
+        let descriptor = descriptor?;
+        let unaddressable = ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM;
+        if descriptor.flags & unaddressable as u64 != 0 {
+            return None;
+        }
         let mut data = self.data;
         for (plane, (pointer, stride)) in data.iter_mut().zip(self.strides).enumerate() {
             if pointer.is_null() {
@@ -278,7 +317,7 @@ impl Source {
                 + (align(x, shift_x) * usize::try_from(step).unwrap_or(1)) as isize;
             *pointer = pointer.wrapping_offset(offset);
         }
-        data
+        Some(data)
     }
 }
 
@@ -366,6 +405,32 @@ mod tests {
                 picture.read(view(None, None, format), u64::MAX, &mut Scaler::default(), &mut out);
             assert_eq!(read, Ok((33, 17)), "{format:?}");
             assert_eq!(out.len(), size, "{format:?}");
+        }
+    }
+
+    /// libswscale writes whole vectors; none may reach beyond its row, plane or buffer.
+    #[test]
+    fn small_and_odd_views_have_the_same_pixels_as_their_neighbours() {
+        let picture = gradient(64, 48);
+        let formats =
+            [PixelFormat::Gray8, PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Bgr24];
+        for format in formats {
+            for width in 1..40 {
+                let mut out = Vec::new();
+                let want = view(None, Some((width, 48)), format);
+                let read = picture.read(want, u64::MAX, &mut Scaler::default(), &mut out);
+                assert_eq!(read, Ok((width, 48)), "{format:?}");
+                if matches!(format, PixelFormat::I420 | PixelFormat::Nv12) {
+                    let chroma = &out[width as usize * 48..];
+                    let neutral = chroma.iter().all(|&sample| sample == 128);
+                    assert!(neutral, "{format:?} of width {width}: luma in chroma");
+                }
+                if format == PixelFormat::Gray8 {
+                    let rows: Vec<&[u8]> = out.chunks(width as usize).collect();
+                    let step = rows.windows(2).all(|pair| pair[1][0] == pair[0][0] + 1);
+                    assert!(step, "width {width}: each row is one brighter than the one above");
+                }
+            }
         }
     }
 

@@ -47,7 +47,7 @@ impl Guest {
     pub fn new(owner: Owner, limits: Limits) -> Self {
         Self {
             owner,
-            memory: MemoryLimit { most: limits.memory_mb.get() as usize * 1024 * 1024, hit: false },
+            memory: MemoryLimit::new(limits),
             log_budget: LogBudget::default(),
             frame: None,
             previous: None,
@@ -75,23 +75,34 @@ impl Guest {
     }
 }
 
-/// Bounds linear memory and remembers that the bound was hit, so that the trap which follows is
+/// Bounds the linear memories of an instance, all together, and remembers that the bound was hit, so that the trap which follows is
 /// reported as what it is.
 pub(super) struct MemoryLimit {
     most: usize,
+    granted: usize,
     pub hit: bool,
+}
+
+impl MemoryLimit {
+    fn new(limits: Limits) -> Self {
+        Self { most: limits.memory_mb.get() as usize * 1024 * 1024, granted: 0, hit: false }
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= self.most;
-        self.hit |= !granted;
-        Ok(granted)
+        let total = (self.granted.saturating_sub(current)).saturating_add(desired);
+        let fits = total <= self.most;
+        if fits {
+            self.granted = total;
+        }
+        self.hit |= !fits;
+        Ok(fits)
     }
 
     fn table_growing(
@@ -102,6 +113,16 @@ impl ResourceLimiter for MemoryLimit {
     ) -> wasmtime::Result<bool> {
         // Tables hold function pointers; 100,000 is far beyond what a compiler emits.
         Ok(desired <= 100_000)
+    }
+
+    fn memories(&self) -> usize {
+        // A module has one; its adapters share it.
+        4
+    }
+
+    fn tables(&self) -> usize {
+        // One for the module's function pointers, one for the adapters'.
+        8
     }
 
     fn instances(&self) -> usize {
