@@ -190,7 +190,7 @@ fn an_every_frame_camera_goes_on_where_it_fell_silent() {
             plugins_line("brightness", "")
         );
         let comux = Comux::run(&Config::new(&camera).camera(&camera, &lines));
-        consume(&output, before.len());
+        assert_same_records(before, &consume(&output, before.len()));
         produce(&input, after);
         let result = consume(&output, records.len());
         let sums = comux.stop().sums(&camera);
