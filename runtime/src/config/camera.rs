@@ -1,5 +1,6 @@
 //! A camera: as it is written, and complete with its defaults.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct CameraTable {
     max_offset_diff: Option<u32>,
     rate: Option<Rate>,
     decode_threads: Option<DecodeThreads>,
-    drain_after_ms: Option<u32>,
+    drain_after_ms: Option<NonZeroU32>,
     plugins: Option<Vec<PluginTable>>,
 }
 
@@ -144,7 +145,7 @@ impl CameraTable {
             rate: self.rate.or(defaults.rate),
             decode_threads: threads.map_or(1, |DecodeThreads(count)| count),
             drain_after: Duration::from_millis(u64::from(
-                self.drain_after_ms.or(defaults.drain_after_ms).unwrap_or(1000),
+                self.drain_after_ms.or(defaults.drain_after_ms).map_or(1000, NonZeroU32::get),
             )),
             plugins: plugins.into_iter().map(entry).collect(),
             id,

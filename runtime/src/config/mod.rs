@@ -243,6 +243,7 @@ mod tests {
             ("[topics]\nconsume = 'x'\n[[cameras]]\nid='a'\n[[cameras]]\nid='b'", &[":cam_id"]),
             ("[topics]\nconsume = 'x y'", &["line 4", "x y"]),
             ("[[cameras]]\nid = 'a'\ntenant = 'acme'", &["acme", "[[tenants]]"]),
+            ("[camera_defaults]\ndrain_after_ms = 0", &["line 4", "drain_after_ms"]),
             ("[limits]\ndeadline_ms = 0", &["line 4", "deadline_ms"]),
         ] {
             let error = parse(&format!("{KAFKA}{text}")).expect_err(text);
