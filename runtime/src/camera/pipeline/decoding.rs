@@ -1,0 +1,156 @@
+//! An access unit into the decoder, and the pictures that come out through the plugins.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rdkafka::message::Message;
+
+use super::Pipeline;
+use crate::config::Rate;
+use crate::decode::{Decoded, DecoderError};
+use crate::ledger::Seq;
+use crate::outcome::{FailReason, Outcome, SkipReason, Timing};
+use crate::packet::{Content, Inspection};
+use crate::picture::{Picture, PictureInfo};
+
+impl Pipeline<'_> {
+    pub(super) fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
+        let begin = Instant::now();
+        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
+        let sent =
+            self.decoder.send(Some(seq), payload.unwrap_or_default(), inspection.length_prefixed);
+        self.after_send(Some(seq), sent, inspection.content, begin);
+    }
+
+    pub(super) fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
+        let begin = Instant::now();
+        let sent = self.decoder.send(seq, data, inspection.length_prefixed);
+        self.after_send(seq, sent, inspection.content, begin);
+    }
+
+    fn after_send(
+        &mut self,
+        seq: Option<Seq>,
+        sent: Result<(), DecoderError>,
+        content: Content,
+        begin: Instant,
+    ) {
+        let decode_us = micros_since(begin);
+        self.stats.record_work(decode_us, 0);
+        if content == Content::KeyPicture {
+            self.latest_key = seq.unwrap_or_default();
+        }
+        if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
+            record.decode_us += decode_us;
+        }
+        self.receive_pictures();
+        if let Err(error) = &sent {
+            self.log_decode_error(seq, error);
+            if let Some(seq) = seq {
+                self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
+            }
+            self.damaged = true;
+        }
+        if self.damaged {
+            self.start_afresh();
+            return;
+        }
+        if self.spec.rate == Some(Rate::Keyframes) {
+            // The next key frame may be seconds away; this one's picture is wanted now.
+            self.empty_decoder();
+        }
+    }
+
+    pub(super) fn receive_pictures(&mut self) {
+        loop {
+            let begin = Instant::now();
+            let received = self.decoder.receive();
+            let decode_us = micros_since(begin);
+            match received {
+                Ok(None) => return,
+                Ok(Some(decoded)) => {
+                    self.stats.record_work(decode_us, 0);
+                    if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
+                        record.decode_us += decode_us;
+                    }
+                    self.picture(decoded);
+                }
+                Err(error) => {
+                    self.log_decode_error(None, &error);
+                    self.damaged = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the pictures out of the decoder that are still inside, and starts it afresh. Records
+    /// whose picture did not come by then have none.
+    pub(super) fn empty_decoder(&mut self) {
+        self.decoder.finish();
+        self.receive_pictures();
+        self.damaged = false;
+        self.ledger.settle_waiting(&Outcome::failed(FailReason::DecodeError));
+        self.decoder.restart();
+    }
+
+    /// Pictures after this point can't be trusted until the next key frame.
+    pub(super) fn start_afresh(&mut self) {
+        self.gate.shut();
+        self.empty_decoder();
+    }
+
+    fn picture(&mut self, decoded: Decoded) {
+        let Some(seq) = decoded.seq else {
+            self.damaged |= decoded.damaged;
+            return;
+        };
+        let Some(record) = self.ledger.record(seq) else { return };
+        let info = PictureInfo {
+            seq,
+            pts_us: record.pts_us,
+            recorded_at_us: record.recorded_at_us(),
+            keyframe: record.keyframe,
+            discontinuity: record.discontinuity,
+        };
+        let (received_at, decode_us) = (record.at, record.decode_us);
+        if decoded.damaged {
+            // The decoder may have gone on to the next key frame, which mends everything after it.
+            self.distrusted = seq..self.latest_key;
+            self.damaged |= seq >= self.latest_key;
+        }
+        let outcome = if decoded.damaged || self.distrusted.contains(&seq) {
+            Outcome::failed(FailReason::DecodeError)
+        } else if !self.analysis.is_due(info.recorded_at_us.unwrap_or_default()) {
+            Outcome::skipped(SkipReason::Rate)
+        } else {
+            let input_headers = record.headers();
+            let picture = Arc::new(Picture::new(info, decoded.frame));
+            let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+            let stats = &self.stats;
+            let (mut outcome, plugin_us) = self.analysis.run(&picture, input_headers, |failed| {
+                let plugin = failed.plugin;
+                let reason = failed.failure.reason.word();
+                if failed.failure.restarted {
+                    stats.record_plugin_restart();
+                }
+                tracing::debug!(camera, tenant, plugin, seq, reason, "{}", failed.failure.message);
+            });
+            self.stats.record_work(0, plugin_us);
+            let queue = micros_since(received_at).saturating_sub(decode_us + plugin_us);
+            outcome.timing = Some(Timing { queue, decode: decode_us, plugin: plugin_us });
+            outcome
+        };
+        self.ledger.picture_out(seq, self.decoder.most_overtaken());
+        self.ledger.settle(seq, outcome);
+    }
+
+    fn log_decode_error(&self, seq: Option<Seq>, error: &DecoderError) {
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        tracing::debug!(camera, tenant, seq, "{error}");
+    }
+}
+
+fn micros_since(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
