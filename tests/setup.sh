@@ -37,6 +37,8 @@ if is_debian; then
 fi
 need_library openssl libssl-dev
 need_library zlib zlib1g-dev
+# librdkafka includes curl's header even where it is built without curl.
+need_library libcurl libcurl4-openssl-dev
 for library in avcodec avformat avutil swscale avfilter avdevice swresample; do
     need_library "lib$library" "lib$library-dev"
 done
@@ -77,7 +79,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             say "  brew install llvm cmake pkg-config openssl@3 ffmpeg openjdk@17 maven"
         elif have dnf; then
             say "  (with RPM Fusion, for H.264 and H.265)"
-            say "  dnf install gcc-c++ clang clang-devel cmake pkgconf openssl-devel zlib-devel" \
+            say "  dnf install gcc-c++ clang clang-devel cmake pkgconf openssl-devel zlib-devel libcurl-devel" \
                 "ffmpeg ffmpeg-devel java-17-openjdk-headless maven"
         elif have pacman; then
             say "  pacman -S base-devel clang cmake pkgconf openssl zlib ffmpeg" \
