@@ -38,6 +38,37 @@ impl From<&str> for ConfigError {
     }
 }
 
+/// Why a snapshot can't be saved or taken over. Its text is shown to the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateError(String);
+
+impl StateError {
+    /// A refusal in the plugin's own words.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl std::fmt::Display for StateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StateError {}
+
+impl From<String> for StateError {
+    fn from(problem: String) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<&str> for StateError {
+    fn from(problem: &str) -> Self {
+        Self(problem.to_owned())
+    }
+}
+
 /// A view that fails on this frame may fit one of another size.
 impl From<ReadError> for PluginError {
     fn from(error: ReadError) -> Self {

@@ -25,6 +25,9 @@
 //! a small [`View`], then loops over whole rows with [`kernels`]: the sandbox checks its deadline
 //! on each turn of a loop, which makes byte-by-byte loops slow.
 //!
+//! What a plugin remembers survives swaps to another version, restarts and traps once it implements
+//! [`Stateful`] too.
+//!
 //! Plugins are tested natively, with `cargo test` and the pictures of the `testing` module.
 
 mod config;
@@ -35,6 +38,8 @@ mod headers;
 pub mod kernels;
 pub mod log;
 mod pixels;
+pub mod regions;
+mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
@@ -60,29 +65,55 @@ pub mod bindings {
     });
 }
 
+/// The same for the interface `state` alone, which plugins add to theirs or not: what a module says
+/// of its interface is the union of the worlds that it exports.
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    unsafe_op_in_unsafe_fn,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod state_bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package comux:sdk; world remembering { export comux:plugin/state@0.1.0; }",
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_state",
+        default_bindings_module: "comux_sdk::state_bindings",
+    });
+}
+
 pub use bindings::comux::plugin::frames::{LumaStats, ReadError};
 pub use bindings::comux::plugin::types::{
     FrameInfo, Header, PixelFormat, Pixels, PluginError, Rect, View,
 };
 pub use config::NoConfig;
-pub use error::ConfigError;
+pub use error::{ConfigError, StateError};
+#[doc(hidden)]
+pub use export::{configure, describe, on_frame, restore, save};
 #[doc(hidden)]
 #[cfg(not(target_family = "wasm"))]
-pub use export::exports_nothing;
-#[doc(hidden)]
-pub use export::{configure, describe, on_frame};
+pub use export::{exports_no_state, exports_nothing};
 pub use frame::Frame;
 pub use headers::Headers;
 /// For `#[serde(crate = "comux_sdk::serde")]` in a crate that depends on the SDK alone.
 pub use serde;
 /// For plugins that build JSON beyond [`Headers::json`].
 pub use serde_json;
+pub use state::{Restored, Snapshot, Stateful};
 
 /// Everything a plugin usually names.
 pub mod prelude {
     pub use crate::{
         ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels, Plugin,
-        PluginError, ReadError, Rect, View, kernels,
+        PluginError, ReadError, Rect, Restored, Snapshot, StateError, Stateful, View, kernels,
     };
     pub use crate::{debug, error, info, trace, warn};
     pub use serde::{Deserialize, Serialize};
@@ -91,6 +122,7 @@ pub mod prelude {
 /// A plugin: made once per camera from its configuration, then called for each frame.
 ///
 /// The instance lives until the camera ends, its plugin or configuration changes, or a call traps.
+/// What it remembers ends with it, unless it is [`Stateful`].
 /// Panics are traps; their message goes to the operator's log.
 pub trait Plugin: Sized + 'static {
     /// The camera's configuration for this plugin, read from a JSON object. [`NoConfig`] takes no

@@ -1,4 +1,4 @@
-//! Gray pictures to call a plugin with, in native tests.
+//! Gray pictures to call a plugin with, and swaps to put it through, in native tests.
 //!
 //! ```
 //! use comux_sdk::testing::TestFrame;
@@ -9,7 +9,22 @@
 //! assert_eq!(picture.frame().motion_grid(2, 1), Some(vec![0, 100]));
 //! ```
 
-use crate::{Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, View};
+use crate::{
+    Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, Restored,
+    StateError, Stateful, View, state,
+};
+
+/// Hands over the memory of one plugin to another as the host does on a swap: by a snapshot.
+///
+/// # Errors
+/// When the state can't be saved, or the successor refuses it.
+pub fn hand_over<Before: Stateful, Successor: Stateful>(
+    before: &Before,
+    successor: &mut Successor,
+) -> Result<Restored, StateError> {
+    let saved = state::save(before, "0.0.0")?;
+    state::restore(successor, &saved)
+}
 
 /// A gray picture that answers as the host would, with the mean over each target pixel's area
 /// where the host scales by other filters.

@@ -2,11 +2,10 @@
 //! zones. The host compares consecutive pictures on a grid; this plugin reads the grid. See the
 //! README for what it writes.
 
-mod regions;
 mod zones;
 
 use comux_sdk::prelude::*;
-use regions::Neighbours;
+use comux_sdk::regions::{Grid, Region, Touching};
 use std::collections::BTreeMap;
 use zones::{Zone, check_zones};
 
@@ -25,26 +24,40 @@ comux_sdk::config! {
         /// Smaller regions than this many cells are left out.
         min_cells: u32 = 2,
         /// Which cells touch: 4 (sides) or 8 (sides and corners).
-        neighbours: Neighbours = Neighbours::Eight,
+        neighbours: u8 = 8,
         /// Named parts of the picture with a score of their own.
         zones: Vec<Zone> = Vec::new(),
     }
 }
 
-/// A grid of cells: how much each has changed, 0 to 255, row by row.
-#[derive(Clone, Copy)]
-struct Grid<'a> {
-    cols: u32,
-    rows: u32,
-    cells: &'a [u8],
+/// A region as it is reported.
+#[derive(Serialize)]
+#[serde(crate = "comux_sdk::serde")]
+struct PixelBox {
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    /// Mean luma change of the region's cells as a share of 255.
+    score: f64,
+}
+
+impl PixelBox {
+    fn around(region: &Region, grid: Grid, frame: &FrameInfo) -> Self {
+        let Rect { x, y, width, height } = grid.bounds(region, frame.width, frame.height);
+        Self { x, y, width, height, score: rounded(region.mean_change() / 255.0) }
+    }
 }
 
 struct Motion {
     config: Config,
+    touching: Touching,
 }
 
 impl Plugin for Motion {
     type Config = Config;
+    // Whichever crate compiles it: tests do so as another version.
+    const NAME: Option<&'static str> = Some("motion");
     const HEADERS: &'static [&'static str] = &["motion.score", "motion.regions", "motion.zones"];
 
     fn new(config: Config) -> Result<Self, ConfigError> {
@@ -56,24 +69,29 @@ impl Plugin for Motion {
         if config.threshold == 0 {
             return Err(ConfigError::key("threshold", "must be 1 to 255"));
         }
+        let touching = match config.neighbours {
+            4 => Touching::Sides,
+            8 => Touching::Within(1),
+            _ => return Err(ConfigError::key("neighbours", "must be 4 or 8")),
+        };
         check_zones(&config.zones)?;
-        Ok(Self { config })
+        Ok(Self { config, touching })
     }
 
     fn on_frame(&mut self, frame: &Frame) -> Result<Headers, PluginError> {
-        let (width, height) = (frame.info().width, frame.info().height);
+        let info = frame.info();
         // A grid finer than the picture can't be had.
-        let cols = self.config.cols.min(width);
-        let rows = self.config.rows.min(height);
+        let cols = self.config.cols.min(info.width);
+        let rows = self.config.rows.min(info.height);
         let cells = frame.motion_grid(cols, rows).unwrap_or_default();
         let grid = Grid { cols, rows, cells: &cells };
 
         let threshold = self.config.threshold;
-        let regions = regions::find(grid, threshold, self.config.neighbours);
-        let boxes: Vec<_> = regions
+        let boxes: Vec<_> = grid
+            .regions(threshold, self.touching)
             .iter()
             .filter(|region| region.cells >= self.config.min_cells)
-            .map(|region| region.in_pixels(grid, width, height))
+            .map(|region| PixelBox::around(region, grid, info))
             .collect();
         let score = share(cells.iter().map(|&change| change >= threshold));
         let headers =
@@ -175,5 +193,6 @@ mod tests {
         let refusal = |json| Motion::new(configured(json)).err().unwrap().to_string();
         assert_eq!(refusal(r#"{"rows": 257}"#), "rows: must be 1 to 256");
         assert_eq!(refusal(r#"{"threshold": 0}"#), "threshold: must be 1 to 255");
+        assert_eq!(refusal(r#"{"neighbours": 6}"#), "neighbours: must be 4 or 8");
     }
 }

@@ -1,7 +1,8 @@
 //! The operator's zones: named parts of the picture that have a score of their own.
 
-use crate::{Grid, share};
+use crate::share;
 use comux_sdk::prelude::*;
+use comux_sdk::regions::Grid;
 
 /// A rectangle in fractions of the picture, from its top left corner.
 #[derive(Debug, Clone, Deserialize)]

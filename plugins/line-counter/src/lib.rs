@@ -1,0 +1,132 @@
+//! Counts what crosses lines: where the picture moves (the host's motion grid), which cells belong
+//! together (`comux_sdk::regions`), which object each region is (`tracks`), and whether it is past a
+//! line (`line`). See the README for what it writes.
+//!
+//! Counts and objects survive a swap: a successor with the same configuration gives the results
+//! that its predecessor would have given.
+
+mod line;
+mod settings;
+mod tracks;
+
+use comux_sdk::prelude::*;
+use comux_sdk::regions::{Grid, Region};
+use line::Counts;
+use settings::{ConfiguredLine, Point, Settings};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use tracks::{MOST_TRACKS, Track, follow};
+
+comux_sdk::config! {
+    /// What counts as an object, and the lines.
+    #[derive(Debug)]
+    struct Config {
+        /// Columns of the grid, 1 to 256.
+        cols: u32 = 64,
+        /// Rows of the grid, 1 to 256.
+        rows: u32 = 36,
+        /// Mean absolute luma difference from which a cell moves, 1 to 255.
+        threshold: u8 = 12,
+        /// Regions of fewer cells are no objects; at least 1.
+        min_cells: u32 = 3,
+        /// Cells at most so many columns and rows apart are one region, 1 to 8.
+        join: u32 = 2,
+        /// How far from where it is expected an object is still the same: a fraction of the
+        /// picture, above 0 to 1.
+        gate: f64 = 0.1,
+        /// How far past a line an object must be to have crossed it: a fraction of the picture, 0
+        /// to 0.5.
+        margin: f64 = 0.02,
+        /// For how many pictures an object may be unseen, 0 to 1000.
+        max_missed: u32 = 5,
+        /// From `from` to `to`, in fractions of the picture from its top left corner.
+        lines: Vec<ConfiguredLine> = vec![ConfiguredLine {
+            name: "middle".to_owned(),
+            from: [0.5, 0.0],
+            to: [0.5, 1.0],
+        }],
+    }
+}
+
+/// Itself its state: later results depend on all of it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(crate = "comux_sdk::serde")]
+struct LineCounter {
+    settings: Settings,
+    /// One for each line.
+    counts: Vec<Counts>,
+    tracks: Vec<Track>,
+}
+
+impl Plugin for LineCounter {
+    type Config = Config;
+    // Whichever crate compiles it: tests do so as another version.
+    const NAME: Option<&'static str> = Some("line-counter");
+    const HEADERS: &'static [&'static str] = &["line-counter.counts", "line-counter.tracks"];
+
+    fn new(config: Config) -> Result<Self, ConfigError> {
+        let settings = Settings::try_from(config)?;
+        let counts = vec![Counts::default(); settings.lines.len()];
+        Ok(Self { settings, counts, tracks: Vec::new() })
+    }
+
+    fn on_frame(&mut self, frame: &Frame) -> Result<Headers, PluginError> {
+        let info = frame.info();
+        // A grid finer than the picture can't be had.
+        let cols = self.settings.cols.min(info.width);
+        let rows = self.settings.rows.min(info.height);
+        match frame.motion_grid(cols, rows) {
+            Some(cells) => {
+                let centres = self.objects(Grid { cols, rows, cells: &cells });
+                follow(&mut self.tracks, &centres, &self.settings, &mut self.counts);
+            }
+            // After a gap, whatever moves may be anyone.
+            None => self.tracks.clear(),
+        }
+        let names = self.settings.lines.iter().map(|line| line.name.as_str());
+        let counts: BTreeMap<&str, Counts> = names.zip(self.counts.iter().copied()).collect();
+        Headers::new()
+            .text("line-counter.tracks", self.tracks.len())
+            .json("line-counter.counts", &counts)
+    }
+}
+
+impl LineCounter {
+    /// Where the picture's objects are. Of more than can be followed, the largest.
+    fn objects(&self, grid: Grid) -> Vec<Point> {
+        let mut regions = grid.regions(self.settings.threshold, self.settings.touching());
+        regions.retain(|region: &Region| region.cells >= self.settings.min_cells);
+        regions.sort_by_key(|region| Reverse(region.cells));
+        regions.truncate(MOST_TRACKS);
+        regions.iter().map(|region| Point::from_fractions(grid.centre(region))).collect()
+    }
+}
+
+impl Stateful for LineCounter {
+    type State = Self;
+
+    fn save(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(&mut self, before: Self) -> Result<Restored, StateError> {
+        if before.settings == self.settings {
+            *self = before;
+            return Ok(Restored::Full);
+        }
+        let mut left = vec!["the configuration is another, so objects under way".to_owned()];
+        for (line, counts) in before.settings.lines.iter().zip(before.counts) {
+            let mut own = self.settings.lines.iter().zip(&mut self.counts);
+            match own.find(|(own, _)| own.name == line.name) {
+                Some((_, own)) => *own = counts,
+                None => left.push(format!("the counts of `{}`", line.name)),
+            }
+        }
+        Ok(Restored::partial(left.join(", ") + " are not taken over"))
+    }
+}
+
+comux_sdk::export!(LineCounter, state);
+
+#[cfg(test)]
+mod tests;
