@@ -1,96 +1,29 @@
 //! The wasmtime engine, and plugins as they are loaded: compiled, checked and described.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
 
+use super::digest::Digest;
 use super::frames::link_read;
 use super::guest::{Guest, Owner};
-use super::limits::{Limits, STACK_BYTES};
-use super::wit::{Plugin, PluginPre};
+use super::limits::{DESCRIBE_TICKS, Limits, RESULT_BYTES, STACK_BYTES};
+use super::load_error::LoadProblem;
+use super::wit::exports::comux::plugin::lifecycle::Descriptor;
+use super::wit::exports::comux::plugin::state;
+use super::wit::{Plugin, PluginIndices};
 
 /// The package whose interfaces a plugin may import, and the version this host has.
 const PACKAGE: &str = "comux:plugin/";
-const VERSION: &str = "0.1";
+pub(super) const VERSION: &str = "0.1";
+
+/// What plugins export that have something to remember.
+const STATE: &str = "comux:plugin/state@";
 
 /// How often deadlines are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(1);
-
-/// Why a plugin can't be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file can't be read.
-    #[error("plugin `{path}`: can't read it: {cause}; check the path in `source`")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        cause: std::io::Error,
-    },
-    /// The file is something else.
-    #[error(
-        "plugin `{path}` is not a WebAssembly component: {reason}; \
-         build it with `comux plugin build`"
-    )]
-    NotAComponent {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It wants something that this host does not give.
-    #[error(
-        "plugin `{path}` imports `{import}`, which comux does not give to plugins; \
-         build it for wasm32-unknown-unknown, without WASI: `comux plugin build` does that"
-    )]
-    ForeignImport {
-        /// The file.
-        path: PathBuf,
-        /// The import.
-        import: String,
-    },
-    /// It was made for another version of the interface.
-    #[error(
-        "plugin `{path}` wants `{wanted}`, and this host has comux:plugin {VERSION}; \
-         build the plugin with an SDK of that version"
-    )]
-    OtherVersion {
-        /// The file.
-        path: PathBuf,
-        /// The import with its version.
-        wanted: String,
-    },
-    /// It does not export what a plugin must.
-    #[error("plugin `{path}` does not fit the world `comux:plugin/plugin`: {reason}")]
-    WrongShape {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// It failed while it was asked to describe itself.
-    #[error("plugin `{path}` could not describe itself: {reason}")]
-    NoDescription {
-        /// The file.
-        path: PathBuf,
-        /// How it failed.
-        reason: String,
-    },
-    /// It claims headers that it may not write.
-    #[error("plugin `{path}` declares the header `{header}`: {reason}")]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// The header's name.
-        header: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-}
 
 /// Compiles and links plugins. Cheap to clone.
 #[derive(Clone)]
@@ -101,13 +34,18 @@ pub struct Engine {
 
 /// A plugin that can be instantiated: compiled, checked and described.
 pub struct LoadedPlugin {
-    pub(super) pre: PluginPre<Guest>,
+    pre: InstancePre<Guest>,
+    indices: PluginIndices,
+    /// Present when it has something to remember.
+    pub(super) state: Option<state::GuestIndices>,
     /// The name it gives itself.
     pub name: String,
     /// The version it gives itself.
     pub version: String,
     /// The headers that it may write.
     pub headers: Vec<String>,
+    /// What the component is known by.
+    pub digest: Digest,
     /// `name@version+sha256.…`, as in the output header `comux-plugin`.
     pub identity: String,
 }
@@ -144,73 +82,125 @@ impl Engine {
         &self.engine
     }
 
-    /// Reads, compiles and checks the component at `path`, and asks it to describe itself.
-    ///
-    /// # Errors
-    /// When the file is no plugin that this host can run; see [`LoadError`].
-    pub fn load(&self, path: &Path) -> Result<LoadedPlugin, LoadError> {
-        let path_buf = || path.to_path_buf();
-        let bytes = std::fs::read(path)
-            .map_err(|cause| LoadError::Unreadable { path: path_buf(), cause })?;
-        let component = Component::from_binary(&self.engine, &bytes).map_err(|error| {
-            LoadError::NotAComponent { path: path_buf(), reason: innermost(&error) }
-        })?;
-        self.check_imports(path, &component)?;
-        let wrong_shape = |error: wasmtime::Error| LoadError::WrongShape {
-            path: path_buf(),
-            reason: innermost(&error),
-        };
-        let pre = self.linker.instantiate_pre(&component).map_err(wrong_shape)?;
-        let pre = PluginPre::new(pre).map_err(wrong_shape)?;
-        let description = self.describe(&pre).map_err(|error| LoadError::NoDescription {
-            path: path_buf(),
-            reason: innermost(&error),
-        })?;
-        for header in &description.header_names {
-            let reason = if header.is_empty() {
-                "a header needs a name"
-            } else if header.starts_with("comux-") {
-                "names that begin with `comux-` are the runtime's own"
-            } else {
-                continue;
-            };
-            return Err(LoadError::Header { path: path_buf(), header: header.clone(), reason });
+    /// Compiles a component: the part that takes long.
+    pub(super) fn compile(&self, bytes: &[u8]) -> Result<Component, LoadProblem> {
+        if !bytes.starts_with(b"\0asm") {
+            // wasmparser would say so in nine lines.
+            return Err(LoadProblem::NotAComponent("it is no WebAssembly at all".to_owned()));
         }
-        let digest = Sha256::digest(&bytes);
-        let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let (name, version) = (description.name, description.version);
-        let identity = format!("{name}@{version}+sha256.{digest}");
-        Ok(LoadedPlugin { pre, name, version, headers: description.header_names, identity })
+        Component::from_binary(&self.engine, bytes)
+            .map_err(|error| LoadProblem::NotAComponent(innermost(&error)))
     }
 
-    fn check_imports(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
+    /// Checks what a component with this digest imports and exports, and asks it to describe itself.
+    pub(super) fn check(
+        &self,
+        component: &Component,
+        digest: Digest,
+    ) -> Result<LoadedPlugin, LoadProblem> {
+        self.check_imports(component)?;
+        let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
+        let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
+        let indices = PluginIndices::new(&pre).map_err(wrong_shape)?;
+        let state = self.find_state(&pre)?;
+        let described = self.describe(&pre, &indices, state.as_ref());
+        let Descriptor { name, version, header_names: headers } =
+            described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
+        check_headers(&headers)?;
+        let identity = format!("{name}@{version}+sha256.{}", digest.short());
+        Ok(LoadedPlugin { pre, indices, state, name, version, headers, digest, identity })
+    }
+
+    fn check_imports(&self, component: &Component) -> Result<(), LoadProblem> {
         for (import, _) in component.component_type().imports(&self.engine) {
             let Some(interface) = import.strip_prefix(PACKAGE) else {
-                let (path, import) = (path.to_path_buf(), import.to_owned());
-                return Err(LoadError::ForeignImport { path, import });
+                return Err(LoadProblem::ForeignImport(import.to_owned()));
             };
-            let version = interface.split_once('@').map_or("", |(_, version)| version);
-            let track = version.strip_prefix(VERSION);
-            if !track.is_some_and(|patch| patch.starts_with('.')) {
-                let (path, wanted) = (path.to_path_buf(), import.to_owned());
-                return Err(LoadError::OtherVersion { path, wanted });
+            if !is_of_this_track(interface) {
+                return Err(LoadProblem::OtherVersion(import.to_owned()));
             }
         }
         Ok(())
     }
 
+    fn find_state(
+        &self,
+        pre: &InstancePre<Guest>,
+    ) -> Result<Option<state::GuestIndices>, LoadProblem> {
+        let component = pre.component().component_type();
+        let mut exports = component.exports(&self.engine);
+        let Some((name, _)) = exports.find(|(name, _)| name.starts_with(STATE)) else {
+            return Ok(None);
+        };
+        if !is_of_this_track(name) {
+            return Err(LoadProblem::OtherVersion(name.to_owned()));
+        }
+        let indices = state::GuestIndices::new(pre);
+        indices.map(Some).map_err(|error| LoadProblem::WrongShape(innermost(&error)))
+    }
+
     fn describe(
         &self,
-        pre: &PluginPre<Guest>,
-    ) -> wasmtime::Result<super::wit::exports::comux::plugin::lifecycle::Descriptor> {
-        let limits = Limits::default();
+        pre: &InstancePre<Guest>,
+        indices: &PluginIndices,
+        state: Option<&state::GuestIndices>,
+    ) -> wasmtime::Result<Descriptor> {
         let nobody = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        let mut store = Store::new(&self.engine, Guest::new(nobody, limits));
+        let mut store = Store::new(&self.engine, Guest::new(nobody, Limits::default()));
         store.limiter(|guest| &mut guest.memory);
-        store.set_epoch_deadline(u64::from(limits.deadline_ms.get()));
-        let plugin = pre.instantiate(&mut store)?;
+        store.set_hostcall_fuel(RESULT_BYTES);
+        store.set_epoch_deadline(DESCRIBE_TICKS);
+        let (plugin, _) = instantiate(pre, indices, state, &mut store)?;
         plugin.comux_plugin_lifecycle().call_describe(&mut store)
     }
+}
+
+impl LoadedPlugin {
+    /// Whether what it remembers can be saved and restored.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// A new instance in `store`, with its `state` when it exports that.
+    pub(super) fn instantiate(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<(Plugin, Option<state::Guest>)> {
+        instantiate(&self.pre, &self.indices, self.state.as_ref(), store)
+    }
+}
+
+fn instantiate(
+    pre: &InstancePre<Guest>,
+    indices: &PluginIndices,
+    state: Option<&state::GuestIndices>,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<(Plugin, Option<state::Guest>)> {
+    let instance = pre.instantiate(&mut *store)?;
+    let plugin = indices.load(&mut *store, &instance)?;
+    let state = state.map(|state| state.load(&mut *store, &instance)).transpose()?;
+    Ok((plugin, state))
+}
+
+/// Whether an interface has a version that goes with this host's.
+fn is_of_this_track(interface: &str) -> bool {
+    let version = interface.split_once('@').map_or("", |(_, version)| version);
+    version.strip_prefix(VERSION).is_some_and(|patch| patch.starts_with('.'))
+}
+
+fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
+    for header in headers {
+        let reason = if header.is_empty() {
+            "a header needs a name"
+        } else if header.starts_with("comux-") {
+            "names that begin with `comux-` are the runtime's own"
+        } else {
+            continue;
+        };
+        return Err(LoadProblem::Header { header: header.clone(), reason });
+    }
+    Ok(())
 }
 
 /// The cause at the bottom of an error: the one that says what is wrong.

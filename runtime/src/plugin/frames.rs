@@ -93,7 +93,7 @@ impl HostFrame for Guest {
             width: picture.width(),
             height: picture.height(),
             keyframe: info.keyframe,
-            discontinuity: info.discontinuity,
+            discontinuity: info.discontinuity || self.missed_pictures,
         })
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Guest {
     /// The picture of the call before; kept once the plugin has asked for motion.
     pub previous: Option<Arc<Picture>>,
     pub wants_motion: bool,
+    /// Pictures went by since the last call, for another reason than a gap in the video.
+    pub missed_pictures: bool,
     pub scaler: Scaler,
     /// The buffer that pixels are lowered from; reused as soon as the call has copied it.
     pub pixels: Arc<Vec<u8>>,
@@ -52,9 +54,23 @@ impl Guest {
             frame: None,
             previous: None,
             wants_motion: false,
+            missed_pictures: false,
             scaler: Scaler::default(),
             pixels: Arc::default(),
         }
+    }
+
+    /// Goes on where `old` stands.
+    pub fn follow(&mut self, old: &Self) {
+        self.previous.clone_from(&old.previous);
+        // Its first question is answered only if the picture before it was kept.
+        self.wants_motion |= old.wants_motion;
+    }
+
+    /// The next picture does not follow the one before.
+    pub fn miss_pictures(&mut self) {
+        self.missed_pictures = true;
+        self.previous = None;
     }
 
     /// The call on `picture` begins.
@@ -69,6 +85,7 @@ impl Guest {
     /// The call is over.
     pub fn leave(&mut self) {
         let frame = self.frame.take();
+        self.missed_pictures = false;
         if self.wants_motion {
             self.previous = frame.map(|frame| frame.picture);
         }

@@ -3,25 +3,78 @@
 //! This module narrows wasmtime to the one shape that comux needs: components of the world
 //! `comux:plugin/plugin`, called synchronously on the camera's own thread, with a deadline and a
 //! memory limit on every entry. One store per camera and plugin; a trap ends the store.
+//!
+//! A plugin is named by a [`Source`] and known by its [`Digest`]. The [`Loader`] leads from one to
+//! the other, and to machine code, off the cameras' threads.
 
+mod cache;
+mod digest;
 mod engine;
 mod frames;
 mod guest;
 mod instance;
+mod kept;
 mod limits;
+mod load_error;
+mod loader;
 mod log;
+mod pool;
+mod private;
+mod shelf;
+mod snapshot;
+mod source;
+mod step;
+mod store;
+#[cfg(test)]
+mod test_plugin;
 
-pub use engine::{Engine, LoadError, LoadedPlugin};
+pub use cache::CacheError;
+pub use digest::{Digest, NoDigest};
+pub use engine::{Engine, LoadedPlugin};
 pub use instance::{CallFailure, ConfigureError, Instance};
-pub use limits::Limits;
+pub use limits::{Limits, LoadLimits};
+pub use load_error::{LoadError, LoadProblem};
+pub use loader::{JobFailed, Loaded, Loader, LoaderSettings, OpenError};
+pub use pool::JobPanicked;
+pub use shelf::{AddError, Shelf, StoredPlugin};
+pub use snapshot::{Restored, Snapshot};
+pub use source::{NoSource, Source};
+pub use step::Step;
+pub use store::FetchError;
 
 /// The bindings that wasmtime generates from `wit/`.
-#[allow(missing_docs, clippy::all, reason = "generated")]
 pub(crate) mod wit {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "plugin",
-        imports: { default: trappable },
-        with: { "comux:plugin/frames.frame": super::frames::FrameHandle },
-    });
+    /// What every plugin has.
+    #[allow(missing_docs, dead_code, clippy::all, reason = "generated")]
+    mod plugin {
+        wasmtime::component::bindgen!({
+            path: "../wit",
+            world: "plugin",
+            imports: { default: trappable },
+            with: { "comux:plugin/frames.frame": crate::plugin::frames::FrameHandle },
+        });
+    }
+
+    /// What a plugin may have besides, as a world of its own: in `stateful-plugin` all the rest
+    /// would be generated a second time.
+    #[allow(missing_docs, dead_code, clippy::all, reason = "generated")]
+    mod remembering {
+        wasmtime::component::bindgen!({
+            path: "../wit",
+            inline: "package comux:host; world remembering { export comux:plugin/state@0.1.0; }",
+            world: "comux:host/remembering",
+        });
+    }
+
+    pub use plugin::{Plugin, PluginIndices, comux};
+
+    /// As the generated modules are called.
+    pub mod exports {
+        pub mod comux {
+            pub mod plugin {
+                pub use super::super::super::plugin::exports::comux::plugin::lifecycle;
+                pub use super::super::super::remembering::exports::comux::plugin::state;
+            }
+        }
+    }
 }
