@@ -52,6 +52,26 @@ impl<R> Default for Ledger<R> {
 }
 
 impl<R> Ledger<R> {
+    /// An empty ledger whose first record gets the number `first`.
+    #[must_use]
+    pub fn beginning_with(first: Seq) -> Self {
+        Self { first, entries: VecDeque::new() }
+    }
+
+    /// The number of the oldest record inside; without one, that of the next.
+    #[must_use]
+    pub fn first_seq(&self) -> Seq {
+        self.first
+    }
+
+    /// Whether the fate of every record before `seq` is settled.
+    #[must_use]
+    pub fn is_settled_before(&self, seq: Seq) -> bool {
+        let count = usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let mut before = self.entries.iter().take(count);
+        before.all(|entry| matches!(entry.fate, Fate::Settled(_)))
+    }
+
     /// How many records are inside.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,10 +6,13 @@
 pub mod author;
 pub mod camera;
 pub mod config;
+pub mod control;
 pub mod decode;
+pub mod host;
 pub mod kafka;
 pub mod ledger;
 pub mod media;
+pub mod memories;
 pub mod outcome;
 pub mod packet;
 pub mod picture;

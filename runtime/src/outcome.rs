@@ -14,6 +14,8 @@ pub enum SkipReason {
     NoKeyframe,
     /// The record holds no picture of its own: parameter sets, a hidden frame, the middle of one.
     NoPicture,
+    /// The camera is paused.
+    Paused,
 }
 
 /// Why a record that should have been analysed was not.
@@ -35,7 +37,8 @@ pub enum FailReason {
 
 impl SkipReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 4] = [Self::Rate, Self::Lag, Self::NoKeyframe, Self::NoPicture];
+    pub const ALL: [Self; 5] =
+        [Self::Rate, Self::Lag, Self::NoKeyframe, Self::NoPicture, Self::Paused];
 
     /// The word in `comux-reason`.
     #[must_use]
@@ -45,6 +48,7 @@ impl SkipReason {
             Self::Lag => "lag",
             Self::NoKeyframe => "no-keyframe",
             Self::NoPicture => "no-picture",
+            Self::Paused => "paused",
         }
     }
 }

@@ -1,32 +1,52 @@
-//! Everything that can fail at start, looked at before anything starts.
+//! Everything that can fail at start, looked at without starting anything.
 
-use rdkafka::admin::AdminClient;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
 
-use crate::config::{Cluster, Config};
-use crate::kafka::{
-    Quiet, TopicError, consumer_config, ensure_topic, largest_record, producer_config, reach,
-};
-use crate::runtime::{Plugins, StartError};
+use crate::config::Config;
+use crate::control::{self, Refusal, Steps, configure_alone};
+use crate::host::TopicClients;
+use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
+use crate::plugin::{Loader, LoaderSettings, OpenError};
 
 /// Something that would keep the instance from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
-    /// A plugin or client.
+    /// Plugins can't be run here.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Plugins(#[from] OpenError),
+    /// A Kafka client could not be created.
+    #[error("kafka: {0}; see `[kafka] properties`")]
+    Client(#[from] KafkaError),
     /// A cluster or topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The topics of control.
+    #[error(transparent)]
+    Control(#[from] control::StartError),
+    /// A camera's plugins.
+    #[error("camera `{camera}`: {refusal}")]
+    Camera {
+        /// The camera.
+        camera: String,
+        /// What keeps it from running.
+        refusal: Refusal,
+    },
 }
 
 /// What was found in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// A plugin can be loaded, and every camera that runs it can configure it.
-    Plugin(String),
+    /// A camera can run this plugin.
+    Plugin {
+        /// The camera.
+        camera: String,
+        /// The plugin's identity.
+        identity: String,
+    },
     /// A cluster answers.
     Cluster(String),
+    /// The topics of control exist.
+    Control,
     /// A camera's topics exist; those named here were created just now.
     Topics {
         /// The camera.
@@ -36,35 +56,50 @@ pub enum Finding {
     },
 }
 
-/// Checks plugins, clusters and topics, creating missing topics; tells `found` of each as it goes.
+/// Checks plugins, clusters and topics of the configuration file, creating missing topics; tells
+/// `found` of each as it goes.
 ///
 /// # Errors
 /// The first obstacle.
-pub async fn preflight(
-    config: &Config,
-    mut found: impl FnMut(Finding),
-) -> Result<Plugins, Obstacle> {
-    let plugins = Plugins::load(config)?;
-    for (_, plugin) in plugins.iter() {
-        found(Finding::Plugin(plugin.identity.clone()));
+pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Result<(), Obstacle> {
+    let loader = Loader::open(LoaderSettings { state_dir: None, ..config.loader() })?;
+    for spec in &config.cameras {
+        let camera = spec.id.to_string();
+        let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
+        let mut steps = Steps::default();
+        let chain = control::load_all(&loader, &spec.plugins, &mut steps).await;
+        for placed in chain.map_err(obstacle)? {
+            let owner = (&spec.tenant, &spec.id);
+            let configured =
+                configure_alone(&loader, config.limits, owner, &placed, &mut steps).await;
+            configured.map_err(obstacle)?;
+            let identity = placed.plugin.identity.clone();
+            found(Finding::Plugin { camera: camera.clone(), identity });
+        }
     }
-    let consume = Clients::new(&config.consume, config)?;
-    let produce = Clients::new(&config.produce, config)?;
-    consume.reach(&config.consume, &mut found)?;
-    if config.produce != config.consume {
-        produce.reach(&config.produce, &mut found)?;
+    let consume = TopicClients::new(&config.consume, config)?;
+    let produce = TopicClients::new(&config.produce, config)?;
+    let mut reached = Vec::new();
+    for (clients, cluster) in [(&consume, &config.consume), (&produce, &config.produce)] {
+        if !reached.contains(&cluster) {
+            reach(&clients.consumer, &cluster.bootstrap_servers)?;
+            found(Finding::Cluster(cluster.bootstrap_servers.clone()));
+            reached.push(cluster);
+        }
     }
+    control::ensure_topics(config).await?;
+    found(Finding::Control);
     for camera in &config.cameras {
         let topics = [(&consume, &camera.consume_topic), (&produce, &camera.produce_topic)];
         let mut created = Vec::new();
         for (clients, topic) in topics {
-            if ensure_topic(&clients.consumer, &clients.admin, topic).await? {
+            if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
                 created.push(topic.clone());
             }
         }
         found(Finding::Topics { camera: camera.id.to_string(), created });
     }
-    Ok(plugins)
+    Ok(())
 }
 
 /// A camera's output topic takes smaller records than its input topic, so that one may come in that
@@ -85,9 +120,9 @@ pub struct SizeConflict {
 ///
 /// # Errors
 /// When a Kafka client can't be created.
-pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, StartError> {
-    let consume = Clients::new(&config.consume, config)?;
-    let produce = Clients::new(&config.produce, config)?;
+pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, KafkaError> {
+    let consume = TopicClients::new(&config.consume, config)?;
+    let produce = TopicClients::new(&config.produce, config)?;
     let mut conflicts = Vec::new();
     for camera in &config.cameras {
         let input = largest_record(&consume.admin, &camera.consume_topic).await;
@@ -100,28 +135,4 @@ pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, StartE
         }
     }
     Ok(conflicts)
-}
-
-/// Clients to ask one cluster with.
-struct Clients {
-    consumer: BaseConsumer<Quiet>,
-    admin: AdminClient<Quiet>,
-}
-
-impl Clients {
-    fn new(cluster: &Cluster, config: &Config) -> Result<Self, StartError> {
-        let consumer = consumer_config(cluster, &config.name);
-        let admin = producer_config(cluster, &config.name);
-        Ok(Self {
-            consumer: consumer.create_with_context(Quiet).map_err(StartError::Client)?,
-            admin: admin.create_with_context(Quiet).map_err(StartError::Client)?,
-        })
-    }
-
-    fn reach(&self, cluster: &Cluster, found: &mut impl FnMut(Finding)) -> Result<(), TopicError> {
-        let servers = &cluster.bootstrap_servers;
-        reach(&self.consumer, servers)?;
-        found(Finding::Cluster(servers.clone()));
-        Ok(())
-    }
 }

@@ -8,7 +8,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use crate::config::{Cluster, Id};
 use crate::kafka::{Logging, PARTITION, producer_config};
@@ -216,12 +216,6 @@ impl Sink {
                 error => ProduceError::Refused(error),
             }
         })
-    }
-
-    /// The producer's client, for questions about the cluster.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
     }
 }
 

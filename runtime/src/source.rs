@@ -16,7 +16,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
-use crate::kafka::{Logging, PARTITION, consumer_config};
+use crate::kafka::{Logging, PARTITION, consumer_config, watermarks};
 use crate::sink::Progress;
 
 /// How long broker calls outside of the frame path may take.
@@ -80,23 +80,19 @@ impl Source {
         Ok(Self { consumer, committed, stop, thread: Some(thread) })
     }
 
-    /// The consumer, for questions about topics.
-    #[must_use]
-    pub fn consumer(&self) -> &BaseConsumer<Logging> {
-        &self.consumer
-    }
-
-    /// Begins to consume a camera's topic. `progress` is committed from now on.
+    /// Begins to consume a camera's topic; `goes_on`: where its output was acknowledged last, whatever
+    /// its `start` says. `progress` is committed from now on.
     ///
     /// # Errors
     /// When the broker can't say where to begin.
     pub fn open(
         &self,
         camera: &CameraSpec,
+        goes_on: bool,
         progress: Arc<Progress>,
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
-        let position = self.position(camera)?;
+        let position = self.position(camera, goes_on)?;
         // Split before it is assigned, so that no record can go to the common queue.
         let queue = self
             .consumer
@@ -115,10 +111,23 @@ impl Source {
         })
     }
 
-    fn position(&self, camera: &CameraSpec) -> Result<Position, KafkaError> {
+    /// Commits what is acknowledged of a topic, and consumes it no longer. Its camera has ended.
+    pub fn close(&self, topic: &str) {
+        let mut closed: Vec<Committed> =
+            lock(&self.committed).extract_if(.., |camera| camera.topic == topic).collect();
+        commit(&self.consumer, &mut closed, CommitMode::Sync);
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition(topic, PARTITION);
+        if let Err(error) = self.consumer.incremental_unassign(&assignment) {
+            tracing::error!(topic, %error, "kafka: the topic can't be given up");
+        }
+    }
+
+    fn position(&self, camera: &CameraSpec, goes_on: bool) -> Result<Position, KafkaError> {
         let topic = camera.consume_topic.as_str();
-        let (low, high) = self.consumer.fetch_watermarks(topic, PARTITION, PATIENCE)?;
-        let resumes = camera.start == Start::Committed || camera.mode == Mode::EveryFrame;
+        let (low, high) = watermarks(&self.consumer, topic)?;
+        let resumes =
+            goes_on || camera.start == Start::Committed || camera.mode == Mode::EveryFrame;
         if resumes {
             let mut asked = TopicPartitionList::new();
             asked.add_partition(topic, PARTITION);

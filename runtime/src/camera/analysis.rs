@@ -1,19 +1,23 @@
-//! A camera's plugins, and which pictures they see.
+//! A camera's plugins, which pictures they see, and their replacement by others.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::orders::{Swap, SwapEvent};
+use super::pace::Pace;
+use super::trial::{Pending, Trial};
 use crate::config::Rate;
-use crate::outcome::{Outcome, ResultHeader, Status};
+use crate::outcome::{FailReason, Outcome, ResultHeader, Status};
 use crate::picture::Picture;
-use crate::plugin::{CallFailure, Instance};
+use crate::plugin::{CallFailure, Instance, Snapshot, Step};
 
 /// The chain of plugins that analyses a camera's pictures.
 pub struct Analysis {
-    plugins: Vec<Instance>,
+    chain: Vec<Instance>,
     /// The plugins' identities, as in the header `comux-plugin`.
     identities: String,
     pace: Option<Pace>,
+    trial: Option<Trial>,
 }
 
 /// A plugin failed on a picture.
@@ -25,19 +29,19 @@ pub(super) struct Failure<'a> {
 impl Analysis {
     /// A chain of plugins that run in this order, at most as often as `rate` says.
     #[must_use]
-    pub fn new(plugins: Vec<Instance>, rate: Option<Rate>) -> Self {
-        let identities: Vec<&str> = plugins.iter().map(Instance::identity).collect();
-        let identities = identities.join(",");
-        let pace = match rate {
-            Some(Rate::PerSecond(rate)) => Some(Pace::new(rate)),
-            Some(Rate::Keyframes) | None => None,
-        };
-        Self { plugins, identities, pace }
+    pub fn new(chain: Vec<Instance>, rate: Rate) -> Self {
+        let identities = identities(&chain);
+        Self { chain, identities, pace: Pace::of(rate), trial: None }
     }
 
     /// Whether there is nothing to run, so that nothing needs decoding.
     pub(super) fn is_empty(&self) -> bool {
-        self.plugins.is_empty()
+        self.chain.is_empty()
+    }
+
+    /// Begins to count pictures anew, for another rate.
+    pub(super) fn set_rate(&mut self, rate: Rate) {
+        self.pace = Pace::of(rate);
     }
 
     /// Whether the rate lets a picture of this time be analysed; if so, it counts.
@@ -50,86 +54,196 @@ impl Analysis {
     pub(super) fn run(
         &mut self,
         picture: &Arc<Picture>,
-        input_headers: Vec<ResultHeader>,
+        input_headers: &[ResultHeader],
         mut report: impl FnMut(Failure<'_>),
     ) -> (Outcome, u64) {
         let begin = Instant::now();
-        let mut status = Status::Analysed;
-        let mut results: Vec<ResultHeader> = Vec::new();
-        for plugin in &mut self.plugins {
-            let seen = input_headers.iter().chain(&results).cloned().collect();
-            match plugin.on_frame(picture, seen) {
-                Ok(headers) => results.extend(headers),
+        self.begin_beside();
+        let mut results: Vec<Option<PluginResult>> = vec![None; self.chain.len()];
+        let mut place = 0;
+        while let Some(plugin) = self.chain.get_mut(place) {
+            if results.get(place).is_some_and(Option::is_some) {
+                // It ran before the chain went back to what it was.
+                place += 1;
+                continue;
+            }
+            let earlier = results.iter().take(place).flatten().flat_map(|result| &result.headers);
+            let seen = input_headers.iter().chain(earlier).cloned().collect();
+            let result = match plugin.on_frame(picture, seen) {
+                Ok(headers) => PluginResult { headers, failed: None },
                 Err(failure) => {
-                    if status == Status::Analysed {
-                        status = Status::Failed(failure.reason);
-                    }
+                    let (reason, message) = (failure.reason, failure.message.clone());
                     report(Failure { plugin: plugin.identity(), failure });
+                    if self.roll_back(place, &message, &mut results) {
+                        place = 0;
+                        continue;
+                    }
+                    PluginResult { headers: Vec::new(), failed: Some(reason) }
+                }
+            };
+            if let Some(slot) = results.get_mut(place) {
+                *slot = Some(result);
+            }
+            place += 1;
+        }
+        let plugin_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let failed = results.iter().flatten().find_map(|result| result.failed);
+        let results: Vec<Vec<ResultHeader>> =
+            results.into_iter().map(|result| result.unwrap_or_default().headers).collect();
+        let plugins = Some(self.identities.clone());
+        self.watch_trial(picture, input_headers, &results);
+        let status = failed.map_or(Status::Analysed, Status::Failed);
+        let headers = results.into_iter().flatten().collect();
+        (Outcome { status, plugins, headers, timing: None }, plugin_us)
+    }
+
+    /// The names of the plugins with state, and their state now; those that fail are left out.
+    pub(super) fn memory(&mut self) -> Vec<(String, Snapshot)> {
+        let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
+        let saved = with_state.filter_map(|plugin| {
+            let snapshot = plugin.save();
+            let name = plugin.name().to_owned();
+            match snapshot {
+                Ok(snapshot) => Some((name, snapshot)),
+                Err(why) => {
+                    tracing::warn!(plugin = name, "its state can't be saved: {why}");
+                    None
+                }
+            }
+        });
+        saved.collect()
+    }
+
+    /// Whether any plugin has state to save.
+    pub(super) fn has_memory(&self) -> bool {
+        self.chain.iter().any(Instance::has_state)
+    }
+
+    /// Whether the plugins that run have yet to prove themselves.
+    pub(super) fn is_on_probation(&self) -> bool {
+        matches!(self.trial, Some(Trial::Probation(_)))
+    }
+
+    /// Ends a swap that is under way; the old chain runs, as before or again.
+    pub(super) fn give_up_trial(&mut self) {
+        if let Some(Trial::Probation(probation)) = self.trial.take() {
+            let reason = "the camera has stopped".to_owned();
+            self.chain = probation.restore(std::mem::take(&mut self.chain), reason).chain;
+            self.identities = identities(&self.chain);
+        }
+    }
+
+    // === replacement ===
+
+    /// A swap begins, unless another one is under way.
+    pub(super) fn begin(&mut self, swap: Swap) {
+        if self.trial.is_some() {
+            let reason = "another change of this camera's plugins is under way".to_owned();
+            let _ = swap.events.send(SwapEvent::Failed { step: Step::Switch, reason });
+            return;
+        }
+        self.trial = Some(Trial::Pending(Pending::new(swap)));
+    }
+
+    /// Whether a new chain waits for its place.
+    pub(super) fn wants_cut(&self) -> bool {
+        matches!(&self.trial, Some(Trial::Pending(pending)) if pending.is_ready())
+    }
+
+    /// Whether the swap under way turns analysis on or off, so that what is being decoded must be
+    /// finished first.
+    pub(super) fn turns_on_or_off(&self) -> bool {
+        match &self.trial {
+            Some(Trial::Pending(pending)) => pending.leaves_nothing() != self.chain.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Puts the new chain in place, before the next picture. Gives the place to tell of the cut.
+    pub(super) fn cut(&mut self) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
+        let Some(Trial::Pending(pending)) = self.trial.take() else { return None };
+        let probation = pending.switch(&mut self.chain).ok()?;
+        self.identities = identities(&self.chain);
+        let events = probation.events().clone();
+        self.trial = Some(Trial::Probation(probation));
+        Some(events)
+    }
+
+    /// Ends what has waited for too long.
+    pub(super) fn tick(&mut self) {
+        match self.trial.take() {
+            Some(Trial::Pending(pending)) => match pending.what_is_late() {
+                Some((step, reason)) => pending.fail(step, reason),
+                None => self.trial = Some(Trial::Pending(pending)),
+            },
+            Some(Trial::Probation(probation)) if probation.is_over() => probation.pass(),
+            trial => self.trial = trial,
+        }
+    }
+
+    /// The plugin at `place` failed: if it is on probation, the chain is again what it was before,
+    /// and `results` are those of plugins that are in both.
+    fn roll_back(
+        &mut self,
+        place: usize,
+        reason: &str,
+        results: &mut Vec<Option<PluginResult>>,
+    ) -> bool {
+        let probation = match self.trial.take() {
+            Some(Trial::Probation(probation)) if probation.is_new(place) => probation,
+            trial => {
+                self.trial = trial;
+                return false;
+            }
+        };
+        let name =
+            self.chain.get(place).map_or_else(String::new, |plugin| plugin.name().to_owned());
+        let old = probation.restore(std::mem::take(&mut self.chain), format!("{name}: {reason}"));
+        let kept = old.kept.iter().map(|place| results.get_mut((*place)?)?.take());
+        *results = kept.collect();
+        self.chain = old.chain;
+        self.identities = identities(&self.chain);
+        true
+    }
+
+    fn begin_beside(&mut self) {
+        let Some(Trial::Pending(pending)) = &mut self.trial else { return };
+        if let Err((step, reason)) = pending.begin_beside(&mut self.chain)
+            && let Some(Trial::Pending(pending)) = self.trial.take()
+        {
+            pending.fail(step, reason);
+        }
+    }
+
+    fn watch_trial(
+        &mut self,
+        picture: &Arc<Picture>,
+        input_headers: &[ResultHeader],
+        results: &[Vec<ResultHeader>],
+    ) {
+        match &mut self.trial {
+            None => return,
+            Some(Trial::Probation(probation)) => probation.count(),
+            Some(Trial::Pending(pending)) => {
+                let beside = pending.run_beside(picture, input_headers, results);
+                if let Err((step, reason)) = beside
+                    && let Some(Trial::Pending(pending)) = self.trial.take()
+                {
+                    pending.fail(step, reason);
                 }
             }
         }
-        let plugins = Some(self.identities.clone());
-        let outcome = Outcome { status, plugins, headers: results, timing: None };
-        let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        (outcome, took)
+        self.tick();
     }
 }
 
-/// Lets through at most so many pictures per second, evenly spaced.
-struct Pace {
-    interval_us: f64,
-    next_us: Option<f64>,
+/// What one plugin made of a picture.
+#[derive(Debug, Clone, Default)]
+struct PluginResult {
+    headers: Vec<ResultHeader>,
+    failed: Option<FailReason>,
 }
 
-impl Pace {
-    fn new(per_second: f64) -> Self {
-        Self { interval_us: 1e6 / per_second, next_us: None }
-    }
-
-    fn is_due(&mut self, time_us: i64) -> bool {
-        let time = time_us as f64;
-        let Some(next) = self.next_us else {
-            self.next_us = Some(time + self.interval_us);
-            return true;
-        };
-        // Clocks that jump back, as when a file begins again, must not stop analysis.
-        let jumped_back = next - time > 2.0 * self.interval_us;
-        // Record times are whole milliseconds: a picture that is early by less is on time.
-        if time + 1000.0 < next && !jumped_back {
-            return false;
-        }
-        let late = time - next > self.interval_us;
-        let base = if late || jumped_back { time } else { next };
-        self.next_us = Some(base + self.interval_us);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn analysed(per_second: f64, times_ms: impl Iterator<Item = i64>) -> usize {
-        let mut pace = Pace::new(per_second);
-        times_ms.filter(|time| pace.is_due(time * 1000)).count()
-    }
-
-    #[test]
-    fn a_rate_below_the_camera_s_is_kept_and_one_above_changes_nothing() {
-        let ten_seconds_at_25 = || (0..250).map(|frame| frame * 40);
-        assert_eq!(analysed(5.0, ten_seconds_at_25()), 50);
-        assert_eq!(analysed(10.0, ten_seconds_at_25()), 100);
-        assert_eq!(analysed(25.0, ten_seconds_at_25()), 250);
-        assert_eq!(analysed(60.0, ten_seconds_at_25()), 250);
-        let ten_seconds_at_30 = (0..300).map(|frame| frame * 1000 / 30);
-        assert_eq!(analysed(30.0, ten_seconds_at_30), 300);
-    }
-
-    #[test]
-    fn a_clock_that_jumps_neither_stops_analysis_nor_lets_a_burst_through() {
-        let then_back = (0..25).map(|frame| 1_000_000 + frame * 40).chain((0..25).map(|f| f * 40));
-        assert_eq!(analysed(5.0, then_back), 10);
-        let then_ahead = (0..25).map(|f| f * 40).chain((0..25).map(|f| 1_000_000 + f * 40));
-        assert_eq!(analysed(5.0, then_ahead), 10);
-    }
+fn identities(chain: &[Instance]) -> String {
+    chain.iter().map(Instance::identity).collect::<Vec<_>>().join(",")
 }

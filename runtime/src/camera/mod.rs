@@ -4,38 +4,63 @@
 //! decoder or plugin does, the others run. Nothing on this thread waits for another camera.
 
 mod analysis;
+mod orders;
 mod output;
+mod pace;
 mod pipeline;
 mod received;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use analysis::Analysis;
+pub use orders::{Change, Link, Order, Shadowed, Swap, SwapEvent};
 
 use crate::config::CameraSpec;
+use crate::memories::Desk;
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
-use pipeline::Pipeline;
+use pipeline::{Carried, Exit, Pipeline};
 
-/// A camera's longest sleep: a safety net, since arrivals, acknowledgements and stops wake it.
+/// A camera's longest sleep: a safety net, since arrivals, acknowledgements, orders and stops wake
+/// it.
 const NAP: Duration = Duration::from_millis(100);
+
+/// Everything that a camera is started with.
+pub struct Equipment {
+    /// What it is.
+    pub spec: Arc<CameraSpec>,
+    /// Where its records come from.
+    pub queue: CameraQueue,
+    /// How far its output is acknowledged.
+    pub progress: Arc<Progress>,
+    /// Its plugins.
+    pub analysis: Analysis,
+    /// Whether its records pass without being analysed.
+    pub paused: bool,
+    /// Where its records go to.
+    pub sink: Sink,
+    /// Where the state of its plugins is kept.
+    pub memories: Arc<Desk>,
+    /// Called when its thread ends, for whatever reason.
+    pub on_end: Box<dyn FnOnce() + Send>,
+}
 
 /// A running camera.
 pub struct Camera {
-    /// What it runs.
-    pub spec: Arc<CameraSpec>,
     /// Its counters.
     pub stats: Arc<CameraStats>,
-    progress: Arc<Progress>,
+    orders: mpsc::Sender<Order>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), CameraError>>,
 }
 
-/// A camera stopped although it was not told to.
+/// A camera stopped although it was not told to, or can't be as it is told.
 #[derive(Debug, thiserror::Error)]
 pub enum CameraError {
     /// Its decoder can't run.
@@ -47,7 +72,7 @@ pub enum CameraError {
     /// The broker refused a record for good.
     #[error(
         "the output topic refused a record: {0}; if it is too large, raise the topic's \
-         max.message.bytes above that of the input topic, and restart: no record is lost"
+         max.message.bytes above that of the input topic, and resume or restart: no record is lost"
     )]
     Output(rdkafka::error::KafkaError),
     /// The input can't be read.
@@ -58,43 +83,57 @@ pub enum CameraError {
     Panicked,
 }
 
+/// The camera's thread has ended, and takes no more orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the camera has stopped")]
+pub struct Stopped;
+
+/// Looks at what only libavcodec knows: whether a camera's stream can be decoded here.
+///
+/// # Errors
+/// When there is no decoder, or no parser, for it.
+pub fn check(spec: &CameraSpec) -> Result<(), CameraError> {
+    pipeline::splitter(spec)?;
+    crate::decode::Decoder::open(spec.codec, spec.decode_threads)?;
+    Ok(())
+}
+
 impl Camera {
     /// Starts the thread.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(
-        spec: Arc<CameraSpec>,
-        queue: CameraQueue,
-        analysis: Analysis,
-        sink: Sink,
-        (stats, progress): (Arc<CameraStats>, Arc<Progress>),
-    ) -> std::io::Result<Self> {
+    pub fn start(equipment: Equipment) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::Builder::new().name(format!("cam {}", spec.id)).spawn({
-            let (spec, stats, progress) = (spec.clone(), stats.clone(), progress.clone());
-            let stop = stop.clone();
-            move || run(&spec, queue, analysis, &sink, (stats, progress), &stop)
+        let stats = Arc::<CameraStats>::default();
+        let (orders, received) = mpsc::channel();
+        let name = format!("cam {}", equipment.spec.id);
+        let thread = std::thread::Builder::new().name(name).spawn({
+            let (stop, stats) = (stop.clone(), stats.clone());
+            move || {
+                let mut equipment = equipment;
+                // Dropped, and so called, when the thread panics, too.
+                let _end = OnEnd(Some(std::mem::replace(&mut equipment.on_end, Box::new(|| {}))));
+                run(equipment, stats, &received, &stop)
+            }
         })?;
-        Ok(Self { spec, stats, progress, stop, thread })
+        Ok(Self { stats, orders, stop, thread })
+    }
+
+    /// Gives an order, which overtakes the records that wait.
+    ///
+    /// # Errors
+    /// When the camera has stopped.
+    pub fn order(&self, order: Order) -> Result<(), Stopped> {
+        self.orders.send(order).map_err(|_| Stopped)?;
+        self.thread.thread().unpark();
+        Ok(())
     }
 
     /// Tells the camera to finish what it has received, and to stop.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.thread.thread().unpark();
-    }
-
-    /// Whether its thread has ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Output records that wait for the broker's acknowledgement.
-    #[must_use]
-    pub fn unacknowledged(&self) -> usize {
-        self.progress.unacknowledged()
     }
 
     /// Waits for the thread's end.
@@ -106,22 +145,42 @@ impl Camera {
     }
 }
 
+struct OnEnd(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell();
+        }
+    }
+}
+
 fn run(
-    spec: &CameraSpec,
-    mut queue: CameraQueue,
-    analysis: Analysis,
-    sink: &Sink,
-    (stats, progress): (Arc<CameraStats>, Arc<Progress>),
+    equipment: Equipment,
+    stats: Arc<CameraStats>,
+    orders: &mpsc::Receiver<Order>,
     stop: &AtomicBool,
 ) -> Result<(), CameraError> {
-    let this = std::thread::current();
-    queue.on_arrival(move || this.unpark());
-    progress.wake_this_thread();
-    let mut pipeline = Pipeline::new(spec, &queue, analysis, sink, stats, progress)?;
-    let result = pipeline.run(stop);
-    if let Err(error) = &result {
-        let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
-        tracing::error!(camera, tenant, "the camera has stopped: {error}");
+    let Equipment { spec, queue, progress, analysis, paused, sink, memories, on_end: _ } =
+        equipment;
+    let mut input = (queue, progress);
+    let mut carried = Carried { spec, analysis, paused, next_seq: 0, stats, memories };
+    loop {
+        let (queue, progress) = &mut input;
+        let this = std::thread::current();
+        queue.on_arrival(move || this.unpark());
+        progress.wake_this_thread();
+        let spec = Arc::clone(&carried.spec);
+        let run = Pipeline::new(carried, queue, &sink, Arc::clone(progress))
+            .and_then(|pipeline| pipeline.run(orders, stop));
+        match run {
+            Ok(Exit::Stopped) => return Ok(()),
+            Ok(Exit::OtherInput(next, rest)) => (input, carried) = (next, *rest),
+            Err(error) => {
+                let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
+                tracing::error!(camera, tenant, "the camera has stopped: {error}");
+                return Err(error);
+            }
+        }
     }
-    result
 }

@@ -12,7 +12,7 @@ use crate::stats::CameraStats;
 /// Where one camera's records leave.
 pub(super) struct Output<'q> {
     pub sink: &'q Sink,
-    pub topic: &'q str,
+    pub topic: String,
     pub progress: Arc<Progress>,
     pub stats: Arc<CameraStats>,
 }
@@ -32,7 +32,7 @@ impl Output<'_> {
             gop_start: record.gop_start,
         };
         loop {
-            match self.sink.produce(self.topic, &record.message, facts, outcome, &self.progress) {
+            match self.sink.produce(&self.topic, &record.message, facts, outcome, &self.progress) {
                 Ok(()) => break,
                 Err(ProduceError::Full) => {
                     self.check()?;

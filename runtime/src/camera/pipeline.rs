@@ -1,21 +1,24 @@
 //! What a camera's thread does: queue → ledger → decoder → plugins → ledger → sink.
 
+mod changes;
 mod decoding;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::analysis::Analysis;
+use super::orders::{Order, SwapEvent};
 use super::output::Output;
 use super::received::{Received, keyframe_header};
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode, Rate};
 use crate::decode::{Decoder, Gate, Passage};
 use crate::ledger::{Ledger, Seq};
+use crate::memories::Desk;
 use crate::outcome::{FailReason, Outcome, SkipReason, Status};
 use crate::packet::{self, Content, Inspection, Splitter, Unit};
 use crate::sink::{Progress, Sink};
@@ -28,18 +31,39 @@ const HARMLESS_GAP: i64 = 1;
 /// largest picture.
 const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What a camera keeps when its input changes.
+pub(super) struct Carried {
+    pub spec: Arc<CameraSpec>,
+    pub analysis: Analysis,
+    pub paused: bool,
+    /// The number of the next record.
+    pub next_seq: Seq,
+    pub stats: Arc<CameraStats>,
+    pub memories: Arc<Desk>,
+}
+
+/// Why a pipeline ended without an error.
+pub(super) enum Exit {
+    /// It was told to stop.
+    Stopped,
+    /// Its records come from somewhere else from now on.
+    OtherInput((CameraQueue, Arc<Progress>), Box<Carried>),
+}
+
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
 pub(super) struct Pipeline<'q> {
-    spec: &'q CameraSpec,
+    spec: Arc<CameraSpec>,
     queue: &'q CameraQueue,
     output: Output<'q>,
     stats: Arc<CameraStats>,
+    memories: Arc<Desk>,
 
     ledger: Ledger<Received<'q>>,
     splitter: Option<Splitter>,
     gate: Gate,
     decoder: Decoder,
     analysis: Analysis,
+    paused: bool,
 
     /// Records before this offset were output already; they are decoded silently.
     output_from: i64,
@@ -57,41 +81,38 @@ pub(super) struct Pipeline<'q> {
     latest_key: Seq,
     /// Pictures of records in this range need one that is damaged.
     distrusted: Range<Seq>,
+    /// No picture of a record from here on has been analysed.
+    analysed_before: Seq,
+    /// The first record of a new chain, until it is there to be named.
+    unnamed_cut: Option<(Seq, tokio::sync::mpsc::UnboundedSender<SwapEvent>)>,
     last_arrival: Instant,
+    last_memory: Instant,
 }
 
 impl<'q> Pipeline<'q> {
     pub fn new(
-        spec: &'q CameraSpec,
+        carried: Carried,
         queue: &'q CameraQueue,
-        analysis: Analysis,
         sink: &'q Sink,
-        stats: Arc<CameraStats>,
         progress: Arc<Progress>,
     ) -> Result<Self, CameraError> {
-        let lag_limit = match spec.mode {
-            Mode::Live => Some(u64::from(spec.max_offset_diff)),
-            Mode::EveryFrame => None,
-        };
-        let splitter = match spec.framing {
-            Framing::Packet => None,
-            Framing::Bytestream => Some(Splitter::new(spec.codec).ok_or(CameraError::NoParser)?),
-        };
+        let Carried { spec, analysis, paused, next_seq, stats, memories } = carried;
         Ok(Self {
-            spec,
             queue,
             output: Output {
                 sink,
-                topic: &spec.produce_topic,
+                topic: spec.produce_topic.clone(),
                 progress,
                 stats: Arc::clone(&stats),
             },
             stats,
-            ledger: Ledger::default(),
-            splitter,
-            gate: Gate::new(lag_limit),
+            memories,
+            ledger: Ledger::beginning_with(next_seq),
+            splitter: splitter(&spec)?,
+            gate: Gate::new(lag_limit(&spec)),
             decoder: Decoder::open(spec.codec, spec.decode_threads)?,
             analysis,
+            paused,
             output_from: queue.output_from,
             next_offset: None,
             gop_start: None,
@@ -100,15 +121,30 @@ impl<'q> Pipeline<'q> {
             damaged: false,
             latest_key: 0,
             distrusted: 0..0,
+            analysed_before: next_seq,
+            unnamed_cut: None,
             last_arrival: Instant::now(),
+            last_memory: Instant::now(),
+            spec,
         })
     }
 
     /// Runs until told to stop; then gives out what it has, and waits for the acknowledgements.
-    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), CameraError> {
+    pub fn run(
+        mut self,
+        orders: &mpsc::Receiver<Order>,
+        stop: &AtomicBool,
+    ) -> Result<Exit, CameraError> {
         while !stop.load(Ordering::Acquire) {
+            while let Ok(order) = orders.try_recv() {
+                if let Some(input) = self.obey(order)? {
+                    return Ok(Exit::OtherInput(input, Box::new(self.carry())));
+                }
+            }
+            self.cut_if_possible();
             if let Some(message) = self.queue.poll() {
                 self.take(message)?;
+                self.name_cut();
                 self.emit_settled()?;
                 // Time in which the output pushed back is no silence.
                 self.last_arrival = Instant::now();
@@ -116,14 +152,20 @@ impl<'q> Pipeline<'q> {
                 self.drain_silent_camera();
                 self.emit_settled()?;
             } else {
+                self.analysis.tick();
                 self.output.check()?;
                 std::thread::park_timeout(NAP.min(self.spec.drain_after));
             }
+            self.remember();
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
         self.empty_decoder();
         self.emit_settled()?;
-        self.output.finish()
+        self.output.finish()?;
+        // What has not proved itself does not run after a restart, and must not be remembered.
+        self.analysis.give_up_trial();
+        self.remember_now();
+        Ok(Exit::Stopped)
     }
 
     // === from the queue into the decoder ===
@@ -168,8 +210,8 @@ impl<'q> Pipeline<'q> {
             self.gop_start = Some(received.message.offset());
         }
         received.gop_start = self.gop_start;
-        if self.analysis.is_empty() {
-            self.ledger.admit_settled(received, Outcome::bare(Status::Passthrough));
+        if let Some(outcome) = self.unanalysed() {
+            self.ledger.admit_settled(received, outcome);
             return;
         }
         let Some(inspection) = inspection else {
@@ -195,8 +237,8 @@ impl<'q> Pipeline<'q> {
     fn take_chunk(&mut self, message: BorrowedMessage<'q>, behind: u64) {
         let mut received = Received::new(message);
         received.gop_start = self.gop_start;
-        if self.analysis.is_empty() {
-            self.ledger.admit_settled(received, Outcome::bare(Status::Passthrough));
+        if let Some(outcome) = self.unanalysed() {
+            self.ledger.admit_settled(received, outcome);
             return;
         }
         let seq = self.ledger.admit_chunk(received);
@@ -213,9 +255,21 @@ impl<'q> Pipeline<'q> {
         }
     }
 
+    /// What becomes of records while nothing is analysed.
+    fn unanalysed(&self) -> Option<Outcome> {
+        if self.paused {
+            Some(Outcome::skipped(SkipReason::Paused))
+        } else if self.analysis.is_empty() {
+            Some(Outcome::bare(Status::Passthrough))
+        } else {
+            None
+        }
+    }
+
     /// An access unit that the splitter found; it begins in the record `unit.seq`.
     fn take_unit(&mut self, unit: &Unit, behind: u64) {
         let Some(seq) = unit.seq else { return self.feed_silently(&unit.data) };
+        self.ledger.seal_before(seq);
         let Some(inspection) = packet::inspect(self.spec.codec, &unit.data) else {
             self.ledger.unit_begins(seq);
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
@@ -251,7 +305,7 @@ impl<'q> Pipeline<'q> {
 
     /// Records that were output by an earlier run, or before a silence, only fill the decoder.
     fn take_silently(&mut self, message: &BorrowedMessage<'q>) {
-        if self.analysis.is_empty() {
+        if self.unanalysed().is_some() {
             return;
         }
         let payload = message.payload().unwrap_or_default();
@@ -296,7 +350,7 @@ impl<'q> Pipeline<'q> {
 
     /// Asks rate and gate whether an access unit is decoded; if not, why.
     fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
-        if self.spec.rate == Some(Rate::Keyframes) && content == Content::Picture {
+        if self.spec.rate == Rate::Keyframes && content == Content::Picture {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
@@ -359,5 +413,19 @@ impl<'q> Pipeline<'q> {
             self.output.emit(seq, &record, &outcome)?;
         }
         Ok(())
+    }
+}
+
+fn lag_limit(spec: &CameraSpec) -> Option<u64> {
+    match spec.mode {
+        Mode::Live => Some(u64::from(spec.max_offset_diff)),
+        Mode::EveryFrame => None,
+    }
+}
+
+pub(super) fn splitter(spec: &CameraSpec) -> Result<Option<Splitter>, CameraError> {
+    match spec.framing {
+        Framing::Packet => Ok(None),
+        Framing::Bytestream => Splitter::new(spec.codec).map(Some).ok_or(CameraError::NoParser),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use comux::config::Config;
+use comux::config::{Config, Topics};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -44,18 +44,29 @@ impl EmbeddedBroker {
     }
 }
 
+/// All topics that a configuration needs.
+pub fn topics_of(config: &Config) -> Vec<String> {
+    let Topics { control, status, state, .. } = config.topics.clone();
+    let tenants = config.tenants.iter();
+    let tenants =
+        tenants.flat_map(|id| [config.topics.control_of(id), config.topics.status_of(id)]);
+    let cameras = config.cameras.iter();
+    let cameras = cameras.flat_map(|c| [c.consume_topic.clone(), c.produce_topic.clone()]);
+    [control, status, state].into_iter().chain(tenants).chain(cameras).collect()
+}
+
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut topics = arguments.topics;
     if let Some(path) = arguments.config {
         let config = Config::load(&path).map_err(Failure::usage)?;
-        for camera in config.cameras {
-            topics.extend([camera.consume_topic, camera.produce_topic]);
-        }
+        topics.extend(topics_of(&config));
     }
     let broker = EmbeddedBroker::start().map_err(Failure::Failed)?;
     for topic in &topics {
         broker.create_topic(topic).map_err(Failure::Usage)?;
     }
+    let stop = stop_requested()?;
     println!("{}", broker.bootstrap_servers());
-    stop_requested().await
+    stop.await;
+    Ok(())
 }

@@ -20,8 +20,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config).map_err(Failure::usage)?;
     println!("✔ configuration {}: {} cameras", arguments.config.display(), config.cameras.len());
     preflight(&config, |finding| match finding {
-        Finding::Plugin(identity) => println!("✔ plugin {identity}"),
+        Finding::Plugin { camera, identity } => println!("✔ camera {camera}: plugin {identity}"),
         Finding::Cluster(servers) => println!("✔ Kafka at {servers}"),
+        Finding::Control => println!("✔ topics of control"),
         Finding::Topics { camera, created } if created.is_empty() => {
             println!("✔ camera {camera}: topics");
         }

@@ -2,6 +2,7 @@
 
 mod broker;
 mod check;
+mod control;
 mod demo;
 mod follow;
 mod plugin;
@@ -41,6 +42,8 @@ pub enum Command {
     Publish(publish::Arguments),
     /// Follow the results of cameras.
     Watch(watch::Arguments),
+    /// Send a command to running instances, and print the answer.
+    Control(control::Arguments),
     /// Check everything that can fail at start, each with its remedy.
     Check(check::Arguments),
     /// Work on plugins.
@@ -64,20 +67,23 @@ impl Command {
             Self::Broker(arguments) => broker::run(arguments).await,
             Self::Publish(arguments) => publish::run(arguments).await,
             Self::Watch(arguments) => watch::run(arguments).await,
+            Self::Control(arguments) => control::run(arguments).await,
             Self::Check(arguments) => check::run(arguments).await,
             Self::Plugin(command) => plugin::run(command),
         }
     }
 }
 
-/// Resolves when the user or the service manager wants the process to end.
-pub async fn stop_requested() -> Result<(), Failure> {
+/// Listens for the user or the service manager who want the process to end, from now on; resolves
+/// when they do.
+pub fn stop_requested() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use comux::config::Config;
-use comux::preflight::{Finding, preflight};
-use comux::runtime::{CameraReport, Runtime};
+use comux::control::{Actions, CameraReport};
+use comux::runtime::Runtime;
 
 use super::{Failure, stop_requested};
 
 /// How long cameras may take to give out what they have received, once told to stop.
 const DRAIN: Duration = Duration::from_secs(60);
-/// How often cameras that stopped by themselves are looked for.
-const SUPERVISION: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -27,27 +25,14 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config).map_err(Failure::usage)?;
-    let plugins = preflight(&config, |finding| {
-        if let Finding::Topics { camera, created } = finding
-            && !created.is_empty()
-        {
-            tracing::info!(camera, topics = created.join(","), "topics created");
-        }
-    })
-    .await
-    .map_err(Failure::usage)?;
-    let stop = stop_requested();
-    let runtime = Runtime::start(&config, &plugins).map_err(Failure::failed)?;
-    tracing::info!(instance = config.name.as_str(), cameras = runtime.cameras().len(), "running");
-    tokio::select! {
-        stopped = stop => stopped?,
-        () = all_cameras_ended(&runtime) => {}
-    }
+    let name = config.name.clone();
+    let stop = std::pin::pin!(stop_requested()?);
+    let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;
+    tracing::info!(instance = name.as_str(), cameras = runtime.cameras().len(), "running");
+    stop.await;
     tracing::info!("stopping: in-flight frames finish, output is acknowledged, offsets committed");
     let reports = tokio::select! {
-        reports = tokio::task::spawn_blocking(|| runtime.stop()) => {
-            reports.map_err(Failure::failed)?
-        }
+        reports = runtime.stop() => reports,
         () = tokio::time::sleep(DRAIN) => {
             return Err(Failure::failed(anyhow!(
                 "output was not acknowledged within {} s of the stop; what is not acknowledged is \
@@ -63,17 +48,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match stopped_early {
         0 => Ok(()),
         count => Err(Failure::failed(anyhow!("{count} cameras had stopped by themselves"))),
-    }
-}
-
-/// Resolves when no camera is left to run; never, when there was none.
-async fn all_cameras_ended(runtime: &Runtime) {
-    loop {
-        tokio::time::sleep(SUPERVISION).await;
-        let cameras = runtime.cameras();
-        if !cameras.is_empty() && cameras.iter().all(comux::camera::Camera::has_ended) {
-            return;
-        }
     }
 }
 

@@ -56,10 +56,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     });
+    let stop = super::stop_requested()?;
     tokio::select! {
         ended = following => ended.map_err(Failure::failed)?.map_err(Failure::Failed),
-        stopped = super::stop_requested() => {
-            stopped?;
+        () = stop => {
             // The thread that waits for records would hold up the end of the process.
             std::process::exit(0)
         }

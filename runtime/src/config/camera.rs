@@ -1,71 +1,90 @@
-//! A camera: as it is written, and complete with its defaults.
+//! A camera: as people write it, and complete with its defaults.
+//!
+//! The same shape stands in `comux.toml`, in control records and in the desired state:
+//! [`CameraTable`] is what is written, [`CameraSpec`] what runs, and each can be had from the other.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
-use super::{ConfigError, DEFAULT_TENANT};
-use crate::packet::Codec;
+use super::{DEFAULT_TENANT, Topics};
+use crate::packet::{Codec, UnknownCodec};
+use crate::plugin::{Digest, Source};
 
 /// A camera as it is written in `[[cameras]]` or, without an id, in `[camera_defaults]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CameraTable {
-    #[serde(alias = "_id")]
-    id: Option<Id>,
-    tenant: Option<Id>,
+    /// Its id.
+    #[serde(alias = "_id", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     consume: Option<TopicTemplate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     produce: Option<TopicTemplate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     codec: Option<Codec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     framing: Option<Framing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Start>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_offset_diff: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     decode_threads: Option<DecodeThreads>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     drain_after_ms: Option<NonZeroU32>,
-    plugins: Option<Vec<PluginTable>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins: Option<Vec<PluginEntry>>,
 }
 
-/// One plugin of a camera, as it is written.
-#[derive(Debug, Clone, Deserialize)]
+/// One plugin of a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PluginTable {
-    source: PathBuf,
+pub struct PluginEntry {
+    /// Where its component comes from.
+    pub source: Source,
+    /// Which component it must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// Its configuration.
     #[serde(default)]
-    config: serde_json::Map<String, serde_json::Value>,
+    pub config: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How many pictures of a camera are decoded at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u32")]
-struct DecodeThreads(usize);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+struct DecodeThreads(u8);
 
 impl TryFrom<u32> for DecodeThreads {
     type Error = &'static str;
 
     fn try_from(threads: u32) -> Result<Self, Self::Error> {
-        match threads {
-            1..=16 => Ok(Self(threads as usize)),
+        match u8::try_from(threads) {
+            Ok(threads @ 1..=16) => Ok(Self(threads)),
             _ => Err("`decode_threads` is 1 to 16"),
         }
     }
 }
 
-/// One plugin of a camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginEntry {
-    /// The component's file.
-    pub path: PathBuf,
-    /// Its configuration, a JSON object.
-    pub config: String,
+impl From<DecodeThreads> for u32 {
+    fn from(threads: DecodeThreads) -> Self {
+        threads.0.into()
+    }
 }
 
 /// A camera, complete.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CameraSpec {
     /// Its id, unique in this instance.
     pub id: Id,
@@ -85,8 +104,8 @@ pub struct CameraSpec {
     pub start: Start,
     /// In `live` mode: this many records behind the end, analysis skips.
     pub max_offset_diff: u32,
-    /// How many frames are analysed; absent: all.
-    pub rate: Option<Rate>,
+    /// How many frames are analysed.
+    pub rate: Rate,
     /// Pictures decoded at once; each one above 1 delays results by a picture.
     pub decode_threads: usize,
     /// When no record came for this long, pictures that the decoder still holds are given out.
@@ -95,61 +114,87 @@ pub struct CameraSpec {
     pub plugins: Vec<PluginEntry>,
 }
 
+/// A camera that can't be completed.
+#[derive(Debug, thiserror::Error)]
+pub enum IncompleteCamera {
+    /// It has no id.
+    #[error("a camera needs an `id`")]
+    NoId,
+    /// It names no codec, and this libavcodec does not have the default one.
+    #[error(transparent)]
+    NoCodec(#[from] UnknownCodec),
+}
+
 impl CameraTable {
-    /// Whether it names a camera, as defaults may not.
-    pub(super) fn has_id(&self) -> bool {
-        self.id.is_some()
+    /// Whether it has topics of its own.
+    #[must_use]
+    pub fn names_topics(&self) -> bool {
+        self.consume.is_some() || self.produce.is_some()
     }
 
-    /// Completes a camera with `defaults`; `directory` is where relative plugin paths begin.
+    /// Completes a camera with `defaults`, and its topics by the templates of `topics`.
     ///
     /// # Errors
-    /// When it has no id.
+    /// When something is missing that has no default.
     pub fn complete(
         self,
         defaults: &CameraTable,
-        (consume, produce): (&TopicTemplate, &TopicTemplate),
-        directory: &Path,
-    ) -> Result<CameraSpec, ConfigError> {
-        let refuse = |camera: &str, message: &str| {
-            let (camera, message) = (camera.to_owned(), message.to_owned());
-            ConfigError::Camera { camera, message }
-        };
-        let Some(id) = self.id else {
-            return Err(refuse("?", "a [[cameras]] entry needs an `id`"));
-        };
-        let tenant = self.tenant.or(defaults.tenant.clone());
+        topics: &Topics,
+    ) -> Result<CameraSpec, IncompleteCamera> {
+        let id = self.id.ok_or(IncompleteCamera::NoId)?;
+        let tenant = self.tenant.or_else(|| defaults.tenant.clone());
         let tenant = tenant.unwrap_or(Id::literal(DEFAULT_TENANT));
-        let consume = self.consume.as_ref().or(defaults.consume.as_ref()).unwrap_or(consume);
-        let produce = self.produce.as_ref().or(defaults.produce.as_ref()).unwrap_or(produce);
-        let codec = match self.codec.or(defaults.codec) {
-            Some(codec) => codec,
-            None => {
-                Codec::from_name("h264").map_err(|error| refuse(id.as_str(), &error.to_string()))?
-            }
-        };
-        let plugins = self.plugins.or(defaults.plugins.clone()).unwrap_or_default();
-        let entry = |plugin: PluginTable| PluginEntry {
-            path: directory.join(plugin.source),
-            config: serde_json::Value::Object(plugin.config).to_string(),
-        };
+        let consume = self.consume.as_ref().or(defaults.consume.as_ref());
+        let produce = self.produce.as_ref().or(defaults.produce.as_ref());
         let threads = self.decode_threads.or(defaults.decode_threads);
+        let drain_after_ms = self.drain_after_ms.or(defaults.drain_after_ms);
         Ok(CameraSpec {
-            consume_topic: consume.topic(&tenant, &id),
-            produce_topic: produce.topic(&tenant, &id),
-            codec,
+            consume_topic: consume.unwrap_or(&topics.consume).topic(&tenant, &id),
+            produce_topic: produce.unwrap_or(&topics.produce).topic(&tenant, &id),
+            codec: self.codec.or(defaults.codec).map_or_else(|| Codec::from_name("h264"), Ok)?,
             framing: self.framing.or(defaults.framing).unwrap_or(Framing::Packet),
             mode: self.mode.or(defaults.mode).unwrap_or(Mode::Live),
             start: self.start.or(defaults.start).unwrap_or(Start::End),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
-            rate: self.rate.or(defaults.rate),
-            decode_threads: threads.map_or(1, |DecodeThreads(count)| count),
-            drain_after: Duration::from_millis(u64::from(
-                self.drain_after_ms.or(defaults.drain_after_ms).map_or(1000, NonZeroU32::get),
-            )),
-            plugins: plugins.into_iter().map(entry).collect(),
+            rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
+            decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
+            drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
+            plugins: self.plugins.or_else(|| defaults.plugins.clone()).unwrap_or_default(),
             id,
             tenant,
         })
+    }
+}
+
+impl CameraSpec {
+    /// The camera as one would write it without any defaults.
+    #[must_use]
+    pub fn table(&self) -> CameraTable {
+        let drain_after_ms = u32::try_from(self.drain_after.as_millis()).unwrap_or(u32::MAX);
+        CameraTable {
+            id: Some(self.id.clone()),
+            tenant: Some(self.tenant.clone()),
+            consume: Some(TopicTemplate::exactly(&self.consume_topic)),
+            produce: Some(TopicTemplate::exactly(&self.produce_topic)),
+            codec: Some(self.codec),
+            framing: Some(self.framing),
+            mode: Some(self.mode),
+            start: Some(self.start),
+            max_offset_diff: Some(self.max_offset_diff),
+            rate: Some(self.rate),
+            decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
+            drain_after_ms: NonZeroU32::new(drain_after_ms),
+            plugins: Some(self.plugins.clone()),
+        }
+    }
+
+    /// Whether `other` asks for the same: a component that `other` does not pin may be any.
+    #[must_use]
+    pub fn satisfies(&self, other: &Self) -> bool {
+        let mut asked = other.clone();
+        for (own, asked) in self.plugins.iter().zip(&mut asked.plugins) {
+            asked.sha256 = asked.sha256.or(own.sha256);
+        }
+        *self == asked
     }
 }

@@ -11,6 +11,8 @@ pub enum Role {
     Consume,
     /// Packets out.
     Produce,
+    /// Commands, answers and the desired state.
+    Control,
 }
 
 /// A cluster: its address and librdkafka's properties.
@@ -31,6 +33,7 @@ pub struct KafkaTable {
     properties: BTreeMap<String, Property>,
     consume: Option<ClusterTable>,
     produce: Option<ClusterTable>,
+    control: Option<ClusterTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,12 +54,13 @@ enum Property {
 }
 
 impl KafkaTable {
-    /// The cluster for a role: `[kafka]` overlaid with `[kafka.consume]` or `[kafka.produce]`.
+    /// The cluster for a role: `[kafka]` overlaid with `[kafka.consume]` and so on.
     #[must_use]
     pub fn cluster(&self, role: Role) -> Cluster {
         let special = match role {
             Role::Consume => self.consume.as_ref(),
             Role::Produce => self.produce.as_ref(),
+            Role::Control => self.control.as_ref(),
         };
         let servers = special.and_then(|table| table.bootstrap_servers.as_ref());
         let own = special.into_iter().flat_map(|table| &table.properties);

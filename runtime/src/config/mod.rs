@@ -5,18 +5,19 @@
 
 mod camera;
 mod kafka;
+mod topics;
 mod values;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use camera::{CameraSpec, CameraTable, PluginEntry};
+pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
+pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
-use crate::plugin::Limits;
+use crate::plugin::{Limits, LoadLimits, LoaderSettings};
 
 /// The tenant of cameras that name none.
 pub const DEFAULT_TENANT: &str = "default";
@@ -55,13 +56,27 @@ pub enum ConfigError {
 pub struct Config {
     /// This instance's name, in logs and answers, and in the consumer group's name.
     pub name: Id,
+    /// What this instance keeps on disk: compiled plugins, components by digest, snapshots.
+    pub state_dir: PathBuf,
+    /// The plugin store.
+    pub plugin_dir: PathBuf,
+    /// Where paths that the file names begin.
+    pub directory: PathBuf,
     /// Where packets come from.
     pub consume: Cluster,
     /// Where packets go to.
     pub produce: Cluster,
+    /// Where commands come from, and answers go to.
+    pub control: Cluster,
+    /// The names of topics.
+    pub topics: Topics,
     /// Limits of plugins.
     pub limits: Limits,
-    /// The cameras, complete with their defaults.
+    /// The tenants, beside the default one.
+    pub tenants: Vec<Id>,
+    /// What cameras take that they do not say themselves.
+    pub camera_defaults: CameraTable,
+    /// The file's cameras, complete with their defaults.
     pub cameras: Vec<CameraSpec>,
 }
 
@@ -72,7 +87,7 @@ struct File {
     runtime: RuntimeTable,
     kafka: KafkaTable,
     #[serde(default)]
-    topics: TopicsTable,
+    topics: topics::TopicsTable,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -87,26 +102,16 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct RuntimeTable {
     name: Id,
+    state_dir: PathBuf,
+    plugin_dir: PathBuf,
 }
 
 impl Default for RuntimeTable {
     fn default() -> Self {
-        Self { name: Id::literal("comux") }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct TopicsTable {
-    consume: TopicTemplate,
-    produce: TopicTemplate,
-}
-
-impl Default for TopicsTable {
-    fn default() -> Self {
         Self {
-            consume: TopicTemplate::literal("raw_:cam_id"),
-            produce: TopicTemplate::literal("stream_:cam_id"),
+            name: Id::literal("comux"),
+            state_dir: "comux-state".into(),
+            plugin_dir: "plugins".into(),
         }
     }
 }
@@ -118,7 +123,7 @@ struct TenantTable {
 }
 
 impl Config {
-    /// Reads and checks a configuration file. Paths of plugins are relative to it.
+    /// Reads and checks a configuration file. Paths in it are relative to it.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -134,70 +139,108 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn parse(text: &str, path: &Path, directory: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text).map_err(|error| ConfigError::Invalid {
-            path: path.to_path_buf(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
-        if file.camera_defaults.has_id() {
-            return Err(ConfigError::Invalid {
-                path: path.to_path_buf(),
-                message: "[camera_defaults] can't have an `id`; give one to each of [[cameras]]"
-                    .into(),
-            });
+        let invalid = |message| ConfigError::Invalid { path: path.to_path_buf(), message };
+        let file: File = toml::from_str(text)
+            .map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        if file.camera_defaults.id.is_some() {
+            let message = "[camera_defaults] can't have an `id`; give one to each of [[cameras]]";
+            return Err(invalid(message.into()));
         }
-        let mut cameras = Vec::with_capacity(file.cameras.len());
-        for camera in file.cameras {
-            cameras.push(camera.complete(
-                &file.camera_defaults,
-                (&file.topics.consume, &file.topics.produce),
-                directory,
-            )?);
+        let topics = file.topics.complete(&file.runtime.name);
+        if let Some(topic) = topics.named_twice() {
+            let message = format!("[topics]: control, status and state can't share `{topic}`");
+            return Err(invalid(message));
         }
-        let config = Self {
+        let mut config = Self {
             name: file.runtime.name,
+            state_dir: directory.join(file.runtime.state_dir),
+            plugin_dir: directory.join(file.runtime.plugin_dir),
+            directory: directory.to_path_buf(),
             consume: file.kafka.cluster(Role::Consume),
             produce: file.kafka.cluster(Role::Produce),
+            control: file.kafka.cluster(Role::Control),
+            topics,
             limits: file.limits,
-            cameras,
+            tenants: file.tenants.into_iter().map(|tenant| tenant.id).collect(),
+            camera_defaults: file.camera_defaults,
+            cameras: Vec::with_capacity(file.cameras.len()),
         };
-        config.check_tenants(&file.tenants)?;
-        config.check_topics()?;
+        for table in file.cameras {
+            let camera =
+                config.complete(table).map_err(|error| invalid(format!("[[cameras]]: {error}")))?;
+            if let Some(message) = config.objection(&camera, &config.cameras) {
+                return Err(ConfigError::Camera { camera: camera.id.to_string(), message });
+            }
+            config.cameras.push(camera);
+        }
         Ok(config)
     }
 
-    fn check_tenants(&self, tenants: &[TenantTable]) -> Result<(), ConfigError> {
-        for camera in &self.cameras {
-            let tenant = camera.tenant.as_str();
-            let known = tenant == DEFAULT_TENANT || tenants.iter().any(|t| t.id == camera.tenant);
-            if !known {
-                let message = format!("unknown tenant `{tenant}`; add [[tenants]] with that id");
-                return Err(ConfigError::Camera { camera: camera.id.to_string(), message });
-            }
-        }
-        Ok(())
+    /// Completes a camera with this configuration's defaults.
+    ///
+    /// # Errors
+    /// When something is missing that has no default.
+    pub fn complete(&self, table: CameraTable) -> Result<CameraSpec, IncompleteCamera> {
+        table.complete(&self.camera_defaults, &self.topics)
     }
 
-    fn check_topics(&self) -> Result<(), ConfigError> {
-        let mut users: HashMap<(&Cluster, &str), &str> = HashMap::new();
-        let mut ids: HashMap<&str, ()> = HashMap::new();
-        for camera in &self.cameras {
-            let refuse =
-                |message| Err(ConfigError::Camera { camera: camera.id.to_string(), message });
-            if ids.insert(camera.id.as_str(), ()).is_some() {
-                return refuse("there is another camera with this id; ids are unique".into());
+    /// Why `camera` can't run beside `others`, if it can't.
+    pub fn objection<'a>(
+        &self,
+        camera: &CameraSpec,
+        others: impl IntoIterator<Item = &'a CameraSpec>,
+    ) -> Option<String> {
+        let tenant = &camera.tenant;
+        if tenant.as_str() != DEFAULT_TENANT && !self.tenants.contains(tenant) {
+            return Some(format!("unknown tenant `{tenant}`; add [[tenants]] with that id"));
+        }
+        let own = self.topics_of(camera);
+        if own[0] == own[1] {
+            let topic = &camera.consume_topic;
+            return Some(format!("`{topic}` can't be both its input and its output"));
+        }
+        if let Some((_, topic)) = own.iter().find(|(_, topic)| self.topics.is_of_control(topic)) {
+            return Some(format!("`{topic}` is a topic of control, and can't be a camera's"));
+        }
+        for other in others {
+            if other.id == camera.id {
+                return Some("there is another camera with this id; ids are unique".into());
             }
-            let topics =
-                [(&self.consume, &camera.consume_topic), (&self.produce, &camera.produce_topic)];
-            for (cluster, topic) in topics {
-                if let Some(other) = users.insert((cluster, topic), camera.id.as_str()) {
-                    return refuse(format!(
-                        "the topic `{topic}` is used already, by camera `{other}`; each camera \
-                         needs topics of its own, so put `:cam_id` into [topics]"
-                    ));
-                }
+            let theirs = self.topics_of(other);
+            if let Some((_, topic)) = own.iter().find(|topic| theirs.contains(topic)) {
+                // One tenant is not told of another's cameras.
+                let user = match other.tenant == camera.tenant {
+                    true => format!("by camera `{}`", other.id),
+                    false => "by another camera".to_owned(),
+                };
+                return Some(format!(
+                    "the topic `{topic}` is used already, {user}; each camera needs topics of its \
+                     own, so put `:cam_id` into [topics]"
+                ));
             }
         }
-        Ok(())
+        None
+    }
+
+    /// A camera's topics, each with the address of its cluster.
+    fn topics_of<'a>(&'a self, camera: &'a CameraSpec) -> [(&'a str, &'a str); 2] {
+        [
+            (&self.consume.bootstrap_servers, &camera.consume_topic),
+            (&self.produce.bootstrap_servers, &camera.produce_topic),
+        ]
+    }
+
+    /// Where plugins come from. Sources that the file names may be anywhere.
+    #[must_use]
+    pub fn loader(&self) -> LoaderSettings {
+        let entries = self.cameras.iter().flat_map(|camera| &camera.plugins);
+        LoaderSettings {
+            state_dir: Some(self.state_dir.clone()),
+            plugin_dir: self.plugin_dir.clone(),
+            base: self.directory.clone(),
+            named_sources: entries.map(|entry| entry.source.clone()).collect(),
+            limits: LoadLimits::default(),
+        }
     }
 }
 
@@ -221,11 +264,14 @@ mod tests {
         );
         let config = parse(&text).expect("valid");
         let [a, b] = &config.cameras[..] else { panic!("two cameras") };
-        assert_eq!((a.rate, a.mode), (Some(Rate::PerSecond(5.0)), Mode::EveryFrame));
-        assert_eq!((b.rate, b.mode), (Some(Rate::Keyframes), Mode::EveryFrame));
+        assert_eq!((a.rate, a.mode), (Rate::PerSecond(5.0), Mode::EveryFrame));
+        assert_eq!((b.rate, b.mode), (Rate::Keyframes, Mode::EveryFrame));
         assert_eq!((&*a.consume_topic, &*a.produce_topic), ("raw_a", "stream_a"));
-        assert_eq!(b.plugins[0].path, Path::new("/plugins/x.wasm"));
-        assert_eq!(b.plugins[0].config, r#"{"threshold":12}"#);
+        assert_eq!(b.plugins[0].source.to_string(), "x.wasm");
+        assert_eq!(b.plugins[0].config["threshold"], 12);
+        let written = serde_json::to_value(b.table()).expect("JSON");
+        let read: CameraTable = serde_json::from_value(written).expect("a camera");
+        assert_eq!(&config.complete(read).expect("complete"), b, "nothing is lost on the way");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The name of a camera, a tenant or an instance: 1 to 128 of `A-Z a-z 0-9 . _ -`, what Kafka
 /// allows in the name of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct Id(String);
 
 /// A text is no id.
@@ -53,12 +54,22 @@ fn in_topic_name(character: char) -> bool {
 }
 
 /// The name of a camera's topic, with `:cam_id` and `:tenant` to be filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct TopicTemplate(String);
 
 impl TopicTemplate {
     pub(super) fn literal(text: &'static str) -> Self {
         Self(text.to_owned())
+    }
+
+    pub(super) fn names_tenant(&self) -> bool {
+        self.0.contains(":tenant")
+    }
+
+    /// The template of one camera alone.
+    pub(super) fn exactly(topic: &str) -> Self {
+        Self(topic.to_owned())
     }
 
     /// The camera's topic.
@@ -70,21 +81,52 @@ impl TopicTemplate {
 
 impl<'de> Deserialize<'de> for TopicTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let filled = text.replace(":cam_id", "x").replace(":tenant", "x");
-        if filled.is_empty() || filled.len() > 200 || !filled.chars().all(in_topic_name) {
-            return Err(de::Error::custom(format!(
-                "`{text}` is no topic; a topic has letters, digits, `.`, `_` and `-`, and `:cam_id` \
-                 and `:tenant` where the camera and the tenant stand"
-            )));
-        }
-        Ok(Self(text))
+        topic_text(deserializer, &[":cam_id", ":tenant"]).map(Self)
     }
+}
+
+/// The name of a topic of the whole instance, with `:runtime` for its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InstanceTopic(String);
+
+impl InstanceTopic {
+    pub(super) fn literal(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(super) fn topic(&self, instance: &Id) -> String {
+        self.0.replace(":runtime", instance.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceTopic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        topic_text(deserializer, &[":runtime"]).map(Self)
+    }
+}
+
+/// A topic's name in which `places` may stand for what is filled in.
+fn topic_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    places: &[&str],
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let filled = places.iter().fold(text.clone(), |filled, place| filled.replace(place, "x"));
+    if filled.is_empty() || filled.len() > 200 || !filled.chars().all(in_topic_name) {
+        return Err(de::Error::custom(format!(
+            "`{text}` is no topic; a topic has letters, digits, `.`, `_` and `-`, and {} where \
+             that is to be filled in",
+            places.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(" and ")
+        )));
+    }
+    Ok(text)
 }
 
 /// How many frames are analysed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
+    /// Every frame.
+    All,
     /// At most this many per second of the records' own time.
     PerSecond(f64),
     /// Key frames only; nothing else is decoded.
@@ -99,7 +141,9 @@ impl<'de> Deserialize<'de> for Rate {
             type Value = Rate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a `rate`: frames per second above 0 and up to 1000, or \"keyframes\"")
+                f.write_str(
+                    "a `rate`: frames per second above 0 and up to 1000, \"keyframes\" or \"all\"",
+                )
             }
 
             fn visit_f64<E: de::Error>(self, rate: f64) -> Result<Rate, E> {
@@ -114,8 +158,14 @@ impl<'de> Deserialize<'de> for Rate {
                 self.visit_f64(rate as f64)
             }
 
+            // JSON's whole numbers come as these.
+            fn visit_u64<E: de::Error>(self, rate: u64) -> Result<Rate, E> {
+                self.visit_f64(rate as f64)
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
                 match text {
+                    "all" => Ok(Rate::All),
                     "keyframes" => Ok(Rate::Keyframes),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
@@ -126,8 +176,18 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::PerSecond(rate) => serializer.serialize_f64(*rate),
+            Self::Keyframes => serializer.serialize_str("keyframes"),
+            Self::All => serializer.serialize_str("all"),
+        }
+    }
+}
+
 /// What a camera does when it can't keep up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Analysis skips to the newest key frame; the records still pass.
@@ -137,7 +197,7 @@ pub enum Mode {
 }
 
 /// How a record relates to pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Framing {
     /// Each record is one access unit.
@@ -147,7 +207,7 @@ pub enum Framing {
 }
 
 /// Where a camera begins to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// With records that arrive from now on.

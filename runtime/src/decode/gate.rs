@@ -39,6 +39,11 @@ impl Gate {
         Self { state: State::Waiting(SkipReason::NoKeyframe), max_offset_diff }
     }
 
+    /// As in [`Gate::new`], from now on.
+    pub fn set_lag_limit(&mut self, max_offset_diff: Option<u64>) {
+        self.max_offset_diff = max_offset_diff;
+    }
+
     /// Judges an access unit that lies `behind` records before the end of its topic.
     pub fn judge(&mut self, content: Content, behind: u64) -> Passage {
         if content == Content::NoPicture {

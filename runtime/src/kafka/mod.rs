@@ -4,7 +4,7 @@ mod clients;
 mod topics;
 
 pub use clients::{Logging, Quiet, consumer_config, producer_config};
-pub use topics::{TopicError, ensure_topic, largest_record, reach};
+pub use topics::{TopicError, ensure_topic, largest_record, reach, watermarks};
 
 /// A camera's topics have one partition: order is per partition.
 pub const PARTITION: i32 = 0;

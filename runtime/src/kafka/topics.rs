@@ -1,12 +1,14 @@
 //! Topics: whether they are there, and creating them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
+
+use super::PARTITION;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,7 +64,7 @@ pub fn reach<C: ConsumerContext>(
     answer.map(drop).map_err(|cause| TopicError::Unreachable { servers, cause })
 }
 
-/// Sees to it that `topic` exists with one partition. `true`: it was created.
+/// Sees to it that `topic` exists with one partition. `true`: it was created, with these `settings`.
 ///
 /// # Errors
 /// When it can't be created, or has more partitions.
@@ -70,6 +72,7 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
     consumer: &BaseConsumer<C>,
     admin: &AdminClient<A>,
     topic: &str,
+    settings: &[(&str, &str)],
 ) -> Result<bool, TopicError> {
     match partitions(consumer, topic) {
         Some(1) => return Ok(false),
@@ -79,7 +82,10 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
         _ => {}
     }
     // -1: as many replicas as the broker's default.
-    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let mut new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    for (key, value) in settings {
+        new = new.set(key, value);
+    }
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let missing = |reason: String| Err(TopicError::Missing { topic: topic.to_owned(), reason });
     match admin.create_topics([&new], &options).await {
@@ -89,6 +95,37 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
         },
         Err(error) => missing(error.to_string()),
     }
+}
+
+/// The first offset of a topic, and the one behind its last record. Topics that were created a moment
+/// ago are waited for.
+///
+/// # Errors
+/// When the broker can't say.
+pub fn watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, PARTITION, PATIENCE) {
+            Err(error) if is_not_known_yet(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_not_known_yet(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
+    };
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| {
+        [LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition]
+            .contains(&code)
+    })
 }
 
 /// The largest record that a topic takes, in bytes: its `max.message.bytes`. `None`: the broker does

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ffmpeg_next as ffmpeg;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A codec that this build of libavcodec can decode.
 #[derive(Clone, Copy)]
@@ -92,5 +92,11 @@ impl<'de> Deserialize<'de> for Codec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::from_name(&name).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Codec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.decoder.name())
     }
 }

@@ -55,7 +55,7 @@ impl Pipeline<'_> {
             self.start_afresh();
             return;
         }
-        if self.spec.rate == Some(Rate::Keyframes) {
+        if self.spec.rate == Rate::Keyframes {
             // The next key frame may be seconds away; this one's picture is wanted now.
             self.empty_decoder();
         }
@@ -105,7 +105,9 @@ impl Pipeline<'_> {
             self.damaged |= decoded.damaged;
             return;
         };
+        self.cut_before_picture();
         let Some(record) = self.ledger.record(seq) else { return };
+        self.analysed_before = self.analysed_before.max(seq + 1);
         let info = PictureInfo {
             seq,
             pts_us: record.pts_us,
@@ -128,7 +130,7 @@ impl Pipeline<'_> {
             let picture = Arc::new(Picture::new(info, decoded.frame));
             let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
             let stats = &self.stats;
-            let (mut outcome, plugin_us) = self.analysis.run(&picture, input_headers, |failed| {
+            let (mut outcome, plugin_us) = self.analysis.run(&picture, &input_headers, |failed| {
                 let plugin = failed.plugin;
                 let reason = failed.failure.reason.word();
                 if failed.failure.restarted {

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use comux::config::Config;
+use comux::control::{Actions, CameraReport};
 use comux::media::MediaReader;
-use comux::preflight::preflight;
-use comux::runtime::{CameraReport, Runtime};
+use comux::runtime::Runtime;
 use rdkafka::Offset;
 
-use super::broker::EmbeddedBroker;
+use super::broker::{EmbeddedBroker, topics_of};
 use super::follow::Follower;
 use super::{Failure, stop_requested};
 use cameras::Cameras;
@@ -71,22 +71,22 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let broker = EmbeddedBroker::start().map_err(Failure::Failed)?;
     let servers = broker.bootstrap_servers();
-    let text = configuration(&servers, reader.codec, &names);
+    let state = tempfile::tempdir().map_err(Failure::failed)?;
+    let text = configuration(&servers, state.path(), reader.codec, &names);
     let config = Config::parse(&text, Path::new("(demo)"), &plugins).map_err(Failure::usage)?;
-    for camera in &config.cameras {
-        for topic in [&camera.consume_topic, &camera.produce_topic] {
-            broker.create_topic(topic).map_err(Failure::Failed)?;
-        }
+    for topic in topics_of(&config) {
+        broker.create_topic(&topic).map_err(Failure::Failed)?;
     }
-    let loaded = preflight(&config, |_| {}).await.map_err(Failure::usage)?;
-    let runtime = Runtime::start(&config, &loaded).map_err(Failure::failed)?;
-    let outputs = config.cameras.iter().map(|c| (c.id.to_string(), c.produce_topic.clone()));
+    let specs = config.cameras.clone();
+    let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;
+    let outputs = specs.iter().map(|c| (c.id.to_string(), c.produce_topic.clone()));
     let follower = Follower::new(&servers, outputs, Offset::Beginning).map_err(Failure::Failed)?;
     let tally = Arc::new(Tally::new(&names));
     let following = Following::start(follower, Arc::clone(&tally)).map_err(Failure::Failed)?;
-    let cameras = Cameras::start(&servers, video, &config.cameras).map_err(Failure::Failed)?;
+    let cameras = Cameras::start(&servers, video, &specs).map_err(Failure::Failed)?;
 
-    let mut screen = Screen::new(arguments.json, Duration::from_secs(arguments.seconds));
+    let length = Duration::from_secs(arguments.seconds);
+    let mut screen = Screen::new(arguments.json, length, &servers);
     let show = async {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.tick().await;
@@ -95,16 +95,16 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             screen.update(&runtime, &tally);
         }
     };
-    let stopped = tokio::select! {
-        () = show => Ok(()),
-        stopped = stop_requested() => stopped,
-    };
-    stopped?;
+    let stop = stop_requested()?;
+    tokio::select! {
+        () = show => {}
+        () = stop => {}
+    }
 
     let sent = cameras.stop().map_err(Failure::Failed)?;
     let received = || -> u64 { runtime.cameras().iter().map(|c| c.stats.counts().received).sum() };
     wait_until(|| received() >= sent).await;
-    let reports = runtime.stop();
+    let reports = runtime.stop().await;
     wait_until(|| tally.followed() >= sent).await;
     following.stop();
     screen.summary(sent, &reports, &tally);
@@ -131,10 +131,12 @@ fn account(sent: u64, reports: &[CameraReport], tally: &Tally) -> anyhow::Result
     }
 }
 
-fn configuration(servers: &str, codec: &str, cameras: &[String]) -> String {
+fn configuration(servers: &str, state: &Path, codec: &str, cameras: &[String]) -> String {
     use std::fmt::Write;
+    let state = state.display();
     let mut text = format!(
-        "[kafka]\nbootstrap_servers = \"{servers}\"\n\
+        "[runtime]\nname = \"demo\"\nstate_dir = '{state}'\nplugin_dir = \".\"\n\
+         [kafka]\nbootstrap_servers = \"{servers}\"\n\
          [kafka.consume.properties]\n\"fetch.wait.max.ms\" = 10\n[camera_defaults]\ncodec = \"{codec}\"\n\
          start = \"beginning\"\n"
     );

@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use comux::runtime::{CameraReport, Runtime};
+use comux::control::CameraReport;
+use comux::runtime::Runtime;
 use comux::stats::CameraCounts;
 use serde::Serialize;
 
@@ -13,6 +14,8 @@ use super::tally::{CameraTally, Tally};
 
 pub struct Screen {
     json: bool,
+    /// The embedded broker, for whoever wants to look closer or to take part.
+    servers: String,
     begin: Instant,
     length: Duration,
     /// Analysed records at the update before, by camera.
@@ -43,14 +46,15 @@ struct Latency {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event {
-    Cameras { seconds: u64, cameras: Vec<CameraLine> },
+    Cameras { seconds: u64, bootstrap_servers: String, cameras: Vec<CameraLine> },
     Summary { produced: u64, followed: u64, balanced: bool, cameras: Vec<CameraLine> },
 }
 
 impl Screen {
-    pub fn new(json: bool, length: Duration) -> Self {
-        let now = Instant::now();
-        Self { json, begin: now, length, before: HashMap::new(), last_update: now, lines: 0 }
+    pub fn new(json: bool, length: Duration, servers: &str) -> Self {
+        let (now, servers) = (Instant::now(), servers.to_owned());
+        let before = HashMap::new();
+        Self { json, servers, begin: now, length, before, last_update: now, lines: 0 }
     }
 
     /// Shows how things stand.
@@ -68,11 +72,16 @@ impl Screen {
         }
         let seconds = self.begin.elapsed().as_secs();
         if self.json {
-            print_json(&Event::Cameras { seconds, cameras });
+            let bootstrap_servers = self.servers.clone();
+            print_json(&Event::Cameras { seconds, bootstrap_servers, cameras });
             return;
         }
         let length = self.length.as_secs();
-        let title = format!("comux demo: {seconds} of {length} s — Ctrl-C ends it");
+        let servers = &self.servers;
+        let title = format!(
+            "comux demo: {seconds} of {length} s — Ctrl-C ends it — Kafka at {servers}, for \
+             `comux watch` and `comux control`"
+        );
         self.print_over(&format!("{title}\n{}\n", table(&cameras)));
     }
 

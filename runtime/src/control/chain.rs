@@ -1,0 +1,121 @@
+//! A camera's plugins before they run: loaded, checked against each other, configured.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::answer::{Refusal, Steps};
+use crate::config::{Id, PluginEntry};
+use crate::host::Host;
+use crate::plugin::{Instance, Limits, LoadedPlugin, Loader, Step};
+
+/// A plugin in its place in a camera's chain.
+#[derive(Clone)]
+pub struct Placed {
+    /// How it was asked for, pinned by its digest.
+    pub entry: PluginEntry,
+    /// What runs.
+    pub plugin: Arc<LoadedPlugin>,
+}
+
+impl Placed {
+    /// `name@version`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{}@{}", self.plugin.name, self.plugin.version)
+    }
+}
+
+/// Loads a plugin.
+///
+/// # Errors
+/// When it is not to be had, or no plugin.
+pub async fn load(
+    loader: &Loader,
+    mut entry: PluginEntry,
+    steps: &mut Steps,
+) -> Result<Placed, Refusal> {
+    let loaded = loader.load_within(entry.source.clone(), entry.sha256).await;
+    let loaded = loaded.map_err(|error| Refusal::at(error.step(), error.to_string()))?;
+    for (step, took) in loaded.steps {
+        steps.add(step, took);
+    }
+    entry.sha256 = Some(loaded.plugin.digest);
+    Ok(Placed { entry, plugin: loaded.plugin })
+}
+
+/// Loads all plugins of a chain.
+///
+/// # Errors
+/// When a plugin is not to be had, or no plugin, or two would write the same header.
+pub async fn load_all(
+    loader: &Loader,
+    entries: &[PluginEntry],
+    steps: &mut Steps,
+) -> Result<Vec<Placed>, Refusal> {
+    let mut chain = Vec::with_capacity(entries.len());
+    for entry in entries {
+        chain.push(load(loader, entry.clone(), steps).await?);
+    }
+    check_headers(&chain)?;
+    Ok(chain)
+}
+
+/// Sees to it that each header has one writer.
+///
+/// # Errors
+/// When two plugins would write the same header.
+pub fn check_headers(chain: &[Placed]) -> Result<(), Refusal> {
+    let mut writers: HashMap<&str, &Placed> = HashMap::new();
+    for placed in chain {
+        for header in &placed.plugin.headers {
+            if let Some(first) = writers.insert(header, placed) {
+                let message = format!(
+                    "plugins {} and {} both write the header `{header}`; use one of them",
+                    first.title(),
+                    placed.title()
+                );
+                return Err(Refusal::at(Step::Check, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Instantiates and configures a plugin for a camera.
+///
+/// # Errors
+/// When it refuses its configuration, or fails.
+pub async fn configure(
+    host: &Host,
+    owner: (&Id, &Id),
+    placed: &Placed,
+    steps: &mut Steps,
+) -> Result<Instance, Refusal> {
+    configure_alone(&host.loader, host.config.limits, owner, placed, steps).await
+}
+
+/// Instantiates and configures a plugin for a camera, with nothing else of an instance of comux.
+///
+/// # Errors
+/// When it refuses its configuration, or fails.
+pub async fn configure_alone(
+    loader: &Loader,
+    limits: Limits,
+    (tenant, camera): (&Id, &Id),
+    placed: &Placed,
+    steps: &mut Steps,
+) -> Result<Instance, Refusal> {
+    let begin = Instant::now();
+    let owner = (tenant.as_str().into(), camera.as_str().into());
+    let settings = serde_json::Value::Object(placed.entry.config.clone()).to_string();
+    let (engine, plugin) = (loader.engine().clone(), Arc::clone(&placed.plugin));
+    let started = loader.run(move || Instance::start(&engine, plugin, owner, settings, limits));
+    let started = started.await;
+    steps.add(Step::Configure, begin.elapsed());
+    match started {
+        Ok(Ok(instance)) => Ok(instance),
+        Ok(Err(error)) => Err(Refusal::at(Step::Configure, error.to_string())),
+        Err(error) => Err(Refusal::at(Step::Configure, error.to_string())),
+    }
+}

@@ -1,0 +1,58 @@
+//! The fields of commands, as they are written.
+
+use serde::Deserialize;
+
+use super::swap::WantedPlugin;
+use crate::config::{Id, PluginEntry};
+
+/// Which cameras, as `deploy` and `rollback` say it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cameras {
+    #[serde(alias = "_id")]
+    pub id: Option<Id>,
+    pub cameras: Option<Vec<Id>>,
+    pub tenant: Option<Id>,
+    pub all: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneCamera {
+    #[serde(alias = "_id")]
+    pub id: Id,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PerhapsOneCamera {
+    #[serde(alias = "_id")]
+    pub id: Option<Id>,
+}
+
+/// `deploy`, beside which cameras.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeployFields {
+    pub plugin: Option<WantedPlugin>,
+    pub plugins: Option<Vec<PluginEntry>>,
+    pub replaces: Option<String>,
+    pub canary: Option<Canary>,
+    pub shadow: Option<u32>,
+    pub probation: Option<u32>,
+}
+
+/// `rollback`, beside which cameras.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackFields {
+    pub plugin: Option<String>,
+}
+
+/// The camera that goes first.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "`canary` is true, false, or the id of a camera")]
+pub(super) enum Canary {
+    Any(bool),
+    This(Id),
+}
