@@ -11,9 +11,15 @@
 )]
 
 pub mod broker;
+pub mod control;
+pub mod demo;
+pub mod example;
+pub mod feed;
+pub mod home;
 pub mod media;
 pub mod nal;
 pub mod process;
+pub mod random;
 pub mod records;
 
 use std::path::{Path, PathBuf};

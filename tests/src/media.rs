@@ -192,10 +192,20 @@ impl Clip {
         Self { codec, time_base, packets, pictures: decode(path), _directory: None }
     }
 
-    /// The mean of the luma plane of the picture in a packet, when the decoder made one of it.
+    /// The mean of the luma plane of the picture in a packet, when the decoder made one of it. In a
+    /// loop, pictures come again and times go on.
     #[must_use]
     pub fn mean(&self, pts: i64) -> Option<f64> {
-        self.pictures.iter().find(|picture| picture.pts == pts).map(|picture| picture.mean)
+        let first = self.pictures.first()?.pts;
+        let in_clip = first + (pts - first).rem_euclid(self.duration());
+        self.pictures.iter().find(|picture| picture.pts == in_clip).map(|picture| picture.mean)
+    }
+
+    /// How much later each time is when the clip comes again.
+    fn duration(&self) -> i64 {
+        let times: Vec<i64> = self.pictures.iter().map(|picture| picture.pts).collect();
+        let step = times.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(1);
+        times[times.len() - 1] - times[0] + step
     }
 
     /// The elementary stream.
@@ -208,22 +218,33 @@ impl Clip {
     /// headers, and ten packets to the second.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
+        self.looped(self.packets.len())
+    }
+
+    /// The first `count` records of the clip in a loop.
+    #[must_use]
+    pub fn looped(&self, count: usize) -> Vec<Record> {
+        (0..count).map(|number| self.record(number)).collect()
+    }
+
+    /// The record of this number, from 0; behind the clip's end it begins again, and its times go on.
+    #[must_use]
+    pub fn record(&self, number: usize) -> Record {
+        let packet = &self.packets[number % self.packets.len()];
+        let later = self.duration() * i64::try_from(number / self.packets.len()).unwrap();
         let TimeBase(numerator, denominator) = self.time_base;
-        let record = |(number, packet): (usize, &Packet)| {
-            let text = |value: String| Some(value.into_bytes());
-            Record {
-                key: None,
-                value: Some(packet.data.clone()),
-                timestamp: 1_700_000_000_000 + 100 * i64::try_from(number).unwrap(),
-                headers: vec![
-                    ("pts".to_owned(), text(packet.pts.to_string())),
-                    ("dts".to_owned(), text(packet.dts.to_string())),
-                    ("time_base".to_owned(), text(format!("{numerator}/{denominator}"))),
-                    ("keyframe".to_owned(), text(u8::from(packet.keyframe).to_string())),
-                ],
-            }
-        };
-        self.packets.iter().enumerate().map(record).collect()
+        let text = |value: String| Some(value.into_bytes());
+        Record {
+            key: None,
+            value: Some(packet.data.clone()),
+            timestamp: 1_700_000_000_000 + 100 * i64::try_from(number).unwrap(),
+            headers: vec![
+                ("pts".to_owned(), text((packet.pts + later).to_string())),
+                ("dts".to_owned(), text((packet.dts + later).to_string())),
+                ("time_base".to_owned(), text(format!("{numerator}/{denominator}"))),
+                ("keyframe".to_owned(), text(u8::from(packet.keyframe).to_string())),
+            ],
+        }
     }
 }
 

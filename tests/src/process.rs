@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::broker::{broker, dies_with_this_thread};
+use crate::home::Home;
 use crate::{PATIENCE, profile_dir};
 
 /// The binary: `COMUX_BIN`, or the one beside the tests.
@@ -86,7 +86,7 @@ pub struct Comux {
     process: Child,
     log: Receiver<String>,
     lines: Vec<String>,
-    _directory: TempDir,
+    _home: Home,
 }
 
 /// What is left of a process that has ended.
@@ -154,13 +154,21 @@ impl Comux {
     /// When it ends before, or takes too long.
     #[must_use]
     pub fn run(config: &Config) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("comux.toml");
+        Self::run_in(&Home::new(), config)
+    }
+
+    /// As [`Comux::run`], in a directory in which it may have run before.
+    ///
+    /// # Panics
+    /// When it ends before, or takes too long.
+    #[must_use]
+    pub fn run_in(home: &Home, config: &Config) -> Self {
+        let file = home.path().join("comux.toml");
         fs::write(&file, config.text()).unwrap();
         let mut process = dies_with_this_thread(&mut Command::new(binary()))
             .args(["run", "--log-format", "json", "--config"])
             .arg(&file)
-            .current_dir(directory.path())
+            .current_dir(home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -174,7 +182,7 @@ impl Comux {
                 let _ = sender.send(line);
             }
         });
-        let mut comux = Self { process, log, lines: Vec::new(), _directory: directory };
+        let mut comux = Self { process, log, lines: Vec::new(), _home: home.clone() };
         comux.wait_until("it runs", |line| message(line).as_deref() == Some("running"));
         comux
     }
@@ -213,6 +221,34 @@ impl Comux {
         let line = status.lines().find(|line| line.starts_with(figure)).expect("the figure");
         let kilobytes = line.split_whitespace().nth(1).expect("a number");
         kilobytes.parse::<u64>().expect("a number") * 1024
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.entries("task")
+    }
+
+    /// How many files, sockets and the like it has open.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.entries("fd")
+    }
+
+    fn entries(&self, directory: &str) -> usize {
+        let path = format!("/proc/{}/{directory}", self.process.id());
+        fs::read_dir(path).expect("comux is running").count()
+    }
+
+    /// Sends SIGKILL and waits until it is gone.
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Sends SIGTERM.

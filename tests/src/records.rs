@@ -1,8 +1,9 @@
 //! Records in and out of the broker, by clients that have nothing to do with comux.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -127,12 +128,44 @@ pub fn topic_exists(name: &str) -> bool {
 /// # Panics
 /// When the broker does not take one.
 pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
-    let producer: BaseProducer = client()
-        .set("message.max.bytes", MAX_RECORD.to_string())
-        .set("enable.idempotence", "true")
-        .create()
-        .unwrap();
+    let writer = Writer::new();
     for record in records {
+        writer.send(topic, record);
+    }
+    writer.flush();
+}
+
+/// A producer for who sends now and then.
+pub struct Writer {
+    producer: BaseProducer,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Writer {
+    /// A producer of its own.
+    ///
+    /// # Panics
+    /// When the client can't be created.
+    #[must_use]
+    pub fn new() -> Self {
+        let producer = client()
+            .set("message.max.bytes", MAX_RECORD.to_string())
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .create();
+        Self { producer: producer.unwrap() }
+    }
+
+    /// Hands a record over to the client.
+    ///
+    /// # Panics
+    /// When it is no record that a broker could take.
+    pub fn send(&self, topic: &str, record: &Record) {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: value.as_ref() })
         });
@@ -143,17 +176,34 @@ pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         loop {
-            match producer.send(message) {
+            match self.producer.send(message) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     message = back;
-                    producer.poll(Duration::from_millis(100));
+                    self.producer.poll(Duration::from_millis(100));
                 }
                 Err((error, _)) => panic!("producing to {topic}: {error}"),
             }
         }
     }
-    producer.flush(PATIENCE).unwrap_or_else(|error| panic!("producing to {topic}: {error}"));
+
+    /// Serves what the client has to do between two records.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until the broker has all records.
+    ///
+    /// # Panics
+    /// When it does not take them.
+    pub fn flush(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        // The client's own `flush` looks every 100 ms only.
+        while self.producer.in_flight_count() > 0 {
+            assert!(Instant::now() < deadline, "the broker does not take what is produced");
+            self.producer.poll(Duration::from_millis(10));
+        }
+    }
 }
 
 /// Follows a topic from its beginning.
@@ -198,7 +248,10 @@ impl Reader {
     }
 
     /// The next record, when it comes in time.
-    fn next_within(&mut self, patience: Duration) -> Option<Record> {
+    ///
+    /// # Panics
+    /// When the broker does not answer for that long.
+    pub fn next_within(&mut self, patience: Duration) -> Option<Record> {
         let deadline = Instant::now() + patience;
         loop {
             match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
@@ -218,6 +271,58 @@ impl Reader {
 #[must_use]
 pub fn consume(topic: &str, count: usize) -> Vec<Record> {
     Reader::new(topic).take(count)
+}
+
+/// The latest record of each key of a topic, as a compacted topic is read; a key whose last record
+/// has no value is gone.
+///
+/// # Panics
+/// When the broker does not answer, or a record has no key.
+#[must_use]
+pub fn latest(topic: &str) -> BTreeMap<String, Record> {
+    let consumer: BaseConsumer = client()
+        .set("group.id", "comux-tests")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        // Whoever waits for the end need not wait for more to come.
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .unwrap();
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&assignment).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut records = BTreeMap::new();
+    while Instant::now() < deadline {
+        match consumer.poll(Duration::from_secs(1)) {
+            Some(Ok(message)) => {
+                let record = owned(&message);
+                let key = String::from_utf8(record.key.clone().expect("a key")).unwrap();
+                if record.value.is_some() {
+                    records.insert(key, record);
+                } else {
+                    records.remove(&key);
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return records,
+            Some(Err(_)) | None => {}
+        }
+    }
+    panic!("{topic} has no end");
+}
+
+/// A topic's own setting.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn topic_setting(topic: &str, key: &str) -> Option<String> {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (topic, options) = ([ResourceSpecifier::Topic(topic)], AdminOptions::new());
+    let described = runtime.block_on(admin.describe_configs(&topic, &options));
+    let described = described.unwrap().remove(0).unwrap();
+    described.get(key).and_then(|entry| entry.value.clone())
 }
 
 /// How many records a topic holds.

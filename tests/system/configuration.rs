@@ -135,7 +135,7 @@ fn missing_topics_are_explained_when_the_broker_refuses_to_create_them() {
     let config = Config::with_broker("not-creating", &broker().restricted())
         .with(&login)
         .camera("not-creating", "");
-    assert_refused(&config, &["raw_not-creating", "create"]);
+    assert_refused(&config, &["comux.control", "create it"]);
     assert!(!topic_exists("raw_not-creating"));
 }
 

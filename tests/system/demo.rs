@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use comux_tests::PATIENCE;
+use comux_tests::demo::Demo;
 use comux_tests::process::{Sums, run_to_end};
 use serde_json::Value;
 
@@ -27,4 +29,31 @@ fn the_demo_ends_with_a_summary_that_accounts_for_every_record() {
     }
     assert_eq!(summary["produced"], received, "every record published came in");
     assert_eq!(summary["followed"], received, "and out");
+}
+
+/// The README's tour.
+#[test]
+fn a_plugin_is_swapped_on_a_live_camera_of_the_demo() {
+    let demo = Demo::start();
+    let results = |line: &Value| line["cameras"][0]["results"].clone();
+    let has = |name: &'static str| move |line: &Value| !results(line)[name].is_null();
+    let line = demo.wait_until("results come", has("tamper.state"));
+    let kafka = line["bootstrap_servers"].as_str().expect("an address").to_owned();
+    let control = |action: &str, value: &str| {
+        let arguments = ["control", action, "--bootstrap-servers", &kafka, "--wait", value];
+        let output = run_to_end(&arguments, PATIENCE);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plugin = r#"{ "source": "line-counter.wasm" }"#;
+    let deploy = format!(r#"{{ "id": "cam-1", "replaces": "tamper", "plugin": {plugin} }}"#);
+    let answer = control("deploy", &deploy);
+    assert!(answer.starts_with("✔ deploy cam-1: running brightness@"), "{answer}");
+    let counts = |line: &Value| !results(line)["line-counter.counts"].is_null();
+    let line = demo.wait_until("the new plugin's results come", counts);
+    assert!(results(&line)["tamper.state"].is_null(), "the old one's are gone: {line}");
+    control("rollback", r#"{ "id": "cam-1" }"#);
+    demo.wait_until("the old plugin's results come", has("tamper.state"));
+    assert_eq!(demo.end()["balanced"], true);
 }

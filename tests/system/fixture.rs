@@ -1,8 +1,11 @@
 //! That the ground the other tests stand on holds.
 
 use comux_tests::broker::{Broker, broker};
+use comux_tests::feed::Feed;
 use comux_tests::media;
-use comux_tests::records::{Record, consume, create_topic, produce, record_count, topic_exists};
+use comux_tests::records::{
+    Record, consume, create_topic, latest, produce, record_count, topic_exists,
+};
 
 #[test]
 fn the_broker_returns_every_kind_of_record_as_it_was_given() {
@@ -58,6 +61,55 @@ fn every_clip_has_a_picture_for_each_packet_that_shows_one() {
         assert!(clip.packets[0].keyframe, "{name} begins with a key frame");
     }
     assert_eq!(media::damaged().packets.len(), 239);
+}
+
+#[test]
+fn a_clip_in_a_loop_shows_its_pictures_again_at_later_times() {
+    for clip in [media::bframes(), media::hevc(), media::mjpeg()] {
+        let records = clip.looped(2 * clip.packets.len() + 1);
+        let pts = |record: &Record| record.header("pts").unwrap().parse::<i64>().unwrap();
+        let mut times: Vec<i64> = records.iter().map(pts).collect();
+        for (record, time) in records.iter().zip(&times) {
+            let before = times[..clip.packets.len()].iter().zip(&clip.packets);
+            let (_, packet) = before
+                .into_iter()
+                .find(|(_, packet)| record.value.as_ref() == Some(&packet.data))
+                .expect("it is one of the clip's packets");
+            assert_eq!(clip.mean(*time), clip.mean(packet.pts), "{}", clip.codec);
+        }
+        times.sort_unstable();
+        let steps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.iter().all(|step| *step > 0), "{}: no time comes twice", clip.codec);
+    }
+}
+
+#[test]
+fn a_feed_sends_the_records_of_its_clip_in_a_loop_until_it_is_stopped() {
+    let clip = media::mjpeg();
+    let topics = ["fixture-feed-a", "fixture-feed-b"];
+    for topic in topics {
+        create_topic(topic, 1);
+    }
+    let feed = Feed::start(&topics, clip, 200);
+    feed.wait_for_more(60);
+    let sent = feed.stop();
+    assert!(sent >= 60);
+    for topic in topics {
+        assert_eq!(record_count(topic), sent);
+        assert_eq!(consume(topic, sent), clip.looped(sent));
+    }
+}
+
+#[test]
+fn the_latest_record_of_each_key_is_found_and_a_deleted_key_is_not() {
+    create_topic("fixture-latest", 1);
+    assert!(latest("fixture-latest").is_empty());
+    let keyed = |key: &str, value: &str| Record { key: Some(key.into()), ..Record::of(value) };
+    let gone = Record { value: None, ..keyed("b", "") };
+    produce("fixture-latest", &[keyed("a", "1"), keyed("b", "1"), keyed("a", "2"), gone]);
+    let found = latest("fixture-latest");
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(found["a"].value.as_deref(), Some(&b"2"[..]));
 }
 
 /// So that a result on the wrong packet can't pass for the right one.

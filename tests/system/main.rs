@@ -9,13 +9,26 @@
 )]
 
 mod bad_input;
+mod churn;
 mod codecs;
 mod configuration;
+mod control_actions;
+mod control_bad;
+mod control_command;
+mod control_targets;
+mod crash;
 mod demo;
+mod deploy;
+mod desired_state;
+mod embedding;
 mod fixture;
 mod identity;
 mod lag;
+mod live;
 mod plugins;
 mod promises;
 mod restart;
 mod results;
+mod store;
+mod swap;
+mod swap_failures;

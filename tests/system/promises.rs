@@ -8,7 +8,7 @@ const TOLERANCE: f64 = 0.001;
 
 /// The reasons that are documented, by status.
 const REASONS: [(&str, &[&str]); 2] = [
-    ("skipped", &["rate", "lag", "no-keyframe", "no-picture"]),
+    ("skipped", &["rate", "lag", "no-keyframe", "no-picture", "paused"]),
     ("failed", &["not-video", "decode-error", "plugin-error", "plugin-trap", "deadline", "memory"]),
 ];
 
