@@ -24,11 +24,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Half of the cores, so that however many plugins are deployed, cameras have the other half.
+    /// A thread for each core: when cores are idle a plugin is ready the sooner, and when cameras want
+    /// them the low priority gives way.
     pub fn new() -> Result<Self, ThreadPoolBuildError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = ThreadPoolBuilder::new()
-            .num_threads((cores / 2).max(1))
+            .num_threads(cores)
             .thread_name(|index| format!("compile-{index}"))
             .stack_size(STACK_BYTES)
             .start_handler(|_| lower_priority())
