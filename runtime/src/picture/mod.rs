@@ -3,6 +3,7 @@
 mod luma;
 mod motion;
 mod scale;
+mod view;
 
 use std::sync::OnceLock;
 
@@ -11,7 +12,8 @@ use ffmpeg_next as ffmpeg;
 use crate::ledger::Seq;
 pub use luma::{Luma, LumaStats};
 pub use motion::{MAX_GRID_SIDE, motion_grid};
-pub use scale::{PixelFormat, ReadError, Rect, Scaler, View};
+pub use scale::Scaler;
+pub use view::{PixelFormat, ReadError, Rect, View};
 
 /// What is known of a picture beside its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
