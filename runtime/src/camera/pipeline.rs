@@ -24,6 +24,7 @@ use crate::packet::{self, Content, Inspection, Splitter, Unit};
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
+use crate::tenant::{Seat, Tenant, Turn};
 
 /// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
@@ -34,6 +35,8 @@ const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
     pub spec: Arc<CameraSpec>,
+    pub tenant: Arc<Tenant>,
+    pub seat: Arc<Seat>,
     pub analysis: Analysis,
     pub paused: bool,
     /// The number of the next record.
@@ -53,6 +56,9 @@ pub(super) enum Exit {
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
 pub(super) struct Pipeline<'q> {
     spec: Arc<CameraSpec>,
+    tenant: Arc<Tenant>,
+    /// Its claim to a core.
+    seat: Arc<Seat>,
     queue: &'q CameraQueue,
     output: Output<'q>,
     stats: Arc<CameraStats>,
@@ -96,15 +102,18 @@ impl<'q> Pipeline<'q> {
         sink: &'q Sink,
         progress: Arc<Progress>,
     ) -> Result<Self, CameraError> {
-        let Carried { spec, analysis, paused, next_seq, stats, memories } = carried;
+        let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
         Ok(Self {
             queue,
             output: Output {
                 sink,
                 topic: spec.produce_topic.clone(),
                 progress,
+                tenant: Arc::clone(&tenant),
                 stats: Arc::clone(&stats),
             },
+            tenant,
+            seat,
             stats,
             memories,
             ledger: Ledger::beginning_with(next_seq),
@@ -159,7 +168,9 @@ impl<'q> Pipeline<'q> {
             self.remember();
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
+        let turn = self.turn();
         self.empty_decoder();
+        drop(turn);
         self.emit_settled()?;
         self.output.finish()?;
         // What has not proved itself does not run after a restart, and must not be remembered.
@@ -177,6 +188,7 @@ impl<'q> Pipeline<'q> {
         }
         self.next_offset = Some(offset + 1);
         if offset < self.output_from {
+            let _turn = self.turn();
             self.take_silently(&message);
             return Ok(());
         }
@@ -195,6 +207,7 @@ impl<'q> Pipeline<'q> {
         }
         let behind = self.queue.behind(offset);
         self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
+        let _turn = self.turn();
         match self.spec.framing {
             Framing::Packet => self.take_packet(message, behind),
             Framing::Bytestream => self.take_chunk(message, behind),
@@ -253,6 +266,11 @@ impl<'q> Pipeline<'q> {
         } else if let Some(open) = splitter.earliest_open() {
             self.ledger.seal_before(open);
         }
+    }
+
+    /// Waits until a core is to be had, where one is needed.
+    fn turn(&self) -> Option<Turn> {
+        self.unanalysed().is_none().then(|| self.seat.take())
     }
 
     /// What becomes of records while nothing is analysed.
@@ -354,6 +372,14 @@ impl<'q> Pipeline<'q> {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
+        if !self.tenant.may_decode(Instant::now()) && content != Content::NoPicture {
+            self.gate.shut();
+            if was_running {
+                self.decoder.restart();
+                self.ledger.settle_waiting(&Outcome::skipped(SkipReason::Quota));
+            }
+            return Some(SkipReason::Quota);
+        }
         match self.gate.judge(content, behind) {
             Passage::Decode => None,
             Passage::DecodeAfresh => {
@@ -381,7 +407,9 @@ impl<'q> Pipeline<'q> {
     /// No record came for a while: pictures that wait for the next ones to come are given out.
     fn drain_silent_camera(&mut self) {
         let was_running = self.gate.is_running();
+        let turn = self.turn();
         self.end_stream();
+        drop(turn);
         if self.spec.mode == Mode::EveryFrame && was_running {
             self.refill_from = self.gop_start;
         }

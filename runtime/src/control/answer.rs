@@ -22,6 +22,8 @@ pub enum Kind {
     Exists,
     /// It does not fit to what else there is.
     Conflict,
+    /// The tenant, or the host, has no room for it.
+    Quota,
     /// A plugin, or its configuration, is not acceptable.
     Refused,
     /// It went wrong on the way.

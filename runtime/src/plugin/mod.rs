@@ -7,7 +7,9 @@
 //! A plugin is named by a [`Source`] and known by its [`Digest`]. The [`Loader`] leads from one to
 //! the other, and to machine code, off the cameras' threads.
 
+mod breaker;
 mod cache;
+mod clock;
 mod digest;
 mod engine;
 mod frames;
@@ -18,6 +20,7 @@ mod limits;
 mod load_error;
 mod loader;
 mod log;
+mod overlay;
 mod pool;
 mod private;
 mod settings;
@@ -29,11 +32,12 @@ mod store;
 #[cfg(test)]
 mod test_plugin;
 
+pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
 pub use cache::CacheError;
 pub use digest::{Digest, NoDigest};
 pub use engine::{Engine, LoadedPlugin};
-pub use instance::{CallFailure, ConfigureError, Instance};
-pub use limits::{Limits, LoadLimits};
+pub use instance::{CallFailure, ConfigureError, Instance, NoResult, Terms};
+pub use limits::{Limits, LimitsTable, LoadLimits};
 pub use load_error::{LoadError, LoadProblem};
 pub use loader::{JobFailed, Loaded, Loader};
 pub use pool::JobPanicked;
