@@ -146,7 +146,8 @@ impl Engine {
         state: Option<&state::GuestIndices>,
     ) -> wasmtime::Result<Descriptor> {
         let nobody = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        let mut store = Store::new(&self.engine, Guest::new(nobody, Limits::default()));
+        let mut store =
+            Store::new(&self.engine, Guest::new(nobody, Limits::default(), Arc::default()));
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(RESULT_BYTES);
         store.set_epoch_deadline(DESCRIBE_TICKS);

@@ -6,6 +6,7 @@ use wasmtime::ResourceLimiter;
 
 use super::limits::{Limits, READ_BYTES_PER_FRAME};
 use super::log::LogBudget;
+use super::metrics::MetricsBook;
 use crate::outcome::ResultHeader;
 use crate::picture::{Picture, Scaler};
 
@@ -34,6 +35,7 @@ pub(super) struct Guest {
     pub owner: Owner,
     pub memory: MemoryLimit,
     pub log_budget: LogBudget,
+    pub metrics: Arc<MetricsBook>,
     pub frame: Option<CurrentFrame>,
     /// The picture of the call before; kept once the plugin has asked for motion.
     pub previous: Option<Arc<Picture>>,
@@ -46,11 +48,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub fn new(owner: Owner, limits: Limits) -> Self {
+    pub fn new(owner: Owner, limits: Limits, metrics: Arc<MetricsBook>) -> Self {
         Self {
             owner,
             memory: MemoryLimit::new(limits),
             log_budget: LogBudget::default(),
+            metrics,
             frame: None,
             previous: None,
             wants_motion: false,

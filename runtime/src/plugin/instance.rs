@@ -13,6 +13,7 @@ use super::engine::{Engine, LoadedPlugin, TICK, innermost};
 use super::frames::FrameHandle;
 use super::guest::{Guest, Owner};
 use super::limits::{Limits, RESULT_BYTES};
+use super::metrics::MetricsBook;
 use super::snapshot::{Restored, Snapshot};
 use super::wit::Plugin;
 use super::wit::comux::plugin::types::PluginError;
@@ -65,6 +66,8 @@ pub struct Instance {
     owner: Owner,
     config: String,
     limits: Limits,
+    /// Its own numbers, which go on in the next instance after a trap.
+    metrics: Arc<MetricsBook>,
     /// What it remembered last: it begins with that after a trap.
     snapshot: Option<Snapshot>,
     /// Absent between a trap and the next frame.
@@ -86,8 +89,9 @@ impl Instance {
         let plugin: Arc<str> = format!("{}@{}", loaded.name, loaded.version).into();
         let owner = Owner { tenant, camera, plugin };
         let engine = engine.clone();
+        let metrics = Arc::default();
         let mut instance =
-            Self { engine, loaded, owner, config, limits, snapshot: None, running: None };
+            Self { engine, loaded, owner, config, limits, metrics, snapshot: None, running: None };
         instance.running = Some(instance.run_up()?);
         Ok(instance)
     }
@@ -102,6 +106,12 @@ impl Instance {
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.loaded.identity
+    }
+
+    /// The plugin's own numbers, to be read by anyone at any time.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<MetricsBook> {
+        &self.metrics
     }
 
     /// Whether the plugin has state that can be saved and restored.
@@ -227,7 +237,7 @@ impl Instance {
     }
 
     fn run_up(&self) -> Result<Running, ConfigureError> {
-        let guest = Guest::new(self.owner.clone(), self.limits);
+        let guest = Guest::new(self.owner.clone(), self.limits, Arc::clone(&self.metrics));
         let mut store = Store::new(self.engine.wasmtime(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(RESULT_BYTES);
