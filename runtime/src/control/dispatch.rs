@@ -389,6 +389,7 @@ fn describe_usage(meter: &Meter) -> Value {
     if let Value::Object(fields) = &mut used {
         fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
         fields.insert("breaker".to_owned(), json!(meter.breaker()));
+        fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
     }
     used
 }

@@ -74,7 +74,11 @@ impl Guest {
     /// That of a plugin which runs on no camera.
     pub fn nobodys(limits: Limits) -> Self {
         let owner = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        Self::new(owner, Arc::new(Meter::new(Tenant::nobody(), String::new())), limits)
+        Self::new(
+            owner,
+            Arc::new(Meter::new(Tenant::nobody(), String::new(), limits.metrics)),
+            limits,
+        )
     }
 
     /// A store in which the limits hold. Its clock has yet to be started.

@@ -130,7 +130,7 @@ impl Instance {
         let owner = Owner { tenant: tenant.id.as_str().into(), camera: camera.into(), plugin };
         let mut instance = Self {
             engine: engine.clone(),
-            meter: Arc::new(Meter::new(tenant, loaded.identity.clone())),
+            meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), limits.metrics)),
             loaded,
             owner,
             config,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Tenant;
 use super::usage::{Usage, UsageCounts};
 use crate::outcome::FailReason;
-use crate::plugin::BreakerState;
+use crate::plugin::{BreakerState, MetricsBook};
 
 /// What one plugin on one camera uses, charged to its tenant.
 pub struct Meter {
@@ -15,15 +15,18 @@ pub struct Meter {
     pub tenant: Arc<Tenant>,
     /// The plugin's identity.
     pub plugin: String,
+    /// What it tells of itself.
+    pub metrics: MetricsBook,
     usage: Usage,
     breaker: AtomicU8,
 }
 
 impl Meter {
-    /// Counts for a plugin of this identity.
+    /// Counts for a plugin of this identity, which may have so many metrics.
     #[must_use]
-    pub fn new(tenant: Arc<Tenant>, plugin: String) -> Self {
-        Self { tenant, plugin, usage: Usage::default(), breaker: AtomicU8::new(0) }
+    pub fn new(tenant: Arc<Tenant>, plugin: String, metrics: u32) -> Self {
+        let metrics = MetricsBook::with_names(metrics as usize);
+        Self { tenant, plugin, metrics, usage: Usage::default(), breaker: AtomicU8::new(0) }
     }
 
     /// What it has used.
