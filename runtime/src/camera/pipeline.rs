@@ -373,10 +373,9 @@ impl<'q> Pipeline<'q> {
         }
         let was_running = self.gate.is_running();
         if !self.tenant.may_decode(Instant::now()) && content != Content::NoPicture {
-            self.gate.shut();
             if was_running {
-                self.decoder.restart();
-                self.ledger.settle_waiting(&Outcome::skipped(SkipReason::Quota));
+                // What the decoder holds is paid for.
+                self.start_afresh();
             }
             return Some(SkipReason::Quota);
         }
