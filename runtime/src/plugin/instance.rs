@@ -140,7 +140,7 @@ impl Instance {
             running: None,
             _room: room,
         };
-        instance.running = Some(instance.run_up()?);
+        instance.running = Some(instance.run_up(None)?);
         Ok(instance)
     }
 
@@ -199,7 +199,7 @@ impl Instance {
                 self.meter.charge_headers(now, bytes.sum::<usize>() as u64);
                 Ok(headers)
             }
-            Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight))),
+            Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight, seat))),
         };
         self.meter.set_breaker(self.breaker.state());
         let cpu = Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin));
@@ -215,7 +215,7 @@ impl Instance {
         headers: Vec<ResultHeader>,
         seat: &Arc<Seat>,
     ) -> (Result<Vec<ResultHeader>, (CallFailure, Weight)>, u64) {
-        let mut running = match self.take_running() {
+        let mut running = match self.take_running(Some(seat)) {
             Ok(running) => running,
             Err(reason) => {
                 let failure = failed(FailReason::PluginTrap, reason);
@@ -239,14 +239,20 @@ impl Instance {
     }
 
     /// A call failed: counts that, and puts another instance in the place of a lost one.
-    fn fail(&mut self, now: Instant, mut failure: CallFailure, weight: Weight) -> CallFailure {
+    fn fail(
+        &mut self,
+        now: Instant,
+        mut failure: CallFailure,
+        weight: Weight,
+        seat: &Arc<Seat>,
+    ) -> CallFailure {
         self.meter.count_failure(failure.reason);
         if weight != Weight::None {
             failure.quarantine = self.breaker.failed(now, weight == Weight::Fatal);
         }
         if self.running.is_none() && self.breaker.state() != BreakerState::Open {
             // What keeps it from starting is said with the next frame.
-            self.running = self.replace().ok();
+            self.running = self.replace(Some(seat)).ok();
         }
         failure
     }
@@ -256,7 +262,7 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn save(&mut self) -> Result<Snapshot, String> {
-        let mut running = self.take_running()?;
+        let mut running = self.take_running(None)?;
         let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
         let begin = cpu::of_this_thread();
         running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
@@ -281,7 +287,7 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        let mut running = self.take_running()?;
+        let mut running = self.take_running(None)?;
         let begin = cpu::of_this_thread();
         clock::start(&mut running.store, self.limits.deadline(), None);
         let restored = restore(&mut running, snapshot);
@@ -343,31 +349,31 @@ impl Instance {
     }
 
     /// The instance that runs, or another one in its place.
-    fn take_running(&mut self) -> Result<Running, String> {
-        self.running.take().map_or_else(|| self.replace(), Ok)
+    fn take_running(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        self.running.take().map_or_else(|| self.replace(seat), Ok)
     }
 
     /// Another instance, with the state that was kept. All that takes no longer than a call may.
-    fn replace(&self) -> Result<Running, String> {
-        let mut running = self.run_up().map_err(|error| error.to_string())?;
+    fn replace(&self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        let mut running = self.run_up(seat).map_err(|error| error.to_string())?;
         if let Some(snapshot) = &self.snapshot
             && let Err(why) = restore(&mut running, snapshot)
         {
             let (tenant, camera, plugin) =
                 (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
             tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
-            running = self.run_up().map_err(|error| error.to_string())?;
+            running = self.run_up(seat).map_err(|error| error.to_string())?;
         }
         // It did not see the frame on which the other one failed.
         running.store.data_mut().miss_pictures();
         Ok(running)
     }
 
-    fn run_up(&self) -> Result<Running, ConfigureError> {
+    fn run_up(&self, seat: Option<&Arc<Seat>>) -> Result<Running, ConfigureError> {
         let begin = cpu::of_this_thread();
         let guest = Guest::new(self.owner.clone(), Arc::clone(&self.meter), self.limits);
         let mut store = Guest::store(self.engine.wasmtime(), guest);
-        clock::start(&mut store, self.limits.deadline(), None);
+        clock::start(&mut store, self.limits.deadline(), seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
             let answer =
                 plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;

@@ -3,7 +3,8 @@
 //! Quotas are kept in two ways. What is *held* (instances and their memory) is taken when a plugin is
 //! asked for, and refused with the numbers when there is none left. What is *spent* (CPU time, bytes)
 //! is paid after the fact, and who is in debt waits or is skipped. Both are kept twice, for the tenant
-//! and for the host as a whole.
+//! and for the host as a whole. Where the host's budget is spent, a tenant still has its fair part of
+//! it, by weight: nobody goes short because of others.
 
 mod budget;
 mod cores;
@@ -37,6 +38,8 @@ pub struct Tenant {
     /// What it may use.
     pub quota: Quota,
     purse: Purse,
+    /// Its part of what the host may spend.
+    fair: Purse,
     host: Arc<Purse>,
     share: Arc<Share>,
     cores: Arc<Cores>,
@@ -114,13 +117,15 @@ impl Tenants {
     /// The tenants of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let (host, cores) = (Arc::new(Purse::new(config.quota)), Cores::new());
-        let ids = config.tenant_ids().into_iter();
-        let tenant = |id: Id| {
-            let spec = config.tenant(&id);
-            (id, Arc::new(Tenant::new(&spec, &host, &cores)))
+        let (host, cores) = (Arc::new(Purse::new(config.quota, 1.0)), Cores::new());
+        let specs: Vec<TenantSpec> =
+            config.tenant_ids().iter().map(|id| config.tenant(id)).collect();
+        let weights = specs.iter().map(|spec| f64::from(spec.weight)).sum::<f64>();
+        let tenant = |spec: TenantSpec| {
+            let part = f64::from(spec.weight) / weights;
+            (spec.id.clone(), Arc::new(Tenant::new(&spec, part, &host, &cores)))
         };
-        Self { known: ids.map(tenant).collect() }
+        Self { known: specs.into_iter().map(tenant).collect() }
     }
 
     /// The tenant of this id.
@@ -136,11 +141,13 @@ impl Tenants {
 }
 
 impl Tenant {
-    fn new(spec: &TenantSpec, host: &Arc<Purse>, cores: &Arc<Cores>) -> Self {
+    /// `part`: of what the host may spend, a fraction.
+    fn new(spec: &TenantSpec, part: f64, host: &Arc<Purse>, cores: &Arc<Cores>) -> Self {
         Self {
             id: spec.id.clone(),
             quota: spec.quota,
-            purse: Purse::new(spec.quota),
+            purse: Purse::new(spec.quota, 1.0),
+            fair: Purse::new(host.quota, part),
             host: Arc::clone(host),
             share: Share::new(spec.weight),
             cores: Arc::clone(cores),
@@ -151,8 +158,8 @@ impl Tenant {
     /// A tenant without others beside it and without a quota, for a plugin that is tried alone.
     #[must_use]
     pub fn nobody() -> Arc<Self> {
-        let host = Arc::new(Purse::new(Quota::default()));
-        Arc::new(Self::new(&TenantSpec::default(), &host, &Cores::new()))
+        let host = Arc::new(Purse::new(Quota::default(), 1.0));
+        Arc::new(Self::new(&TenantSpec::default(), 1.0, &host, &Cores::new()))
     }
 
     /// A camera's claim to a core.
@@ -199,12 +206,13 @@ impl Tenant {
     }
 
     fn both(&self, has_room: impl Fn(&Purse) -> bool) -> bool {
-        has_room(&self.purse) && has_room(&self.host)
+        has_room(&self.purse) && (has_room(&self.host) || has_room(&self.fair))
     }
 
     fn spend(&self, charge: impl Fn(&Purse)) {
-        charge(&self.purse);
-        charge(&self.host);
+        for purse in [&self.purse, &self.fair, &*self.host] {
+            charge(purse);
+        }
     }
 
     // === what is held ===
@@ -256,11 +264,16 @@ impl Drop for Room {
 }
 
 impl Purse {
-    fn new(quota: Quota) -> Self {
-        let bytes = |kb: Option<NonZeroU32>| Budget::new(kb.map(|kb| f64::from(kb.get()) * 1024.0));
+    /// A purse with this part of a quota.
+    fn new(quota: Quota, part: f64) -> Self {
+        let cores = |cores: Option<crate::config::Cores>| {
+            Budget::new(cores.map(|cores| f64::from(cores) * part))
+        };
+        let bytes =
+            |kb: Option<NonZeroU32>| Budget::new(kb.map(|kb| f64::from(kb.get()) * 1024.0 * part));
         Self {
-            cpu: Budget::new(quota.cpu.map(f64::from)),
-            decode: Budget::new(quota.decode.map(f64::from)),
+            cpu: cores(quota.cpu),
+            decode: cores(quota.decode),
             headers: bytes(quota.header_kb_per_s),
             log: bytes(quota.log_kb_per_s),
             output: bytes(quota.output_kb_per_s),
@@ -271,5 +284,54 @@ impl Purse {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(own: Quota, all: Quota) -> Arc<Tenant> {
+        let spec = TenantSpec { quota: own, ..TenantSpec::default() };
+        Arc::new(Tenant::new(&spec, 1.0, &Arc::new(Purse::new(all, 1.0)), &Cores::new()))
+    }
+
+    #[test]
+    fn room_is_taken_within_both_quotas_and_given_back() {
+        let own = Quota { instances: Some(2), memory_mb: Some(100), ..Quota::default() };
+        let all = Quota { memory_mb: Some(90), ..Quota::default() };
+        let tenant = tenant(own, all);
+        let first = tenant.take_room(60).unwrap();
+        assert!(matches!(tenant.take_room(41), Err(NoRoom::Memory { held: 60, most: 100, .. })));
+        assert!(matches!(tenant.take_room(31), Err(NoRoom::Host { memory_mb: 90, .. })));
+        let second = tenant.take_room(30).unwrap();
+        assert!(matches!(tenant.take_room(1), Err(NoRoom::Instances { held: 2, most: 2, .. })));
+        drop(first);
+        assert_eq!(tenant.held(), (1, 30));
+        drop((second, tenant.take_room(60).unwrap()));
+        assert_eq!(tenant.held(), (0, 0));
+        assert_eq!(*tenant.host.held(), Held::default());
+    }
+
+    #[test]
+    fn what_the_host_has_spent_leaves_each_tenant_its_fair_part() {
+        let quota = Quota { header_kb_per_s: NonZeroU32::new(4), ..Quota::default() };
+        let (host, cores) = (Arc::new(Purse::new(quota, 1.0)), Cores::new());
+        let tenant = || Arc::new(Tenant::new(&TenantSpec::default(), 0.5, &host, &cores));
+        let (greedy, modest) = (tenant(), tenant());
+        let meters = [&greedy, &modest].map(|it| Meter::new(Arc::clone(it), String::new(), 1));
+        let start = Instant::now();
+        for second in 0..20 {
+            let now = start + Duration::from_secs(second);
+            while greedy.may_analyse(now) {
+                meters[0].charge_headers(now, 512);
+            }
+            assert!(modest.may_analyse(now), "second {second}");
+            meters[1].charge_headers(now, 1024);
+        }
+        // Four in all per second, and what may be had at once in the first.
+        let used = [greedy.usage().header_bytes, modest.usage().header_bytes];
+        assert_eq!(used[1], 20 * 1024);
+        assert!((55 * 1024..70 * 1024).contains(&used[0]), "{used:?}");
     }
 }
