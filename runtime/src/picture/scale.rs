@@ -55,6 +55,11 @@ impl Drop for Scaler {
 }
 
 impl Scaler {
+    /// Gives up the memory that is kept for the next read.
+    pub fn free_buffers(&mut self) {
+        self.padded = Vec::new();
+    }
+
     pub(super) fn read(
         &mut self,
         picture: &Picture,

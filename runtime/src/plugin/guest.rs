@@ -11,6 +11,9 @@ use crate::outcome::ResultHeader;
 use crate::picture::{Picture, Scaler};
 use crate::tenant::{Meter, Tenant};
 
+/// Bytes of a buffer that is kept whether it is needed or not.
+const LEAST_BUFFER: usize = 1024 * 1024;
+
 /// Whose instance this is, for frames and logs.
 #[derive(Debug, Clone)]
 pub struct Owner {
@@ -118,6 +121,12 @@ impl Guest {
     pub fn leave(&mut self) -> u64 {
         self.missed_pictures = false;
         let Some(frame) = self.frame.take() else { return 0 };
+        let needed = usize::try_from(frame.bytes_read).unwrap_or(usize::MAX);
+        if self.pixels.capacity() / 4 > needed.max(LEAST_BUFFER) {
+            // One huge read must not be paid for as long as the instance lives.
+            self.pixels = Arc::default();
+            self.scaler.free_buffers();
+        }
         if self.wants_motion {
             self.previous = Some(frame.picture);
         }
