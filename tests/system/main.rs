@@ -24,6 +24,7 @@ mod desired_state;
 mod embedding;
 mod fixture;
 mod identity;
+mod isolation;
 mod lag;
 mod live;
 mod plugins;
