@@ -118,7 +118,7 @@ impl Host {
         let source = Source::new(&config.consume, &config.name)?;
         let sink = Sink::new(&config.produce, &config.name)?;
         let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
-        let tenants = Tenants::new(&config);
+        let tenants = config.open_tenants();
         Ok(Self { config, loader, memories, tenants, source, sink, topics })
     }
 

@@ -24,7 +24,6 @@ mod desired_state;
 mod embedding;
 mod fixture;
 mod identity;
-mod isolation;
 mod lag;
 mod live;
 mod plugins;

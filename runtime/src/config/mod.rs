@@ -16,11 +16,12 @@ use serde::Deserialize;
 
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
-pub use tenant::{Cores, Quota, TenantSpec};
+pub use tenant::TenantSpec;
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
 use crate::plugin::{BreakerSettings, Limits, LimitsTable, LoadLimits, LoaderSettings, Terms};
+use crate::tenant::{Quota, Tenants};
 use tenant::TenantTable;
 
 /// The tenant of cameras that name none.
@@ -270,6 +271,16 @@ impl Config {
     pub fn tenant_ids(&self) -> BTreeSet<Id> {
         let default = Id::literal(DEFAULT_TENANT);
         self.tenants.iter().map(|tenant| tenant.id.clone()).chain([default]).collect()
+    }
+
+    /// The tenants at run time, with nothing used yet.
+    #[must_use]
+    pub fn open_tenants(&self) -> Tenants {
+        let terms = self.tenant_ids().into_iter().map(|id| {
+            let TenantSpec { weight, quota, .. } = self.tenant(&id);
+            (id.as_str().into(), weight, quota)
+        });
+        Tenants::new(terms.collect(), self.quota)
     }
 
     /// What is said of a tenant.

@@ -135,7 +135,7 @@ impl Actor {
         let on_end = move || {
             let _ = jobs.send(Assignment::internal(Job::Ended(start)));
         };
-        let tenant = host.tenants.get(&spec.tenant);
+        let tenant = host.tenants.get(spec.tenant.as_str());
         let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
         let start = move || host.start_camera(&shared_spec, tenant, instances, how, on_end);
         let camera =
