@@ -7,7 +7,7 @@ use std::thread::Thread;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use crate::config::{Cluster, Id};
@@ -191,7 +191,9 @@ impl Sink {
         progress: &Arc<Progress>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
-        let bytes = record.payload_len() + record.key_len() + results.sum::<usize>();
+        let own = record.headers().into_iter().flat_map(|headers| headers.iter());
+        let own = own.map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        let bytes = record.payload_len() + record.key_len() + results.chain(own).sum::<usize>();
         if progress.is_full(bytes) {
             return Err(ProduceError::Full);
         }

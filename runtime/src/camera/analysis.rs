@@ -121,13 +121,14 @@ impl Analysis {
         let plugin_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
         let results: Vec<PluginResult> = results.into_iter().flatten().collect();
         let status = status_of(&results);
-        let plugins = Some(match status {
-            Status::Skipped(_) => {
-                identities(self.chain.iter().zip(&results).filter_map(|(plugin, result)| {
-                    result.status.eq(&Status::Analysed).then_some(plugin)
-                }))
-            }
-            _ => self.identities.clone(),
+        let is_left_out =
+            |result: &PluginResult| result.status == Status::Skipped(SkipReason::Quarantined);
+        let plugins = Some(if results.iter().any(is_left_out) {
+            let with_results = self.chain.iter().zip(&results);
+            let ran = with_results.filter(|(_, result)| !is_left_out(result));
+            identities(ran.map(|(plugin, _)| plugin))
+        } else {
+            self.identities.clone()
         });
         let results: Vec<Vec<ResultHeader>> =
             results.into_iter().map(|result| result.headers).collect();

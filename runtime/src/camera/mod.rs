@@ -176,8 +176,8 @@ fn run(
         queue.on_arrival(move || this.unpark());
         progress.wake_this_thread();
         let spec = Arc::clone(&carried.spec);
-        let run = Pipeline::new(carried, queue, &sink, Arc::clone(progress))
-            .and_then(|pipeline| pipeline.run(orders, stop));
+        let run = Pipeline::new(carried, queue, &sink, Arc::clone(progress), stop)
+            .and_then(|pipeline| pipeline.run(orders));
         match run {
             Ok(Exit::Stopped) => return Ok(()),
             Ok(Exit::OtherInput(next, rest)) => (input, carried) = (next, *rest),

@@ -1,6 +1,7 @@
 //! A camera's way out: settled records into the sink, and the wait when it pushes back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::received::Received;
@@ -17,6 +18,8 @@ pub(super) struct Output<'q> {
     pub topic: String,
     pub progress: Arc<Progress>,
     pub tenant: Arc<Tenant>,
+    /// The camera is told to stop.
+    pub stop: &'q AtomicBool,
     pub stats: Arc<CameraStats>,
 }
 
@@ -35,7 +38,8 @@ impl Output<'_> {
             keyframe: record.keyframe,
             gop_start: record.gop_start,
         };
-        while !self.tenant.may_output(Instant::now()) {
+        // At the end, what is inside comes out at once; it is charged all the same.
+        while !self.stop.load(Ordering::Acquire) && !self.tenant.may_output(Instant::now()) {
             self.check()?;
             std::thread::park_timeout(NAP);
         }

@@ -101,6 +101,7 @@ impl<'q> Pipeline<'q> {
         queue: &'q CameraQueue,
         sink: &'q Sink,
         progress: Arc<Progress>,
+        stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
         Ok(Self {
@@ -110,6 +111,7 @@ impl<'q> Pipeline<'q> {
                 topic: spec.produce_topic.clone(),
                 progress,
                 tenant: Arc::clone(&tenant),
+                stop,
                 stats: Arc::clone(&stats),
             },
             tenant,
@@ -139,12 +141,8 @@ impl<'q> Pipeline<'q> {
     }
 
     /// Runs until told to stop; then gives out what it has, and waits for the acknowledgements.
-    pub fn run(
-        mut self,
-        orders: &mpsc::Receiver<Order>,
-        stop: &AtomicBool,
-    ) -> Result<Exit, CameraError> {
-        while !stop.load(Ordering::Acquire) {
+    pub fn run(mut self, orders: &mpsc::Receiver<Order>) -> Result<Exit, CameraError> {
+        while !self.output.stop.load(Ordering::Acquire) {
             while let Ok(order) = orders.try_recv() {
                 if let Some(input) = self.obey(order)? {
                     return Ok(Exit::OtherInput(input, Box::new(self.carry())));
@@ -184,7 +182,7 @@ impl<'q> Pipeline<'q> {
     fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
         let offset = message.offset();
         if self.next_offset.is_some_and(|next| offset > next + HARMLESS_GAP) {
-            self.end_stream();
+            self.end_stream_in_turn();
         }
         self.next_offset = Some(offset + 1);
         if offset < self.output_from {
@@ -406,9 +404,7 @@ impl<'q> Pipeline<'q> {
     /// No record came for a while: pictures that wait for the next ones to come are given out.
     fn drain_silent_camera(&mut self) {
         let was_running = self.gate.is_running();
-        let turn = self.turn();
-        self.end_stream();
-        drop(turn);
+        self.end_stream_in_turn();
         if self.spec.mode == Mode::EveryFrame && was_running {
             self.refill_from = self.gop_start;
         }
@@ -421,6 +417,12 @@ impl<'q> Pipeline<'q> {
         }
         self.start_afresh();
         self.ledger.seal_before(self.ledger.next_seq());
+    }
+
+    /// As [`Self::end_stream`], for those who have not taken a turn yet.
+    fn end_stream_in_turn(&mut self) {
+        let _turn = self.turn();
+        self.end_stream();
     }
 
     /// What the first record after a silence holds, as far as one can tell before it is cut.

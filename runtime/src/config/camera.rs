@@ -179,7 +179,7 @@ impl CameraTable {
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
             decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
             drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
-            limits: self.limits.or(defaults.limits),
+            limits: self.limits,
             breaker: self.breaker.or(defaults.breaker),
             plugins: self.plugins.or_else(|| defaults.plugins.clone()).unwrap_or_default(),
             id,

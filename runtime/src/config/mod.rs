@@ -155,6 +155,8 @@ impl Config {
             return Err(invalid(message));
         }
         let limits = file.limits.within(Limits::default());
+        // A tenant's limits count more than those of cameras that say nothing.
+        let limits = file.camera_defaults.limits().within(limits);
         let tenants = file.tenants.into_iter().map(|table| table.complete(limits));
         let tenants: Vec<TenantSpec> = tenants.collect();
         for (number, tenant) in tenants.iter().enumerate() {
@@ -237,6 +239,21 @@ impl Config {
             }
         }
         None
+    }
+
+    /// Why the topics of `camera`, which its tenant has named by an id, might be another tenant's, if
+    /// they might: with `raw_:tenant_:cam_id`, camera `b_x` of tenant `a` and `x` of `a_b` have the same.
+    #[must_use]
+    pub fn ambiguity(&self, camera: &CameraSpec) -> Option<String> {
+        let topics = [&camera.consume_topic, &camera.produce_topic];
+        let mut others = self.tenants.iter().filter(|other| other.id != camera.tenant);
+        let is_theirs = |other: &TenantSpec| {
+            topics.iter().any(|topic| self.topics.could_be_of(topic, &other.id))
+        };
+        let id = &camera.id;
+        others.any(is_theirs).then(|| {
+            format!("the topics of `{id}` could be those of another camera; choose another id")
+        })
     }
 
     /// Why `camera` is one too many beside `others`, if it is.

@@ -81,6 +81,12 @@ impl Topics {
         topic.starts_with("comux.") || own.iter().any(below)
     }
 
+    /// Whether a camera of `tenant` could have this topic.
+    #[must_use]
+    pub fn could_be_of(&self, topic: &str, tenant: &Id) -> bool {
+        [&self.consume, &self.produce].iter().any(|template| template.could_be(topic, tenant))
+    }
+
     /// Where a tenant's own commands come from.
     #[must_use]
     pub fn control_of(&self, tenant: &Id) -> String {

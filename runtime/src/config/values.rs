@@ -72,6 +72,14 @@ impl TopicTemplate {
         Self(topic.to_owned())
     }
 
+    /// Whether it is the topic of any camera of this tenant.
+    pub(super) fn could_be(&self, topic: &str, tenant: &Id) -> bool {
+        let filled = self.0.replace(":tenant", tenant.as_str());
+        let Some((before, after)) = filled.split_once(":cam_id") else { return filled == topic };
+        let camera = topic.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        camera.is_some_and(|id| Id::new(id).is_ok())
+    }
+
     /// The camera's topic.
     #[must_use]
     pub fn topic(&self, tenant: &Id, camera: &Id) -> String {

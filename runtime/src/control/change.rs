@@ -29,13 +29,8 @@ impl Actor {
     ) -> Done {
         let OnBehalf { scope, origin, .. } = on_behalf;
         let Some(desired) = self.desired.clone() else { return Ok(String::new()) };
-        if let Some(tenant) = &scope {
-            if OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
-                return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
-            }
-            if let Some(limits) = patch.get("limits").filter(|limits| limits.is_object()) {
-                self.check_limits(from_json(without_nulls(limits.clone()))?, tenant)?;
-            }
+        if scope.is_some() && OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
+            return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
@@ -46,6 +41,10 @@ impl Actor {
         }
         json_patch::merge(&mut document, &Value::Object(patch));
         let table: CameraTable = from_json(document)?;
+        if let Some(tenant) = &scope {
+            // What the operator has set stays, whatever it is.
+            self.check_limits(table.limits().other_than(desired.spec.limits), tenant)?;
+        }
         let spec = self.shared.host.config.complete(table);
         let spec = spec.map_err(|error| Kind::Invalid.because(error.to_string()))?;
         if spec == desired.spec && self.running.is_some() {
@@ -201,12 +200,4 @@ impl Actor {
             tracing::error!(camera = self.id.as_str(), %error, "the state could not be put back");
         }
     }
-}
-
-/// What a merge patch sets, without what it removes.
-fn without_nulls(mut patch: Value) -> Value {
-    if let Value::Object(fields) = &mut patch {
-        fields.retain(|_, value| !value.is_null());
-    }
-    patch
 }

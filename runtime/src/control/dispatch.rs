@@ -50,6 +50,10 @@ impl Dispatcher {
             }
         }
         if let Some(tenant) = &target.tenant {
+            // A tenant is not told which others there are.
+            if request.scope.as_ref().is_some_and(|own| own.as_str() != tenant) {
+                return false;
+            }
             let config = &self.shared.host.config;
             return match request.camera().and_then(view) {
                 Some(view) => view.spec.tenant.as_str() == tenant,

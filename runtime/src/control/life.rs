@@ -71,6 +71,11 @@ impl Actor {
         }
         let spec = self.shared.host.config.complete(table);
         let spec = spec.map_err(|error| Kind::Invalid.because(error.to_string()))?;
+        if scope.is_some()
+            && let Some(ambiguity) = self.shared.host.config.ambiguity(&spec)
+        {
+            return Err(Kind::Conflict.because(ambiguity));
+        }
         if let Some(desired) = &self.desired {
             if desired.spec.satisfies(&spec) && self.failed.is_none() {
                 return Ok(format!("{} already", self.what_runs()));
@@ -163,6 +168,8 @@ impl Actor {
                 && instance.has_state()
             {
                 let restore = move || {
+                    // Off the camera's thread, but not beside those who wait for a core.
+                    let _turn = instance.meter().tenant.seat().take();
                     let restored = instance.restore(&snapshot);
                     (instance, restored)
                 };

@@ -31,7 +31,7 @@ const BAND_SAMPLES: u64 = 256 * 1024;
 /// Rows of a band are a multiple of this, so that chroma goes with its luma.
 const BAND_STEP: u32 = 4;
 /// libswscale scales in two steps beyond this, and then not in bands.
-const MOST_REDUCED: u32 = 64;
+const MOST_REDUCED: u32 = 128;
 
 // SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
 unsafe impl Send for Scaler {}
@@ -167,7 +167,7 @@ impl Scaler {
             *stride = i32::try_from(if direct { row } else { aligned(row) }).unwrap_or(i32::MAX);
             rest = tail;
         }
-        let band = band_rows(region, (width, height));
+        let band = band_rows(source.format, region, (width, height));
         #[cfg(test)]
         let band = if self.whole { region.height } else { band };
         let (mut row, mut lines) = (0, 0);
@@ -220,8 +220,30 @@ impl Scaler {
     }
 }
 
+/// The formats that libswscale was seen to read in bands. With some others, such as those of Bayer
+/// sensors, it reads memory that it never set up.
+const BANDED: [Pixel; 14] = [
+    Pixel::GRAY8,
+    Pixel::NV12,
+    Pixel::YUV420P,
+    Pixel::YUV422P,
+    Pixel::YUV444P,
+    Pixel::YUVJ420P,
+    Pixel::YUVJ422P,
+    Pixel::YUVJ444P,
+    Pixel::YUV420P10LE,
+    Pixel::YUV422P10LE,
+    Pixel::YUV444P10LE,
+    Pixel::YUVA420P,
+    Pixel::RGB24,
+    Pixel::BGR24,
+];
+
 /// How many rows of a region are scaled at once.
-fn band_rows(region: Rect, (width, height): (u32, u32)) -> u32 {
+fn band_rows(format: Pixel, region: Rect, (width, height): (u32, u32)) -> u32 {
+    if !BANDED.contains(&format) {
+        return region.height;
+    }
     let is_reduced = |side: u32, of: u32| side.saturating_mul(MOST_REDUCED) < of;
     if is_reduced(width, region.width) || is_reduced(height, region.height) {
         return region.height;
@@ -441,6 +463,22 @@ mod tests {
                     let scaler = &mut Scaler::default();
                     picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
                     assert!(out == at_once(&picture, want), "{want:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sensor_formats_are_read_whole_or_not_at_all() {
+        for format in [Pixel::BAYER_RGGB8, Pixel::BAYER_RGGB16LE, Pixel::PAL8, Pixel::YUV410P] {
+            let frame = ffmpeg::frame::Video::new(format, 1920, 1080);
+            let picture = Picture::new(gradient(2, 2).info(), frame);
+            for want in [PixelFormat::Bgr24, PixelFormat::Nv12, PixelFormat::Gray8] {
+                for size in [None, Some((640, 360))] {
+                    let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
+                    // That it comes back is what counts.
+                    let _ =
+                        picture.read(view(None, size, want), u64::MAX, scaler, &mut out, || false);
                 }
             }
         }

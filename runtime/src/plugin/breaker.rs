@@ -33,6 +33,9 @@ overlaid! {
 /// After so much running without being opened, the back-off begins anew at its shortest.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
+/// More are not kept in mind, whatever the settings say.
+const MOST_FAILURES: u32 = 1000;
+
 /// What the breaker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,7 +107,7 @@ impl Breaker {
                 while failures.front().is_some_and(|then| now.duration_since(*then) > within) {
                     failures.pop_front();
                 }
-                let most = self.settings.failures as usize;
+                let most = self.settings.failures.min(MOST_FAILURES) as usize;
                 if failures.len() < most && !fatal {
                     return None;
                 }

@@ -43,9 +43,9 @@ pub(super) fn wind(store: &mut Store<Guest>) {
     store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock.tick()));
 }
 
-/// An entry into the plugin in `store` begins, or several do, that have to end after `time`.
-pub(super) fn start(store: &mut Store<Guest>, time: Duration, seat: Option<&Arc<Seat>>) {
-    store.data_mut().clock = CallClock { ends_at: Instant::now() + time, seat: seat.cloned() };
+/// An entry into the plugin in `store` begins, or several do, that have to end by then.
+pub(super) fn start(store: &mut Store<Guest>, ends_at: Instant, seat: Option<&Arc<Seat>>) {
+    store.data_mut().clock = CallClock { ends_at, seat: seat.cloned() };
     store.set_epoch_deadline(1);
 }
 

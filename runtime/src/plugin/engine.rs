@@ -1,6 +1,7 @@
 //! The wasmtime engine, and plugins as they are loaded: compiled, checked and described.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
@@ -136,7 +137,7 @@ impl Engine {
         state: Option<&state::GuestIndices>,
     ) -> wasmtime::Result<Descriptor> {
         let mut store = Guest::store(&self.engine, Guest::nobodys(Limits::default()));
-        clock::start(&mut store, DESCRIBE_DEADLINE, None);
+        clock::start(&mut store, Instant::now() + DESCRIBE_DEADLINE, None);
         let (plugin, _) = instantiate(pre, indices, state, &mut store)?;
         plugin.comux_plugin_lifecycle().call_describe(&mut store)
     }

@@ -6,7 +6,6 @@ use wasmtime::{ResourceLimiter, Store};
 
 use super::clock::{self, CallClock};
 use super::limits::Limits;
-use super::log::LogBudget;
 use super::meter::Meter;
 use crate::outcome::ResultHeader;
 use crate::picture::{Picture, Scaler};
@@ -45,7 +44,6 @@ pub(super) struct Guest {
     pub limits: Limits,
     pub clock: CallClock,
     pub memory: MemoryLimit,
-    pub log_budget: LogBudget,
     pub frame: Option<CurrentFrame>,
     /// The picture of the call before; kept once the plugin has asked for motion.
     pub previous: Option<Arc<Picture>>,
@@ -65,7 +63,6 @@ impl Guest {
             limits,
             clock: CallClock::stopped(),
             memory: MemoryLimit { limits, memory: 0, elements: 0, was_hit: false },
-            log_budget: LogBudget::default(),
             frame: None,
             previous: None,
             wants_motion: false,
@@ -78,11 +75,7 @@ impl Guest {
     /// That of a plugin which runs on no camera.
     pub fn nobodys(limits: Limits) -> Self {
         let owner = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        Self::new(
-            owner,
-            Arc::new(Meter::new(Tenant::nobody(), String::new(), limits.metrics)),
-            limits,
-        )
+        Self::new(owner, Arc::new(Meter::new(Tenant::nobody(), String::new(), &limits)), limits)
     }
 
     /// A store in which the limits hold. Its clock has yet to be started.
@@ -101,6 +94,7 @@ impl Guest {
         self.previous.clone_from(&old.previous);
         // Its first question is answered only if the picture before it was kept.
         self.wants_motion |= old.wants_motion;
+        self.missed_pictures |= old.missed_pictures;
     }
 
     /// The next picture does not follow the one before.
@@ -114,6 +108,7 @@ impl Guest {
         if picture.info().discontinuity {
             self.previous = None;
         }
+        self.memory.was_hit();
         let most_read = u64::from(self.limits.read_mb) * 1024 * 1024;
         self.frame = Some(CurrentFrame { picture, headers, bytes_read: 0, most_read });
     }

@@ -131,7 +131,7 @@ impl Instance {
         let owner = Owner { tenant: Arc::clone(&tenant.id), camera: camera.into(), plugin };
         let mut instance = Self {
             engine: engine.clone(),
-            meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), limits.metrics)),
+            meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), &limits)),
             loaded,
             owner,
             config,
@@ -141,7 +141,14 @@ impl Instance {
             running: None,
             _room: room,
         };
-        instance.running = Some(instance.run_up(None)?);
+        let begin = cpu::of_this_thread();
+        // Off the camera's thread, but not beside those who wait for a core.
+        let seat = instance.meter.tenant.seat();
+        let turn = seat.take();
+        let running = instance.run_up(Instant::now() + limits.deadline(), Some(&seat));
+        drop(turn);
+        instance.charge_since(begin);
+        instance.running = Some(running?);
         Ok(instance)
     }
 
@@ -218,13 +225,13 @@ impl Instance {
     ) -> (Result<Vec<ResultHeader>, (CallFailure, Weight)>, u64) {
         let mut running = match self.take_running(Some(seat)) {
             Ok(running) => running,
-            Err(reason) => {
-                let failure = failed(FailReason::PluginTrap, reason);
+            Err(message) => {
+                let failure = failed(FailReason::PluginTrap, message);
                 return (Err((failure, Weight::Some)), 0);
             }
         };
         running.store.data_mut().enter(Arc::clone(picture), headers);
-        clock::start(&mut running.store, self.limits.deadline(), Some(seat));
+        clock::start(&mut running.store, self.deadline(), Some(seat));
         let frame = Resource::<FrameHandle>::new_borrow(0);
         let hook = running.plugin.comux_plugin_frame_hook();
         let answer = hook.call_on_frame(&mut running.store, frame);
@@ -248,8 +255,11 @@ impl Instance {
         seat: &Arc<Seat>,
     ) -> CallFailure {
         self.meter.count_failure(failure.reason);
-        if weight != Weight::None {
-            failure.quarantine = self.breaker.failed(now, weight == Weight::Fatal);
+        match weight {
+            // The plugin works; it is the frame that does not.
+            Weight::None => self.breaker.succeeded(now),
+            Weight::Some => failure.quarantine = self.breaker.failed(now, false),
+            Weight::Fatal => failure.quarantine = self.breaker.failed(now, true),
         }
         if self.running.is_none() && self.breaker.state() != BreakerState::Open {
             // What keeps it from starting is said with the next frame.
@@ -263,11 +273,14 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn save(&mut self) -> Result<Snapshot, String> {
+        if self.breaker.state() == BreakerState::Open {
+            return Err("it is left out".to_owned());
+        }
+        let begin = cpu::of_this_thread();
         let mut running = self.take_running(None)?;
         let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
-        let begin = cpu::of_this_thread();
         running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
-        clock::start(&mut running.store, self.limits.deadline(), None);
+        clock::start(&mut running.store, self.deadline(), None);
         let saved = state.call_save(&mut running.store);
         running.store.set_hostcall_fuel(self.limits.output_bytes());
         let result = match saved {
@@ -275,7 +288,13 @@ impl Instance {
                 self.running = Some(running);
                 answer.map(Snapshot::from)
             }
-            Err(error) => Err(trapped(&error, &mut running.store).message),
+            Err(error) => {
+                let failure = trapped(&error, &mut running.store);
+                self.meter.count_failure(failure.reason);
+                self.breaker.failed(Instant::now(), false);
+                self.meter.set_breaker(self.breaker.state());
+                Err(failure.message)
+            }
         };
         self.charge_since(begin);
         let snapshot = result?;
@@ -288,9 +307,9 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        let mut running = self.take_running(None)?;
         let begin = cpu::of_this_thread();
-        clock::start(&mut running.store, self.limits.deadline(), None);
+        let mut running = self.take_running(None)?;
+        clock::start(&mut running.store, self.deadline(), None);
         let restored = restore(&mut running, snapshot);
         self.charge_since(begin);
         let restored = restored?;
@@ -330,11 +349,6 @@ impl Instance {
             };
             (failed(FailReason::PluginError, message), weight)
         })?;
-        let undeclared = headers.iter().find(|header| !self.loaded.headers.contains(&header.name));
-        if let Some(header) = undeclared {
-            let message = format!("returned the header `{}` undeclared", header.name);
-            return Err((failed(FailReason::PluginError, message), Weight::Some));
-        }
         let (most, most_kb) = (self.limits.headers, self.limits.header_kb);
         let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
         let bytes = bytes.sum::<usize>();
@@ -344,6 +358,11 @@ impl Instance {
                 "returned {count} headers of {bytes} bytes, and may return {most} of {most_kb} KiB"
             );
             return Err((failed(FailReason::Output, message), Weight::Some));
+        }
+        let undeclared = headers.iter().find(|header| !self.loaded.headers.contains(&header.name));
+        if let Some(header) = undeclared {
+            let message = format!("returned the header `{}` undeclared", header.name);
+            return Err((failed(FailReason::PluginError, message), Weight::Some));
         }
         let own = |header: Header| ResultHeader { name: header.name, value: header.value };
         Ok(headers.into_iter().map(own).collect())
@@ -355,32 +374,45 @@ impl Instance {
     }
 
     /// Another instance, with the state that was kept. All that takes no longer than a call may.
-    fn replace(&self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
-        let mut running = self.run_up(seat).map_err(|error| error.to_string())?;
-        if let Some(snapshot) = &self.snapshot
-            && let Err(why) = restore(&mut running, snapshot)
-        {
-            let (tenant, camera, plugin) =
-                (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
-            tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
-            running = self.run_up(seat).map_err(|error| error.to_string())?;
+    fn replace(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        let ends_at = self.deadline();
+        let mut running = self.run_up(ends_at, seat).map_err(|error| error.to_string())?;
+        if let Some(snapshot) = self.snapshot.take() {
+            match restore(&mut running, &snapshot) {
+                Ok(_) => self.snapshot = Some(snapshot),
+                // It would fail with the same state again.
+                Err(why) => {
+                    let (tenant, camera, plugin) =
+                        (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
+                    tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
+                    running = self.run_up(ends_at, seat).map_err(|error| error.to_string())?;
+                }
+            }
         }
         // It did not see the frame on which the other one failed.
         running.store.data_mut().miss_pictures();
         Ok(running)
     }
 
-    fn run_up(&self, seat: Option<&Arc<Seat>>) -> Result<Running, ConfigureError> {
-        let begin = cpu::of_this_thread();
+    /// When a call that begins now has to end.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.deadline()
+    }
+
+    /// A configured instance, by this time.
+    fn run_up(
+        &self,
+        ends_at: Instant,
+        seat: Option<&Arc<Seat>>,
+    ) -> Result<Running, ConfigureError> {
         let guest = Guest::new(self.owner.clone(), Arc::clone(&self.meter), self.limits);
         let mut store = Guest::store(self.engine.wasmtime(), guest);
-        clock::start(&mut store, self.limits.deadline(), seat);
+        clock::start(&mut store, ends_at, seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
             let answer =
                 plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;
             Ok((plugin, state, answer))
         });
-        self.charge_since(begin);
         let plugin_name = || Arc::clone(&self.owner.plugin);
         match configured {
             Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),

@@ -1,6 +1,6 @@
-//! The interface `log`: a plugin's lines in the operator's log, bounded in number and length.
+//! The interface `log`: a plugin's lines in the operator's log, bounded in their number and length.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::guest::Guest;
 use super::limits::LOG_LINE_BYTES;
@@ -9,40 +9,11 @@ use super::wit::comux::plugin::log::{Host, Level};
 /// What a line costs beside its text: level, time, and whose it is.
 const LINE_OVERHEAD: usize = 64;
 
-/// Counts an instance's log of the second under way.
-#[derive(Default)]
-pub(super) struct LogBudget {
-    second: Option<Instant>,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl LogBudget {
-    /// Whether `bytes` more may pass of `most` per second.
-    fn admits(&mut self, now: Instant, bytes: usize, most: usize) -> bool {
-        if self.second.is_none_or(|start| now.duration_since(start) >= Duration::from_secs(1)) {
-            self.second = Some(now);
-            self.bytes = 0;
-        }
-        let fits = self.bytes + bytes <= most;
-        if fits {
-            self.bytes += bytes;
-        }
-        fits
-    }
-}
-
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let end = message.floor_char_boundary(LOG_LINE_BYTES);
-        let message = message.get(..end).unwrap_or_default();
-        let (now, bytes) = (Instant::now(), message.len() + LINE_OVERHEAD);
-        let most = self.limits.log_kb_per_s as usize * 1024;
-        if !self.log_budget.admits(now, bytes, most) || !self.meter.charge_log(now, bytes as u64) {
-            self.log_budget.dropped += 1;
-            return Ok(());
-        }
-        let dropped = std::mem::take(&mut self.log_budget.dropped);
+        let message = one_line(&message);
+        let bytes = (message.len() + LINE_OVERHEAD) as u64;
+        let Some(dropped) = self.meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
         let tenant = &*self.owner.tenant;
         let camera = &*self.owner.camera;
         let plugin = &*self.owner.plugin;
@@ -60,19 +31,40 @@ impl Host for Guest {
     }
 }
 
+/// The beginning of a message, without what would make it look like several lines, or like those of
+/// somebody else.
+fn one_line(message: &str) -> String {
+    let end = message.floor_char_boundary(LOG_LINE_BYTES);
+    let visible = |character: char| if character.is_control() { ' ' } else { character };
+    message.get(..end).unwrap_or_default().chars().map(visible).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::limits::Limits;
+    use super::super::meter::Meter;
     use super::*;
+    use crate::tenant::Tenant;
 
     #[test]
-    fn no_more_bytes_pass_in_a_second_than_may() {
-        let mut budget = LogBudget::default();
+    fn a_flood_is_cut_and_its_size_is_told_once() {
+        let limits = Limits { log_kb_per_s: 1, ..Limits::default() };
+        let meter = Meter::new(Tenant::nobody(), String::new(), &limits);
         let start = Instant::now();
-        let passed = (0..1000).filter(|_| budget.admits(start, 100, 1050)).count();
-        assert_eq!(passed, 10);
-        assert!(budget.admits(start, 50, 1050), "what is smaller may still fit");
-        let later = start + Duration::from_secs(1);
-        assert!(budget.admits(later, 1050, 1050));
-        assert!(!budget.admits(later, 1, 1050));
+        let passed = (0..1000).filter(|_| meter.charge_log(start, 256).is_some()).count() as u64;
+        assert!((4..=5).contains(&passed), "{passed}");
+        let later = start + std::time::Duration::from_secs(5);
+        assert_eq!(meter.charge_log(later, 256), Some(1000 - passed));
+        assert_eq!(meter.charge_log(later, 256), Some(0));
+        assert_eq!(Arc::strong_count(&meter.tenant), 1);
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        let forged = "done\n2026-01-01 ERROR tenant=zeta \u{1b}[31mfire\r";
+        assert_eq!(one_line(forged), "done 2026-01-01 ERROR tenant=zeta  [31mfire ");
+        assert_eq!(one_line(&"ä".repeat(10_000)).len(), LOG_LINE_BYTES);
     }
 }

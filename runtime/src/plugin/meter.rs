@@ -1,13 +1,14 @@
 //! What one plugin on one camera uses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::breaker::BreakerState;
+use super::limits::Limits;
 use super::metrics::MetricsBook;
 use crate::outcome::FailReason;
-use crate::tenant::{Tenant, Usage, UsageCounts};
+use crate::tenant::{Budget, Tenant, Usage, UsageCounts};
 
 /// What one plugin on one camera uses, charged to its tenant.
 pub struct Meter {
@@ -17,16 +18,29 @@ pub struct Meter {
     pub plugin: String,
     /// What it tells of itself.
     pub metrics: MetricsBook,
+    log: Budget,
+    /// Lines of log that were dropped since one passed.
+    dropped: AtomicU64,
     usage: Usage,
     breaker: AtomicU8,
 }
 
 impl Meter {
-    /// Counts for a plugin of this identity, which may have so many metrics.
+    /// Counts for a plugin of this identity.
     #[must_use]
-    pub fn new(tenant: Arc<Tenant>, plugin: String, metrics: u32) -> Self {
-        let metrics = MetricsBook::with_names(metrics as usize);
-        Self { tenant, plugin, metrics, usage: Usage::default(), breaker: AtomicU8::new(0) }
+    pub fn new(tenant: Arc<Tenant>, plugin: String, limits: &Limits) -> Self {
+        let metrics = MetricsBook::with_names(limits.metrics as usize);
+        let log = Budget::new(Some(f64::from(limits.log_kb_per_s) * 1024.0));
+        let dropped = AtomicU64::new(0);
+        Self {
+            tenant,
+            plugin,
+            metrics,
+            log,
+            dropped,
+            usage: Usage::default(),
+            breaker: AtomicU8::new(0),
+        }
     }
 
     /// What it has used.
@@ -66,13 +80,15 @@ impl Meter {
         self.tenant.charge_headers(now, bytes);
     }
 
-    /// It writes log: whether it may.
-    pub fn charge_log(&self, now: Instant, bytes: u64) -> bool {
-        let may = self.tenant.charge_log(now, bytes);
-        if may {
-            self.usage.add_log(bytes);
+    /// It writes a line of log. When it may: how many were dropped since the last one.
+    pub fn charge_log(&self, now: Instant, bytes: u64) -> Option<u64> {
+        if !self.log.has_room(now) || !self.tenant.charge_log(now, bytes) {
+            self.dropped.fetch_add(1, Relaxed);
+            return None;
         }
-        may
+        self.log.charge(now, bytes as f64);
+        self.usage.add_log(bytes);
+        Some(self.dropped.swap(0, Relaxed))
     }
 
     /// A call failed.

@@ -44,6 +44,12 @@ macro_rules! overlaid {
                 Self { $($name: self.$name.or(wider.$name),)* }
             }
 
+            /// What it says otherwise than `before`.
+            #[must_use]
+            pub fn other_than(self, before: Self) -> Self {
+                Self { $($name: self.$name.filter(|_| self.$name != before.$name),)* }
+            }
+
             /// Whether it says nothing at all.
             #[must_use]
             pub fn is_empty(&self) -> bool {

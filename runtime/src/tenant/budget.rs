@@ -13,7 +13,7 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// So many units per second. Without a lock: it is looked at with each record.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     nanos_per_unit: Option<f64>,
     /// Nanoseconds since [`BEGINNING`] by which what was used is paid for.
     paid_at: AtomicU64,
@@ -21,11 +21,13 @@ pub(super) struct Budget {
 
 impl Budget {
     /// `None`: as much as one likes.
+    #[must_use]
     pub fn new(per_second: Option<f64>) -> Self {
         Self { nanos_per_unit: per_second.map(|units| 1e9 / units), paid_at: AtomicU64::new(0) }
     }
 
     /// Whether something may be used now.
+    #[must_use]
     pub fn has_room(&self, now: Instant) -> bool {
         self.nanos_per_unit.is_none() || self.paid_at.load(Relaxed) <= nanos(now) + nanos_of(BURST)
     }

@@ -7,7 +7,8 @@
 //! to the tenant that has used least for its weight, and among its cameras to the one that has.
 //!
 //! This is start-time fair queueing (Goyal, Vin, Cheng, 1996) with CPU time as the service: each
-//! tenant has a *virtual time*, its CPU time divided by its weight, and whoever was idle is lifted to
+//! tenant has a *virtual time*, its CPU time divided by its weight (relative to the average, so that
+//! times mean the same whatever numbers people choose), and whoever was idle is lifted to
 //! the virtual time of the others, less a small credit, so that nobody saves up. Thanks to the
 //! credit, whoever uses less than its share is served at once: beyond the number of seats if need
 //! be, until one of those who use more gives way. A plugin gives way within a millisecond, in the
@@ -39,8 +40,9 @@ pub struct Cores {
 /// A tenant's part.
 #[derive(Debug)]
 pub(super) struct Share {
-    weight: u64,
-    /// Nanoseconds of CPU time divided by the weight.
+    /// How fast its time goes by: 1 for a tenant of average weight, 2 for one of half of that.
+    pace: f64,
+    /// Nanoseconds of CPU time at this pace.
     used: AtomicU64,
     /// The virtual time among its cameras.
     floor: AtomicU64,
@@ -99,9 +101,9 @@ impl Cores {
 }
 
 impl Share {
-    pub fn new(weight: u32) -> Arc<Self> {
+    pub fn new(pace: f64) -> Arc<Self> {
         let (used, floor) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { weight: weight.max(1).into(), used, floor })
+        Arc::new(Self { pace, used, floor })
     }
 }
 
@@ -171,7 +173,8 @@ impl Seat {
 
     fn add(&self, spent: u64) {
         self.used.fetch_add(spent, Ordering::Relaxed);
-        self.share.used.fetch_add(spent / self.share.weight, Ordering::Relaxed);
+        let at_pace = (spent as f64 * self.share.pace).ceil() as u64;
+        self.share.used.fetch_add(at_pace, Ordering::Relaxed);
     }
 
     /// Whose turn it is: the lowest has the best claim.
@@ -281,8 +284,8 @@ mod tests {
             Self { cores: Cores::with_seats(seats), cameras: Vec::new() }
         }
 
-        fn tenant(&mut self, weight: u32, cameras: usize, work: u64, period: u64) {
-            let share = Share::new(weight);
+        fn tenant(&mut self, pace: f64, cameras: usize, work: u64, period: u64) {
+            let share = Share::new(pace);
             for _ in 0..cameras {
                 let seat = Seat::new(&self.cores, &share);
                 let (left, done, arrived, longest_wait) = (0, 0, 0, 0);
@@ -338,9 +341,9 @@ mod tests {
     #[test]
     fn tenants_share_by_weight_however_many_cameras_they_have() {
         let mut simulation = Simulation::new(2);
-        simulation.tenant(1, 30, 200, 0);
-        simulation.tenant(1, 3, 7, 0);
-        simulation.tenant(2, 5, 20, 0);
+        simulation.tenant(1.0, 30, 200, 0);
+        simulation.tenant(1.0, 3, 7, 0);
+        simulation.tenant(0.5, 5, 20, 0);
         let used = simulation.run(20_000);
         let (of_a, rest) = used.split_at(30);
         let (of_b, of_c) = rest.split_at(3);
@@ -355,8 +358,8 @@ mod tests {
     #[test]
     fn whoever_uses_less_than_its_share_hardly_waits_for_those_who_use_more() {
         let mut simulation = Simulation::new(2);
-        simulation.tenant(1, 20, 200, 0);
-        simulation.tenant(1, 1, 8, 40);
+        simulation.tenant(1.0, 20, 200, 0);
+        simulation.tenant(1.0, 1, 8, 40);
         let used = simulation.run(20_000);
         assert_eq!(used.last(), Some(&4000), "it has all that it wants");
         let modest = simulation.cameras.last().unwrap();
@@ -366,7 +369,7 @@ mod tests {
     #[test]
     fn seats_that_nobody_else_wants_are_for_whoever_wants_them() {
         let mut simulation = Simulation::new(2);
-        simulation.tenant(1, 2, 10, 0);
+        simulation.tenant(1.0, 2, 10, 0);
         assert_eq!(simulation.run(1000), [1000, 1000]);
         assert_eq!(simulation.cores.lock().pressure(), 0);
     }
@@ -374,7 +377,7 @@ mod tests {
     #[test]
     fn threads_take_turns_and_none_is_forgotten() {
         let cores = Cores::with_seats(1);
-        let shares = [Share::new(1), Share::new(1)];
+        let shares = [Share::new(1.0), Share::new(1.0)];
         let taken = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for number in 0..8 {

@@ -17,12 +17,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use budget::Budget;
 pub use cores::{Seat, Turn};
 pub use quota::{CoreCount, Quota};
 pub use usage::{Usage, UsageCounts};
 
 use crate::outcome::FailReason;
-use budget::Budget;
 use cores::{Cores, Share};
 
 /// All tenants of a host.
@@ -118,9 +118,11 @@ impl Tenants {
     pub fn new(terms: Vec<(Arc<str>, u32, Quota)>, all: Quota) -> Self {
         let (host, cores) = (Arc::new(Purse::new(all, 1.0)), Cores::new());
         let weights = terms.iter().map(|(_, weight, _)| f64::from(*weight)).sum::<f64>();
+        let count = terms.len() as f64;
         let tenant = |(id, weight, quota): (Arc<str>, u32, Quota)| {
             let part = f64::from(weight) / weights;
-            let tenant = Tenant::new((Arc::clone(&id), weight, quota), part, &host, &cores);
+            let pace = 1.0 / (part * count);
+            let tenant = Tenant::new((Arc::clone(&id), quota), (part, pace), &host, &cores);
             (id, Arc::new(tenant))
         };
         Self { known: terms.into_iter().map(tenant).collect() }
@@ -139,10 +141,10 @@ impl Tenants {
 }
 
 impl Tenant {
-    /// `part`: of what the host may spend, a fraction.
+    /// `part`: of what the host may spend, a fraction. `pace`: see [`Share`].
     fn new(
-        (id, weight, quota): (Arc<str>, u32, Quota),
-        part: f64,
+        (id, quota): (Arc<str>, Quota),
+        (part, pace): (f64, f64),
         host: &Arc<Purse>,
         cores: &Arc<Cores>,
     ) -> Self {
@@ -152,7 +154,7 @@ impl Tenant {
             purse: Purse::new(quota, 1.0),
             fair: Purse::new(host.quota, part),
             host: Arc::clone(host),
-            share: Share::new(weight),
+            share: Share::new(pace),
             cores: Arc::clone(cores),
             usage: Usage::default(),
         }
@@ -162,7 +164,7 @@ impl Tenant {
     #[must_use]
     pub fn nobody() -> Arc<Self> {
         let host = Arc::new(Purse::new(Quota::default(), 1.0));
-        Arc::new(Self::new(("".into(), 1, Quota::default()), 1.0, &host, &Cores::new()))
+        Arc::new(Self::new(("".into(), Quota::default()), (1.0, 1.0), &host, &Cores::new()))
     }
 
     /// A camera's claim to a core.
@@ -182,19 +184,19 @@ impl Tenant {
     /// Whether its quota lets a picture be decoded now.
     #[must_use]
     pub fn may_decode(&self, now: Instant) -> bool {
-        self.both(|purse| purse.decode.has_room(now))
+        self.has_room(|purse| purse.decode.has_room(now))
     }
 
     /// Whether its quota lets a picture be analysed now.
     #[must_use]
     pub fn may_analyse(&self, now: Instant) -> bool {
-        self.both(|purse| purse.cpu.has_room(now) && purse.headers.has_room(now))
+        self.has_room(|purse| purse.cpu.has_room(now) && purse.headers.has_room(now))
     }
 
     /// Whether its quota lets a record be output now.
     #[must_use]
     pub fn may_output(&self, now: Instant) -> bool {
-        self.both(|purse| purse.output.has_room(now))
+        self.has_room(|purse| purse.output.has_room(now))
     }
 
     /// CPU time went into decoding.
@@ -223,7 +225,7 @@ impl Tenant {
 
     /// A plugin writes log: whether it may.
     pub fn charge_log(&self, now: Instant, bytes: u64) -> bool {
-        let may = self.both(|purse| purse.log.has_room(now));
+        let may = self.has_room(|purse| purse.log.has_room(now));
         if may {
             self.spend(|purse| purse.log.charge(now, bytes as f64));
             self.usage.add_log(bytes);
@@ -241,7 +243,8 @@ impl Tenant {
         self.spend(|purse| purse.output.charge(now, bytes as f64));
     }
 
-    fn both(&self, has_room: impl Fn(&Purse) -> bool) -> bool {
+    /// Whether its own quota and the host's have room: of the host's, at least its part.
+    fn has_room(&self, has_room: impl Fn(&Purse) -> bool) -> bool {
         has_room(&self.purse) && (has_room(&self.host) || has_room(&self.fair))
     }
 
@@ -328,7 +331,7 @@ mod tests {
 
     fn tenant(own: Quota, all: Quota) -> Arc<Tenant> {
         let host = Arc::new(Purse::new(all, 1.0));
-        Arc::new(Tenant::new(("acme".into(), 1, own), 1.0, &host, &Cores::new()))
+        Arc::new(Tenant::new(("acme".into(), own), (1.0, 1.0), &host, &Cores::new()))
     }
 
     #[test]
@@ -352,7 +355,7 @@ mod tests {
     fn what_the_host_has_spent_leaves_each_tenant_its_fair_part() {
         let quota = Quota { header_kb_per_s: NonZeroU32::new(4), ..Quota::default() };
         let (host, cores) = (Arc::new(Purse::new(quota, 1.0)), Cores::new());
-        let tenant = || Tenant::new(("".into(), 1, Quota::default()), 0.5, &host, &cores);
+        let tenant = || Tenant::new(("".into(), Quota::default()), (0.5, 1.0), &host, &cores);
         let (greedy, modest) = (tenant(), tenant());
         let start = Instant::now();
         for second in 0..20 {

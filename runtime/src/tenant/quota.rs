@@ -63,8 +63,9 @@ impl Quota {
         Self {
             // The figure that comux is built and tested for.
             cameras: self.cameras.or(Some(1000)),
-            // Each reserves some 6 GiB of addresses, and a process has 128 TiB of them.
-            instances: self.instances.or(Some(10_000)),
+            // Each memory reserves some 6 GiB of addresses, of which a process has 128 TiB, and takes
+            // a few of the 65,530 mappings that Linux allows.
+            instances: self.instances.or(Some(5_000)),
             // The other half is for pictures, packets and everything else.
             memory_mb: self.memory_mb.or_else(|| Some(machine_memory_mb()? / 2)),
             // What a person could still search through.

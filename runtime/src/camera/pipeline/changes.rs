@@ -28,7 +28,7 @@ impl Pipeline<'_> {
             Order::Swap(swap) => self.analysis.begin(swap),
             Order::Pause(paused, done) => {
                 if paused && !self.paused {
-                    self.end_stream();
+                    self.end_stream_in_turn();
                 }
                 self.discontinuity |= self.paused && !paused;
                 self.paused = paused;
@@ -51,7 +51,7 @@ impl Pipeline<'_> {
             });
             match new {
                 Ok((splitter, decoder)) => {
-                    self.end_stream();
+                    self.end_stream_in_turn();
                     (self.splitter, self.decoder) = (splitter, decoder);
                     self.discontinuity = true;
                     self.refill_from = None;
@@ -63,7 +63,7 @@ impl Pipeline<'_> {
             }
         }
         if input.is_some() {
-            self.end_stream();
+            self.end_stream_in_turn();
         }
         if input.is_some() || old.produce_topic != spec.produce_topic {
             // Acknowledgements of two topics come in any order, and offsets are committed by them.
@@ -110,7 +110,7 @@ impl Pipeline<'_> {
         }
         if self.analysis.turns_on_or_off() {
             // What is being decoded still is the old plugins'; after it, nothing is in the way.
-            self.end_stream();
+            self.end_stream_in_turn();
         }
         if self.ledger.is_settled_before(self.analysed_before) {
             self.cut();
@@ -160,7 +160,9 @@ impl Pipeline<'_> {
         if !self.analysis.has_memory() {
             return;
         }
+        let turn = self.turn();
         let (of, plugins) = ((&*self.spec).into(), self.analysis.memory());
+        drop(turn);
         // Without any, it would count as forgotten.
         if !plugins.is_empty() {
             self.memories.put(Memory { of, plugins });
