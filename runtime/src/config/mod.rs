@@ -5,19 +5,22 @@
 
 mod camera;
 mod kafka;
+mod security;
 mod topics;
 mod values;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
+pub use security::{Security, SecurityTable};
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
-use crate::plugin::{Limits, LoadLimits, LoaderSettings};
+use crate::plugin::{Compiler, Limits, LoadLimits, LoaderSettings, TenantPlugins};
 
 /// The tenant of cameras that name none.
 pub const DEFAULT_TENANT: &str = "default";
@@ -74,6 +77,10 @@ pub struct Config {
     pub limits: Limits,
     /// The tenants, beside the default one.
     pub tenants: Vec<Id>,
+    /// What is demanded of plugins, and where tenants have their own.
+    pub security: Security,
+    /// Where plugins are compiled: for the program that embeds this to say, not for the file.
+    pub compiler: Compiler,
     /// What cameras take that they do not say themselves.
     pub camera_defaults: CameraTable,
     /// The file's cameras, complete with their defaults.
@@ -90,6 +97,8 @@ struct File {
     topics: topics::TopicsTable,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    security: SecurityTable,
     #[serde(default)]
     camera_defaults: CameraTable,
     #[serde(default)]
@@ -120,6 +129,10 @@ impl Default for RuntimeTable {
 #[serde(deny_unknown_fields)]
 struct TenantTable {
     id: Id,
+    /// Its own plugin store.
+    plugin_dir: Option<PathBuf>,
+    #[serde(default)]
+    security: SecurityTable,
 }
 
 impl Config {
@@ -151,10 +164,16 @@ impl Config {
             let message = format!("[topics]: control, status and state can't share `{topic}`");
             return Err(invalid(message));
         }
+        let plugin_dir = directory.join(file.runtime.plugin_dir);
+        let tenants = file.tenants.iter().map(|tenant| {
+            let own = tenant.plugin_dir.as_ref().map(|own| directory.join(own));
+            (tenant.id.clone(), own, tenant.security.clone())
+        });
+        let security = Security::new(file.security, tenants, &plugin_dir).map_err(invalid)?;
         let mut config = Self {
             name: file.runtime.name,
             state_dir: directory.join(file.runtime.state_dir),
-            plugin_dir: directory.join(file.runtime.plugin_dir),
+            plugin_dir,
             directory: directory.to_path_buf(),
             consume: file.kafka.cluster(Role::Consume),
             produce: file.kafka.cluster(Role::Produce),
@@ -162,6 +181,8 @@ impl Config {
             topics,
             limits: file.limits,
             tenants: file.tenants.into_iter().map(|tenant| tenant.id).collect(),
+            security,
+            compiler: Compiler::default(),
             camera_defaults: file.camera_defaults,
             cameras: Vec::with_capacity(file.cameras.len()),
         };
@@ -230,15 +251,28 @@ impl Config {
         ]
     }
 
-    /// Where plugins come from. Sources that the file names may be anywhere.
+    /// Where plugins come from. Sources that the file names may be anywhere, for their tenant.
     #[must_use]
     pub fn loader(&self) -> LoaderSettings {
-        let entries = self.cameras.iter().flat_map(|camera| &camera.plugins);
+        let of_tenant =
+            |(id, plugins): (&Id, &TenantPlugins)| (id.as_str().to_owned(), plugins.clone());
+        let mut tenants: HashMap<_, _> = self.security.tenants.iter().map(of_tenant).collect();
+        let trust = &self.security.trust;
+        for camera in &self.cameras {
+            let plugins = tenants.entry(camera.tenant.as_str().to_owned());
+            let plugins = plugins.or_insert_with(|| TenantPlugins {
+                trust: trust.clone(),
+                ..TenantPlugins::default()
+            });
+            plugins.named_sources.extend(camera.plugins.iter().map(|entry| entry.source.clone()));
+        }
         LoaderSettings {
             state_dir: Some(self.state_dir.clone()),
             plugin_dir: self.plugin_dir.clone(),
             base: self.directory.clone(),
-            named_sources: entries.map(|entry| entry.source.clone()).collect(),
+            trust: trust.clone(),
+            tenants,
+            compiler: self.compiler.clone(),
             limits: LoadLimits::default(),
         }
     }
