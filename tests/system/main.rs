@@ -32,3 +32,4 @@ mod results;
 mod store;
 mod swap;
 mod swap_failures;
+mod trust;
