@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use commands::{Command, Failure};
+use comux::plugin::compile_plugin;
 
 /// Runs sandboxed WebAssembly plugins on live video in Kafka.
 #[derive(Parser)]
@@ -30,6 +31,10 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A process without log, threads and connections, which has only limits besides.
+    if let Command::CompilePlugin(arguments) = arguments.command {
+        return compile_plugin(arguments.into());
+    }
     let level = arguments.log.as_deref().unwrap_or(arguments.command.default_log());
     let result = start_logging(level, arguments.log_format).and_then(|()| {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();

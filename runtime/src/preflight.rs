@@ -68,7 +68,7 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
         let camera = spec.id.to_string();
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
-        let chain = control::load_all(&loader, &spec.plugins, &mut steps).await;
+        let chain = control::load_all(&loader, &spec.tenant, &spec.plugins, &mut steps).await;
         for placed in chain.map_err(obstacle)? {
             let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
             let (owner, terms) = ((tenant, &spec.id), config.terms_of(spec));

@@ -34,3 +34,4 @@ mod results;
 mod store;
 mod swap;
 mod swap_failures;
+mod trust;

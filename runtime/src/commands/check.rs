@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use comux::config::Config;
+use comux::plugin::Compiler;
 use comux::preflight::{Finding, preflight, size_conflicts};
 
 use super::Failure;
@@ -17,7 +18,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    config.compiler = Compiler::this_program();
     println!("✔ configuration {}: {} cameras", arguments.config.display(), config.cameras.len());
     preflight(&config, |finding| match finding {
         Finding::Plugin { camera, identity } => println!("✔ camera {camera}: plugin {identity}"),

@@ -2,6 +2,7 @@
 
 mod broker;
 mod check;
+mod compile_plugin;
 mod control;
 mod demo;
 mod follow;
@@ -46,6 +47,9 @@ pub enum Command {
     Control(control::Arguments),
     /// Check everything that can fail at start, each with its remedy.
     Check(check::Arguments),
+    /// Compile the component on standard input: what `run` has done by a process of its own.
+    #[command(hide = true)]
+    CompilePlugin(compile_plugin::Arguments),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -69,6 +73,8 @@ impl Command {
             Self::Watch(arguments) => watch::run(arguments).await,
             Self::Control(arguments) => control::run(arguments).await,
             Self::Check(arguments) => check::run(arguments).await,
+            // It began without this runtime.
+            Self::CompilePlugin(_) => Ok(()),
             Self::Plugin(command) => plugin::run(command),
         }
     }

@@ -1,9 +1,10 @@
 //! `comux plugin …`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Subcommand;
-use comux::plugin::Shelf;
+use comux::plugin::{PrivateKey, PublicKey, Shelf, sign_file, signatures_of};
 
 use super::Failure;
 
@@ -37,6 +38,42 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Make a key to sign plugins with; prints the public key, for `trusted_keys` in comux.toml.
+    #[command(after_help = "Examples:
+  comux plugin keygen --out release.pem
+  openssl genpkey -algorithm ed25519 -out release.pem     makes such a key as well")]
+    Keygen {
+        /// Where the private key goes: a new file, for you alone to read.
+        #[arg(long, value_name = "FILE.pem")]
+        out: PathBuf,
+    },
+    /// Sign a plugin: the signature becomes a part of the file; prints the public key.
+    #[command(after_help = "Examples:
+  comux plugin sign motion.wasm --key release.pem
+  comux plugin sign motion.wasm --key release.pem --out signed/motion.wasm")]
+    Sign {
+        /// The component.
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// The private key.
+        #[arg(long, value_name = "FILE.pem")]
+        key: PathBuf,
+        /// Where the signed component goes; it replaces FILE.wasm when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Tell who signed a plugin; with --key, exit code 1 unless it was that key's holder.
+    #[command(after_help = "Examples:
+  comux plugin verify motion.wasm
+  comux plugin verify motion.wasm --key ed25519:Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=")]
+    Verify {
+        /// The component.
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// The public key of who should have signed it.
+        #[arg(long)]
+        key: Option<PublicKey>,
+    },
     /// List the plugins of a store: NAME@VERSION, sha256 and bytes.
     List {
         /// The store: the `plugin_dir` of a configuration.
@@ -60,6 +97,18 @@ pub fn run(command: Command) -> Result<(), Failure> {
             // As `sha256sum` prints it, and takes it back with --check.
             println!("{}  {}", added.sha256, added.path.display());
         }
+        Command::Keygen { out } => {
+            let key = PrivateKey::generate().map_err(Failure::failed)?;
+            key.write_new(&out).map_err(Failure::failed)?;
+            println!("{}", key.public());
+        }
+        Command::Sign { file, key, out } => {
+            let key = PrivateKey::read(&key).map_err(Failure::failed)?;
+            let out = out.as_deref().unwrap_or(&file);
+            sign_file(&file, &key, out).map_err(Failure::failed)?;
+            println!("{}", key.public());
+        }
+        Command::Verify { file, key } => verify(&file, key)?,
         Command::List { store, json } => {
             let plugins = Shelf::new(&store).list().map_err(Failure::failed)?;
             if json {
@@ -76,4 +125,26 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn verify(file: &Path, wanted: Option<PublicKey>) -> Result<(), Failure> {
+    let signatures = signatures_of(file).map_err(Failure::failed)?;
+    for signature in &signatures {
+        let signer = signature.key.map_or("no key".to_owned(), |key| key.to_string());
+        match signature.is_valid {
+            true => println!("✔ {signer}"),
+            false => println!("✘ {signer}: not of this component, which was changed since"),
+        }
+    }
+    let path = file.display();
+    match wanted {
+        Some(key) if !signatures.iter().any(|it| it.is_valid && it.key == Some(key)) => {
+            Err(Failure::failed(anyhow!("`{path}` is not signed by {key}")))
+        }
+        None if signatures.is_empty() => {
+            println!("`{path}` is not signed; `comux plugin sign` does that");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use comux::config::Config;
 use comux::control::{Actions, CameraReport};
+use comux::plugin::Compiler;
 use comux::runtime::Runtime;
 
 use super::{Failure, stop_requested};
@@ -24,7 +25,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    config.compiler = Compiler::this_program();
     let name = config.name.clone();
     let stop = std::pin::pin!(stop_requested()?);
     let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;

@@ -5,22 +5,27 @@
 
 mod camera;
 mod kafka;
+mod security;
 mod tenant;
 mod topics;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
+pub use security::{Security, SecurityTable};
 pub use tenant::TenantSpec;
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
-use crate::plugin::{BreakerSettings, Limits, LimitsTable, LoadLimits, LoaderSettings, Terms};
+use crate::plugin::{
+    BreakerSettings, Compiler, Limits, LimitsTable, LoadLimits, LoaderSettings, TenantPlugins,
+    Terms,
+};
 use crate::tenant::{Quota, Tenants};
 use tenant::TenantTable;
 
@@ -81,6 +86,10 @@ pub struct Config {
     pub quota: Quota,
     /// The tenants; the default one only if the file says something of it.
     pub tenants: Vec<TenantSpec>,
+    /// What is demanded of plugins, and where tenants have their own.
+    pub security: Security,
+    /// Where plugins are compiled: for the program that embeds this to say, not for the file.
+    pub compiler: Compiler,
     /// What cameras take that they do not say themselves.
     pub camera_defaults: CameraTable,
     /// The file's cameras, complete with their defaults.
@@ -99,6 +108,8 @@ struct File {
     limits: LimitsTable,
     #[serde(default)]
     quota: Quota,
+    #[serde(default)]
+    security: SecurityTable,
     #[serde(default)]
     camera_defaults: CameraTable,
     #[serde(default)]
@@ -154,6 +165,12 @@ impl Config {
             let message = format!("[topics]: control, status and state can't share `{topic}`");
             return Err(invalid(message));
         }
+        let plugin_dir = directory.join(file.runtime.plugin_dir);
+        let demands = file.tenants.iter().map(|tenant| {
+            let own = tenant.plugin_dir.as_ref().map(|own| directory.join(own));
+            (tenant.id.clone(), own, tenant.security.clone())
+        });
+        let security = Security::new(file.security, demands, &plugin_dir).map_err(invalid)?;
         let limits = file.limits.within(Limits::default());
         // A tenant's limits count more than those of cameras that say nothing.
         let limits = file.camera_defaults.limits().within(limits);
@@ -170,7 +187,7 @@ impl Config {
         let mut config = Self {
             name: file.runtime.name,
             state_dir: directory.join(file.runtime.state_dir),
-            plugin_dir: directory.join(file.runtime.plugin_dir),
+            plugin_dir,
             directory: directory.to_path_buf(),
             consume: file.kafka.cluster(Role::Consume),
             produce: file.kafka.cluster(Role::Produce),
@@ -179,6 +196,8 @@ impl Config {
             limits,
             quota: file.quota.or_of_the_host(),
             tenants,
+            security,
+            compiler: Compiler::default(),
             camera_defaults: file.camera_defaults,
             cameras: Vec::with_capacity(file.cameras.len()),
         };
@@ -324,15 +343,28 @@ impl Config {
         ]
     }
 
-    /// Where plugins come from. Sources that the file names may be anywhere.
+    /// Where plugins come from. Sources that the file names may be anywhere, for their tenant.
     #[must_use]
     pub fn loader(&self) -> LoaderSettings {
-        let entries = self.cameras.iter().flat_map(|camera| &camera.plugins);
+        let of_tenant =
+            |(id, plugins): (&Id, &TenantPlugins)| (id.as_str().to_owned(), plugins.clone());
+        let mut tenants: HashMap<_, _> = self.security.tenants.iter().map(of_tenant).collect();
+        let trust = &self.security.trust;
+        for camera in &self.cameras {
+            let plugins = tenants.entry(camera.tenant.as_str().to_owned());
+            let plugins = plugins.or_insert_with(|| TenantPlugins {
+                trust: trust.clone(),
+                ..TenantPlugins::default()
+            });
+            plugins.named_sources.extend(camera.plugins.iter().map(|entry| entry.source.clone()));
+        }
         LoaderSettings {
             state_dir: Some(self.state_dir.clone()),
             plugin_dir: self.plugin_dir.clone(),
             base: self.directory.clone(),
-            named_sources: entries.map(|entry| entry.source.clone()).collect(),
+            trust: trust.clone(),
+            tenants,
+            compiler: self.compiler.clone(),
             limits: LoadLimits::default(),
         }
     }

@@ -1,9 +1,11 @@
 //! Tenants: whose cameras there are, and how much each tenant may use.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::security::SecurityTable;
 use super::values::Id;
 use crate::plugin::{Limits, LimitsTable};
 use crate::tenant::Quota;
@@ -12,7 +14,11 @@ use crate::tenant::Quota;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantTable {
-    id: Id,
+    pub(super) id: Id,
+    /// Its own plugin store.
+    pub(super) plugin_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) security: SecurityTable,
     weight: Option<NonZeroU32>,
     #[serde(default)]
     quota: Quota,

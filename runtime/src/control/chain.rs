@@ -27,16 +27,17 @@ impl Placed {
     }
 }
 
-/// Loads a plugin.
+/// Loads a plugin for a tenant.
 ///
 /// # Errors
 /// When it is not to be had, or no plugin.
 pub async fn load(
     loader: &Loader,
+    tenant: &Id,
     mut entry: PluginEntry,
     steps: &mut Steps,
 ) -> Result<Placed, Refusal> {
-    let loaded = loader.load_within(entry.source.clone(), entry.sha256).await;
+    let loaded = loader.load_within(tenant.as_str(), entry.source.clone(), entry.sha256).await;
     let loaded = loaded.map_err(|error| Refusal::at(error.step(), error.to_string()))?;
     for (step, took) in loaded.steps {
         steps.add(step, took);
@@ -45,18 +46,19 @@ pub async fn load(
     Ok(Placed { entry, plugin: loaded.plugin })
 }
 
-/// Loads all plugins of a chain.
+/// Loads all plugins of a tenant's chain.
 ///
 /// # Errors
 /// When a plugin is not to be had, or no plugin, or two would write the same header.
 pub async fn load_all(
     loader: &Loader,
+    tenant: &Id,
     entries: &[PluginEntry],
     steps: &mut Steps,
 ) -> Result<Vec<Placed>, Refusal> {
     let mut chain = Vec::with_capacity(entries.len());
     for entry in entries {
-        chain.push(load(loader, entry.clone(), steps).await?);
+        chain.push(load(loader, tenant, entry.clone(), steps).await?);
     }
     check_headers(&chain)?;
     Ok(chain)
@@ -114,7 +116,8 @@ pub async fn configure_alone(
     let camera = camera.clone();
     let settings = serde_json::Value::Object(placed.entry.config.clone()).to_string();
     let (engine, plugin) = (loader.engine().clone(), Arc::clone(&placed.plugin));
-    let started = loader.run(move || {
+    let of_tenant = Arc::clone(&tenant.id);
+    let started = loader.run(&of_tenant, move || {
         let owner = (tenant, camera.as_str());
         Instance::start(&engine, plugin, owner, settings, terms)
     });

@@ -1,5 +1,6 @@
 //! From a request to its one answer: which cameras are meant, and what they say.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -185,19 +186,35 @@ impl Dispatcher {
         };
         let deploy = Arc::new(Deploy { wanted, options });
         // Once for all cameras, so that none waits for another one's turn to load.
-        let _loaded = self.load_ahead(&deploy, cameras.is_err()).await;
+        let _loaded = self.load_ahead(request, &deploy, &cameras).await;
         self.several(request, cameras, fields.canary, Job::Deploy(deploy)).await
     }
 
-    /// Has the plugins of a deploy to several cameras in memory. What can't be loaded, each camera
-    /// says itself.
-    async fn load_ahead(&self, deploy: &Deploy, is_for_several: bool) -> Vec<Placed> {
-        let mut loaded = Vec::new();
-        for entry in deploy.entries().filter(|_| is_for_several) {
-            let steps = &mut Steps::default();
-            loaded.extend(chain::load(&self.shared.host.loader, entry, steps).await);
-        }
-        loaded
+    /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What can't
+    /// be loaded, each camera says itself.
+    async fn load_ahead(
+        &self,
+        request: &Request,
+        deploy: &Deploy,
+        cameras: &Result<Id, Vec<Id>>,
+    ) -> Vec<Placed> {
+        let Err(cameras) = cameras else { return Vec::new() };
+        let views = cameras.iter().filter_map(|id| self.shared.registry.view(id.as_str()));
+        let reach = request.reach();
+        let reached = |tenant: &Id| reach.as_ref().is_none_or(|own| own == tenant);
+        let tenants = views.map(|view| view.spec.tenant.clone()).filter(reached);
+        let tenants: BTreeSet<Id> = tenants.collect();
+        let loader = &self.shared.host.loader;
+        let of_tenant = async |tenant: Id| {
+            let mut loaded = Vec::new();
+            for entry in deploy.entries() {
+                let steps = &mut Steps::default();
+                loaded.extend(chain::load(loader, &tenant, entry, steps).await);
+            }
+            loaded
+        };
+        // At once, so that no tenant waits for what another's plugins take.
+        futures_util::future::join_all(tenants.into_iter().map(of_tenant)).await.concat()
     }
 
     /// The cameras that a command is for, and its other fields. `Ok`: the one camera of `id`.

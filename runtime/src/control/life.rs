@@ -127,7 +127,7 @@ impl Actor {
     ) -> Result<CameraSpec, Refusal> {
         let host = Arc::clone(&self.shared.host);
         let steps = &mut swap.get_or_insert_default().steps;
-        let loading = chain::load_all(&host.loader, &spec.plugins, steps);
+        let loading = chain::load_all(&host.loader, &spec.tenant, &spec.plugins, steps);
         let placed = self.unless_stopping(loading).await?;
         let configuring = self.instances(spec, &placed, how.remembers, steps);
         let instances = self.unless_stopping(configuring).await?;
@@ -175,7 +175,7 @@ impl Actor {
                 };
                 let (restored, result) = host
                     .loader
-                    .run(restore)
+                    .run(spec.tenant.as_str(), restore)
                     .await
                     .map_err(|error| Refusal::at(Step::HandOver, error.to_string()))?;
                 instance = restored;

@@ -1,6 +1,6 @@
 //! The control plane as a whole: its start from the desired state, its loop, its end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -306,8 +306,10 @@ async fn serve(
 
 /// Removes the kept components that no camera runs or could go back to.
 async fn sweep(dispatcher: &Dispatcher) {
-    let views = dispatcher.shared.registry.views();
-    let pinned = views.into_iter().flat_map(|view| view.pinned).collect();
+    let mut pinned: HashMap<String, HashSet<_>> = HashMap::new();
+    for view in dispatcher.shared.registry.views() {
+        pinned.entry(view.spec.tenant.to_string()).or_default().extend(view.pinned);
+    }
     let loader = dispatcher.shared.host.loader.clone();
     let swept = tokio::task::spawn_blocking(move || loader.retain(&pinned)).await;
     if let Ok(Err(error)) = swept {

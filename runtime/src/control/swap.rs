@@ -15,7 +15,7 @@ use super::job::Done;
 use super::life::stopped;
 use super::request::Origin;
 use crate::camera::{Link, Order, Swap, SwapEvent};
-use crate::config::PluginEntry;
+use crate::config::{Id, PluginEntry};
 use crate::plugin::{Digest, Source, Step};
 
 /// Frames that a new plugin is on probation for, when the command does not say: two seconds of
@@ -135,7 +135,9 @@ impl Actor {
                 Plan { options: deploy.options, ..Plan::of_list(entries.clone(), false) }
             }
             Wanted::One { plugin, replaces } => {
-                let chain = self.plan_one(plugin.clone(), replaces.as_deref(), report).await?;
+                let chain = self
+                    .plan_one(&desired.spec.tenant, plugin, replaces.as_deref(), report)
+                    .await?;
                 Plan { chain, options: deploy.options, afresh: false }
             }
         };
@@ -148,15 +150,16 @@ impl Actor {
     /// The present chain with one plugin in the place of another.
     async fn plan_one(
         &self,
-        wanted: WantedPlugin,
+        tenant: &Id,
+        wanted: &WantedPlugin,
         replaces: Option<&str>,
         report: &mut SwapReport,
     ) -> Result<Vec<Planned>, Refusal> {
         let present = self.present()?;
-        let WantedPlugin { source, sha256, config } = wanted;
+        let WantedPlugin { source, sha256, config } = wanted.clone();
         let entry = PluginEntry { source, sha256, config: Map::new() };
         let loader = &self.shared.host.loader;
-        let loading = chain::load(loader, entry, &mut report.steps);
+        let loading = chain::load(loader, tenant, entry, &mut report.steps);
         let mut placed = self.unless_stopping(loading).await?;
         let named = |name: &str| {
             present.iter().position(|old| old.plugin.name == name || old.title() == name)
@@ -219,7 +222,8 @@ impl Actor {
         let report = report.get_or_insert_default();
         let place = present.iter().position(|old| old.plugin.name == name);
         let Some(entry) = desired.previous.get(&name).cloned() else { return Err(stopped()) };
-        let placed = chain::load(&self.shared.host.loader, entry, &mut report.steps).await?;
+        let (loader, tenant) = (&self.shared.host.loader, &desired.spec.tenant);
+        let placed = chain::load(loader, tenant, entry, &mut report.steps).await?;
         let mut chain: Vec<Planned> = (0..present.len()).map(Planned::Present).collect();
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
@@ -261,7 +265,8 @@ impl Actor {
                     None => continue,
                 },
                 Planned::Entry(entry) => {
-                    let loading = chain::load(&host.loader, entry, &mut report.steps);
+                    let tenant = &desired.spec.tenant;
+                    let loading = chain::load(&host.loader, tenant, entry, &mut report.steps);
                     let placed = self.unless_stopping(loading).await?;
                     let succeeds = present.iter().enumerate().position(|(place, old)| {
                         old.plugin.name == placed.plugin.name && !places.contains(&Some(place))

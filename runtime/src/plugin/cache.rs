@@ -181,7 +181,7 @@ fn remove(path: &Path) {
 }
 
 /// Differs whenever code compiled by one engine is not for the other.
-fn engine_key(engine: &wasmtime::Engine) -> Digest {
+pub(super) fn engine_key(engine: &wasmtime::Engine) -> Digest {
     let mut hasher = Sha256Hasher(Sha256::new());
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -6,19 +6,17 @@ use std::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
 
+use super::cache::engine_key;
 use super::clock;
 use super::digest::Digest;
 use super::frames::link_read;
 use super::guest::Guest;
+use super::inspect::is_of_this_track;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
 use super::wit::exports::comux::plugin::state;
 use super::wit::{Plugin, PluginIndices};
-
-/// The package whose interfaces a plugin may import, and the version this host has.
-const PACKAGE: &str = "comux:plugin/";
-pub(super) const VERSION: &str = "0.1";
 
 /// What plugins export that have something to remember.
 const STATE: &str = "comux:plugin/state@";
@@ -28,6 +26,16 @@ const STATE: &str = "comux:plugin/state@";
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+}
+
+/// wasmtime, as plugins are compiled for it and run on it.
+pub(super) fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = Config::new();
+    // Plugins are called synchronously; without this every call costs twice as much.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(STACK_BYTES);
+    wasmtime::Engine::new(&config)
 }
 
 /// A plugin that can be instantiated: compiled, checked and described.
@@ -54,12 +62,7 @@ impl Engine {
     /// # Errors
     /// When wasmtime can't run on this machine.
     pub fn new() -> wasmtime::Result<Self> {
-        let mut config = Config::new();
-        // Plugins are called synchronously; without this every call costs twice as much.
-        config.concurrency_support(false);
-        config.epoch_interruption(true);
-        config.max_wasm_stack(STACK_BYTES);
-        let engine = wasmtime::Engine::new(&config)?;
+        let engine = wasmtime_engine()?;
         let mut linker = Linker::new(&engine);
         Plugin::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| {
             guest
@@ -73,23 +76,34 @@ impl Engine {
         &self.engine
     }
 
+    /// What code is for that runs on this engine.
+    pub(super) fn key(&self) -> Digest {
+        engine_key(&self.engine)
+    }
+
     /// Compiles a component: the part that takes long.
     pub(super) fn compile(&self, bytes: &[u8]) -> Result<Component, LoadProblem> {
-        if !bytes.starts_with(b"\0asm") {
-            // wasmparser would say so in nine lines.
-            return Err(LoadProblem::NotAComponent("it is no WebAssembly at all".to_owned()));
-        }
         Component::from_binary(&self.engine, bytes)
             .map_err(|error| LoadProblem::NotAComponent(innermost(&error)))
     }
 
-    /// Checks what a component with this digest imports and exports, and asks it to describe itself.
+    /// Takes code that was compiled elsewhere.
+    ///
+    /// # Safety
+    /// `code` must be what [`wasmtime::Engine::precompile_component`] gave out.
+    pub(super) unsafe fn deserialize(&self, code: &[u8]) -> Result<Component, LoadProblem> {
+        // SAFETY: as the caller promises.
+        let component = unsafe { Component::deserialize(&self.engine, code) };
+        component.map_err(|error| LoadProblem::NoCompiler(innermost(&error)))
+    }
+
+    /// Checks what a component with this digest exports, and asks it to describe itself. What it
+    /// imports was checked before it was compiled; what is not in the linker it can't have.
     pub(super) fn check(
         &self,
         component: &Component,
         digest: Digest,
     ) -> Result<LoadedPlugin, LoadProblem> {
-        self.check_imports(component)?;
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
         let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
         let indices = PluginIndices::new(&pre).map_err(wrong_shape)?;
@@ -97,21 +111,11 @@ impl Engine {
         let described = self.describe(&pre, &indices, state.as_ref());
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
+        check_title(&name, "name")?;
+        check_title(&version, "version")?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
         Ok(LoadedPlugin { pre, indices, state, name, version, headers, digest, identity })
-    }
-
-    fn check_imports(&self, component: &Component) -> Result<(), LoadProblem> {
-        for (import, _) in component.component_type().imports(&self.engine) {
-            let Some(interface) = import.strip_prefix(PACKAGE) else {
-                return Err(LoadProblem::ForeignImport(import.to_owned()));
-            };
-            if !is_of_this_track(interface) {
-                return Err(LoadProblem::OtherVersion(import.to_owned()));
-            }
-        }
-        Ok(())
     }
 
     fn find_state(
@@ -171,22 +175,41 @@ fn instantiate(
     Ok((plugin, state))
 }
 
-/// Whether an interface has a version that goes with this host's.
-fn is_of_this_track(interface: &str) -> bool {
-    let version = interface.split_once('@').map_or("", |(_, version)| version);
-    version.strip_prefix(VERSION).is_some_and(|patch| patch.starts_with('.'))
+/// The most headers that a plugin may declare: more than [`Limits::headers`] on one frame, since it
+/// may choose.
+const MOST_HEADERS: usize = 256;
+/// Bytes of a header's name. It is on each record, and looked up for each.
+const LONGEST_HEADER: usize = 128;
+/// Bytes of a name or a version. Both are on each record, and in each line of the log.
+const LONGEST_TITLE: usize = 64;
+
+/// Sees to it that a name or version can stand in headers and logs.
+fn check_title(text: &str, what: &'static str) -> Result<(), LoadProblem> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    if (1..=LONGEST_TITLE).contains(&text.len()) && text.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let begin = text.get(..text.floor_char_boundary(LONGEST_TITLE)).unwrap_or_default();
+    Err(LoadProblem::Title { what, text: begin.escape_debug().to_string() })
 }
 
 fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
+    if headers.len() > MOST_HEADERS {
+        return Err(LoadProblem::ManyHeaders { count: headers.len(), most: MOST_HEADERS });
+    }
     for header in headers {
+        let is_plain = |byte: u8| byte.is_ascii_graphic();
         let reason = if header.is_empty() {
             "a header needs a name"
+        } else if header.len() > LONGEST_HEADER || !header.bytes().all(is_plain) {
+            "a name has at most 128 letters, digits and signs of ASCII, and no spaces"
         } else if header.starts_with("comux-") {
             "names that begin with `comux-` are the runtime's own"
         } else {
             continue;
         };
-        return Err(LoadProblem::Header { header: header.clone(), reason });
+        let begin = header.get(..header.floor_char_boundary(LONGEST_HEADER)).unwrap_or_default();
+        return Err(LoadProblem::Header { header: begin.escape_debug().to_string(), reason });
     }
     Ok(())
 }

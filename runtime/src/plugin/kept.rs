@@ -1,7 +1,7 @@
 //! The components that run, by their digest: a rollback or a restart finds exactly the bytes that
-//! ran, although the file they came from has changed or is gone.
+//! ran, although the file they came from has changed or is gone. Each tenant's are its own, so that a
+//! digest is of no use to who was not given the component.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,10 @@ use super::digest::Digest;
 use super::private::{self, Durable};
 use super::source::ENDING;
 
-/// A directory of files `<sha256>.wasm`.
+/// How the directories of tenants are called. With something before it, no id is `..`.
+const TENANT: &str = "tenant-";
+
+/// A directory of directories `tenant-<id>` of files `<sha256>.wasm`.
 pub(super) struct Kept {
     directory: PathBuf,
 }
@@ -17,13 +20,16 @@ pub(super) struct Kept {
 impl Kept {
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         private::create_directory(&directory)?;
-        private::remove_unfinished(&directory)?;
-        Ok(Self { directory })
+        let kept = Self { directory };
+        for (_, of_tenant) in kept.tenants()? {
+            private::remove_unfinished(&of_tenant)?;
+        }
+        Ok(kept)
     }
 
-    /// The component with this digest. One that was damaged on the disk counts as absent.
-    pub fn get(&self, digest: Digest) -> Option<Vec<u8>> {
-        let path = self.path(digest);
+    /// A tenant's component with this digest. One that was damaged on the disk counts as absent.
+    pub fn get(&self, tenant: &str, digest: Digest) -> Option<Vec<u8>> {
+        let path = self.path(tenant, digest);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -42,28 +48,50 @@ impl Kept {
     }
 
     /// Keeps a component until [`Kept::retain`] says otherwise.
-    pub fn keep(&self, digest: Digest, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(digest);
+    pub fn keep(&self, tenant: &str, digest: Digest, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(tenant, digest);
         // What is inside is verified when it is read.
         let length = std::fs::metadata(&path).map(|metadata| metadata.len());
         if length.is_ok_and(|length| length == bytes.len() as u64) {
             return Ok(());
         }
+        private::create_directory(&self.of(tenant))?;
         private::write(&path, &[bytes], Durable::Yes)
     }
 
-    /// Removes all components but these.
-    pub fn retain(&self, digests: &HashSet<Digest>) -> io::Result<()> {
-        let abandoned = |name: &str| {
-            let digest = name.strip_suffix(ENDING).and_then(|digits| digits.parse().ok());
-            digest.is_some_and(|digest| !digests.contains(&digest))
-        };
-        private::files(&self.directory, abandoned)?.iter().for_each(|(path, _)| remove(path));
+    /// Removes all components but those of a tenant that `wanted` takes.
+    pub fn retain(&self, wanted: impl Fn(&str, Digest) -> bool) -> io::Result<()> {
+        for (tenant, directory) in self.tenants()? {
+            let abandoned = |name: &str| {
+                let digest = name.strip_suffix(ENDING).and_then(|digits| digits.parse().ok());
+                digest.is_some_and(|digest| !wanted(&tenant, digest))
+            };
+            private::files(&directory, abandoned)?.iter().for_each(|(path, _)| remove(path));
+        }
         Ok(())
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
-        self.directory.join(format!("{digest}{ENDING}"))
+    /// Tenants that have something here, and where.
+    fn tenants(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut tenants = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if let Some(tenant) = name.to_str().and_then(|name| name.strip_prefix(TENANT))
+                && entry.file_type()?.is_dir()
+            {
+                tenants.push((tenant.to_owned(), entry.path()));
+            }
+        }
+        Ok(tenants)
+    }
+
+    fn of(&self, tenant: &str) -> PathBuf {
+        self.directory.join(format!("{TENANT}{tenant}"))
+    }
+
+    fn path(&self, tenant: &str, digest: Digest) -> PathBuf {
+        self.of(tenant).join(format!("{digest}{ENDING}"))
     }
 }
 
@@ -80,17 +108,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_found_by_its_digest_until_it_is_not_retained() {
+    fn what_is_kept_is_found_by_tenant_and_digest_until_it_is_not_retained() {
         let directory = tempfile::tempdir().unwrap();
         let kept = Kept::open(directory.path().join("components")).unwrap();
         let [one, two] = [b"one", b"two"].map(|bytes| Digest::of(bytes));
-        kept.keep(one, b"one").unwrap();
-        kept.keep(two, b"two").unwrap();
-        kept.keep(two, b"two").unwrap();
-        assert_eq!(kept.get(one).as_deref(), Some(&b"one"[..]));
-        kept.retain(&HashSet::from([two])).unwrap();
-        assert_eq!(kept.get(one), None);
-        assert_eq!(kept.get(two).as_deref(), Some(&b"two"[..]));
+        kept.keep("acme", one, b"one").unwrap();
+        kept.keep("acme", two, b"two").unwrap();
+        kept.keep("acme", two, b"two").unwrap();
+        kept.keep("..", one, b"one").unwrap();
+        assert_eq!(kept.get("acme", one).as_deref(), Some(&b"one"[..]));
+        assert_eq!((kept.get("other", one), kept.get("..", two)), (None, None));
+        kept.retain(|tenant, digest| tenant == "acme" && digest == two).unwrap();
+        assert_eq!((kept.get("acme", one), kept.get("..", one)), (None, None));
+        assert_eq!(kept.get("acme", two).as_deref(), Some(&b"two"[..]));
     }
 
     #[test]
@@ -98,11 +128,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let kept = Kept::open(directory.path().to_owned()).unwrap();
         let digest = Digest::of(b"component");
-        kept.keep(digest, b"component").unwrap();
-        std::fs::write(kept.path(digest), b"componenT").unwrap();
-        assert_eq!(kept.get(digest), None);
-        kept.keep(digest, b"component").unwrap();
-        assert_eq!(kept.get(digest).as_deref(), Some(&b"component"[..]));
+        kept.keep("acme", digest, b"component").unwrap();
+        std::fs::write(kept.path("acme", digest), b"componenT").unwrap();
+        assert_eq!(kept.get("acme", digest), None);
+        kept.keep("acme", digest, b"component").unwrap();
+        assert_eq!(kept.get("acme", digest).as_deref(), Some(&b"component"[..]));
     }
 
     #[test]
@@ -110,17 +140,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let kept = Kept::open(directory.path().join("state/components")).unwrap();
         let digest = Digest::of(b"component");
-        kept.keep(digest, b"component").unwrap();
+        kept.keep("acme", digest, b"component").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&directory.path().join("state")), 0o700);
-        assert_eq!(mode(&kept.directory), 0o700);
-        assert_eq!(mode(&kept.path(digest)), 0o600);
+        for path in [&directory.path().join("state"), &kept.directory, &kept.of("acme")] {
+            assert_eq!(mode(path), 0o700);
+        }
+        assert_eq!(mode(&kept.path("acme", digest)), 0o600);
     }
 
     #[test]
     fn what_a_killed_host_left_unfinished_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        let unfinished = directory.path().join(".part-abc");
+        let of_tenant = directory.path().join("tenant-acme");
+        std::fs::create_dir(&of_tenant).unwrap();
+        let unfinished = of_tenant.join(".part-abc");
         std::fs::write(&unfinished, b"half").unwrap();
         Kept::open(directory.path().to_owned()).unwrap();
         assert!(!unfinished.exists());

@@ -85,34 +85,3 @@ impl Limits {
 /// What a plugin may take to describe itself. No frame waits for it, and a busy machine may be slow
 /// to give it a core; a second is still soon enough to notice that it never will.
 pub(super) const DESCRIBE_DEADLINE: Duration = Duration::from_secs(1);
-
-/// Limits of loading plugins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadLimits {
-    /// Bytes of a component. Those made of Rust have 20 to 250 KB, and those that bring a Python or
-    /// JavaScript engine 12 to 18 MB; the default has room for three times that. Compiling takes
-    /// about a second per megabyte and can't be broken off, so the size also bounds its time.
-    pub component_bytes: u64,
-    /// Bytes of all compiled plugins on the disk. Code is two to four times the size of its
-    /// component: the default holds a thousand plugins of Rust, or some twenty-five of Python or
-    /// JavaScript, and is little beside the video that a host with so many plugins handles.
-    pub compiled_bytes: u64,
-    /// How long loading may take. The largest plugins known compile in 15 s on an idle core; a busy
-    /// machine gets four times that.
-    pub time: Duration,
-    /// Plugins that are loaded at once; more wait their turn. Each may hold a component and its
-    /// code in memory, for the largest that are known some 50 MB; and a few that compile for long
-    /// must not hold up a rollback.
-    pub at_once: usize,
-}
-
-impl Default for LoadLimits {
-    fn default() -> Self {
-        Self {
-            component_bytes: 64 * 1024 * 1024,
-            compiled_bytes: 1024 * 1024 * 1024,
-            time: Duration::from_secs(60),
-            at_once: 8,
-        }
-    }
-}

@@ -3,12 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use super::engine::VERSION;
+use super::inspect::VERSION;
 use super::loader::JobFailed;
 use super::pool::JobPanicked;
 use super::source::Source;
 use super::step::Step;
 use super::store::FetchError;
+use super::trust::Grant;
 
 /// A plugin can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +38,75 @@ pub enum LoadProblem {
     /// It can't be kept for a rollback or a restart.
     #[error("a copy of it can't be kept in `state_dir`: {0}; make room there")]
     NotKept(io::Error),
+    /// Nobody signed it whom its tenant's plugins need.
+    #[error(
+        "it {what}, and plugins of tenant `{tenant}` need a signature by one of `trusted_keys` \
+         ([security] in comux.toml); `comux plugin sign` makes one"
+    )]
+    NotTrusted {
+        /// Whose plugin it is to be.
+        tenant: String,
+        /// What is wrong with its signatures.
+        what: String,
+    },
     /// The file is something else.
     #[error("it is not a WebAssembly component: {0}; build it with `comux plugin build`")]
     NotAComponent(String),
+    /// It declares more than a plugin needs.
+    #[error("it has {found} {what}, and a plugin may have {most}; make it smaller, or split it")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// How many, or so far.
+        found: u64,
+        /// What is allowed.
+        most: u64,
+    },
     /// The compiler has a bug.
     #[error("{0}; build the plugin in another way, and report it")]
     CompilerPanicked(#[from] JobPanicked),
+    /// The compiler has a bug, in a process of its own.
+    #[error("{0}; build the plugin in another way, and report it")]
+    CompilerFailed(String),
+    /// The compiler was ended by a signal.
+    #[error(
+        "compiling it crashed ({how}, signal {signal}), which harmed nothing else; build the plugin in \
+         another way, with smaller functions"
+    )]
+    CompilerCrashed {
+        /// The signal's number.
+        signal: i32,
+        /// What is known of it.
+        how: &'static str,
+    },
+    /// The compiler needs more memory than it gets.
+    #[error(
+        "compiling it takes more than the {} MiB of memory that a plugin may take; make it smaller",
+        .0 / (1 << 20)
+    )]
+    CompilerMemory(u64),
+    /// Its code is larger than any plugin's should be.
+    #[error("its compiled code has more than {0} bytes, and a plugin's may not; make it smaller")]
+    TooMuchCode(u64),
+    /// The process that compiles can't be started, or does not do what it should.
+    #[error("the process that compiles plugins does not work ({0}); see the log, and report it")]
+    NoCompiler(String),
     /// It takes too long.
+    #[error(
+        "it was not compiled within {} s, and compiling was ended; make it smaller, or try again when \
+         the machine is less busy",
+        .0.as_secs()
+    )]
+    Late(Duration),
+    /// It takes too long, and can't be ended.
     #[error(
         "it was not compiled within {} s; try again: compiling goes on in the background",
         .0.as_secs()
     )]
-    Late(Duration),
+    StillCompiling(Duration),
+    /// Others are loaded or compiled first.
+    #[error("its turn did not come within {} s, so many plugins are loaded; try again", .0.as_secs())]
+    Busy(Duration),
     /// comux has a bug.
     #[error("{0}")]
     Failed(#[from] JobFailed),
@@ -58,6 +116,19 @@ pub enum LoadProblem {
          build it for wasm32-unknown-unknown, without WASI: `comux plugin build` does that"
     )]
     ForeignImport(String),
+    /// It wants something that its tenant's plugins do not get.
+    #[error(
+        "it imports `{import}`, which plugins of tenant `{tenant}` are not granted; build it without, \
+         or have the operator add \"{grant}\" to `grants` ([security] in comux.toml)"
+    )]
+    NotGranted {
+        /// The import.
+        import: String,
+        /// Whose plugin it is to be.
+        tenant: String,
+        /// What would have to be granted.
+        grant: Grant,
+    },
     /// It was made for another version of the interface.
     #[error(
         "it wants `{0}`, and this host has comux:plugin {VERSION}; \
@@ -70,6 +141,25 @@ pub enum LoadProblem {
     /// It failed while it was asked to describe itself.
     #[error("it could not describe itself: {0}")]
     NoDescription(String),
+    /// It calls itself by what can't stand in a header.
+    #[error(
+        "its {what} `{text}` can't stand in headers: 1 to 64 letters, digits and signs of ASCII, \
+         without spaces and commas"
+    )]
+    Title {
+        /// Its name or its version.
+        what: &'static str,
+        /// How it begins.
+        text: String,
+    },
+    /// It claims too many headers.
+    #[error("it declares {count} headers, and may declare {most}")]
+    ManyHeaders {
+        /// How many.
+        count: usize,
+        /// How many it may.
+        most: usize,
+    },
     /// It claims headers that it may not write.
     #[error("it declares the header `{header}`: {reason}")]
     Header {
@@ -94,14 +184,27 @@ pub enum LoadProblem {
 impl LoadProblem {
     fn step(&self) -> Step {
         match self {
-            Self::Fetch(_) | Self::NotKept(_) => Step::Fetch,
+            Self::Fetch(_) | Self::NotKept(_) | Self::NotTrusted { .. } => Step::Fetch,
+            Self::NotAComponent(_)
+            | Self::CompilerPanicked(_)
+            | Self::CompilerFailed(_)
+            | Self::CompilerCrashed { .. }
+            | Self::CompilerMemory(_)
+            | Self::TooMuchCode(_)
+            | Self::NoCompiler(_)
             // Nothing else takes long.
-            Self::NotAComponent(_) | Self::CompilerPanicked(_) | Self::Late(_) => Step::Compile,
+            | Self::Late(_)
+            | Self::StillCompiling(_)
+            | Self::Busy(_) => Step::Compile,
             Self::Failed(_)
+            | Self::TooMuch { .. }
             | Self::ForeignImport(_)
+            | Self::NotGranted { .. }
             | Self::OtherVersion(_)
             | Self::WrongShape(_)
             | Self::NoDescription(_)
+            | Self::Title { .. }
+            | Self::ManyHeaders { .. }
             | Self::Header { .. }
             | Self::OtherName { .. } => Step::Check,
         }

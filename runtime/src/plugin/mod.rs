@@ -10,47 +10,62 @@
 mod breaker;
 mod cache;
 mod clock;
+mod compile;
 mod digest;
 mod engine;
 mod frames;
 mod guest;
+mod inspect;
 mod instance;
 mod kept;
+mod keys;
 mod limits;
 mod load_error;
+mod load_limits;
 mod loader;
 mod log;
 mod meter;
 mod metrics;
 mod overlay;
+mod places;
 mod pool;
 mod private;
 mod settings;
 mod shelf;
+mod signature;
+mod signed_file;
 mod snapshot;
 mod source;
 mod step;
 mod store;
 #[cfg(test)]
 mod test_plugin;
+mod trust;
+mod turns;
 
 pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
 pub use cache::CacheError;
+pub use compile::{ChildArguments, Compiler, compile_plugin};
 pub use digest::{Digest, NoDigest};
 pub use engine::{Engine, LoadedPlugin};
 pub use instance::{CallFailure, ConfigureError, Instance, NoResult, Terms};
-pub use limits::{Limits, LimitsTable, LoadLimits};
+pub use keys::{KeyError, NoPublicKey, PrivateKey, PublicKey};
+pub use limits::{Limits, LimitsTable};
 pub use load_error::{LoadError, LoadProblem};
+pub use load_limits::LoadLimits;
 pub use loader::{JobFailed, Loaded, Loader};
 pub use meter::Meter;
 pub use metrics::{Metric, MetricsBook, MetricsSnapshot};
 pub use pool::JobPanicked;
-pub use settings::{LoaderSettings, OpenError};
+pub use settings::{LoaderSettings, OpenError, TenantPlugins};
 pub use shelf::{AddError, Shelf, StoredPlugin};
+pub use signature::{ComponentSignature, sign, signatures};
+pub use signed_file::{SignError, sign_file, signatures_of};
 pub use snapshot::{Restored, Snapshot};
 pub use source::{NoSource, Source};
 pub use step::Step;
 pub use store::FetchError;
+pub use trust::{Grant, Trust};
 
 /// The bindings that wasmtime generates from `wit/`.
 pub(crate) mod wit {

@@ -26,10 +26,14 @@ pub(super) struct Pool {
 impl Pool {
     /// A thread for each core: when cores are idle a plugin is ready the sooner, and when cameras want
     /// them the low priority gives way.
-    pub fn new() -> Result<Self, ThreadPoolBuildError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    pub fn of_all_cores() -> Result<Self, ThreadPoolBuildError> {
+        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// A pool of so many threads.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let threads = ThreadPoolBuilder::new()
-            .num_threads(cores)
+            .num_threads(threads)
             .thread_name(|index| format!("compile-{index}"))
             .stack_size(STACK_BYTES)
             .start_handler(|_| lower_priority())
@@ -71,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_and_the_pool_goes_on() {
-        let pool = Pool::new().unwrap();
+        let pool = Pool::of_all_cores().unwrap();
         let panicked = pool.run(|| panic!("entry {} missing", 3)).unwrap_err();
         assert!(panicked.to_string().contains("entry 3 missing"), "{panicked}");
         assert_eq!(pool.run(|| 6 * 7).unwrap(), 42);
@@ -83,7 +87,7 @@ mod tests {
         // SAFETY: it takes two numbers and touches no memory of ours.
         let niceness = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
         let own = niceness();
-        let pool = Pool::new().unwrap();
+        let pool = Pool::of_all_cores().unwrap();
         let (job, part) = pool.run(|| rayon::join(niceness, niceness)).unwrap();
         assert_eq!((job, part), ((own + NICENESS).min(19), (own + NICENESS).min(19)));
         assert_eq!(niceness(), own);

@@ -1,28 +1,67 @@
 //! Where a loader finds plugins and keeps what it makes of them, and taking that for one process.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cache::CacheError;
-use super::limits::LoadLimits;
+use super::compile::Compiler;
+use super::load_limits::LoadLimits;
+use super::places::{OwnPlaces, Places};
 use super::private;
 use super::source::Source;
+use super::trust::Trust;
 
-/// Where a loader finds plugins, and where it keeps what it makes of them.
+/// Where a loader finds plugins, where it keeps what it makes of them, and what it demands of them.
 #[derive(Debug, Clone)]
 pub struct LoaderSettings {
     /// Where components and compiled code are kept, by one process; absent: nowhere.
     pub state_dir: Option<PathBuf>,
-    /// The plugin store.
+    /// The plugin store that all tenants share.
     pub plugin_dir: PathBuf,
     /// Where the paths in `named_sources` begin: the directory of comux.toml.
     pub base: PathBuf,
-    /// The sources that comux.toml itself names, which may be anywhere.
-    pub named_sources: HashSet<Source>,
+    /// What is demanded of plugins of tenants that are not in `tenants`.
+    pub trust: Trust,
+    /// What is particular to tenants, by their ids.
+    pub tenants: HashMap<String, TenantPlugins>,
+    /// Where plugins are compiled.
+    pub compiler: Compiler,
     /// How large plugins may be, and how long they may take.
     pub limits: LoadLimits,
+}
+
+/// A tenant's own plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantPlugins {
+    /// Its own plugin store, which is looked in before the common one.
+    pub plugin_dir: Option<PathBuf>,
+    /// The sources that comux.toml itself names for its cameras, which may be anywhere.
+    pub named_sources: HashSet<Source>,
+    /// What is demanded of its plugins.
+    pub trust: Trust,
+}
+
+impl LoaderSettings {
+    /// What comes from where.
+    pub(super) fn places(&self) -> Places {
+        let own = self.tenants.iter().map(|(tenant, plugins)| {
+            let (store, named) = (plugins.plugin_dir.clone(), plugins.named_sources.clone());
+            (tenant.clone(), OwnPlaces { store, named })
+        });
+        Places {
+            common: self.plugin_dir.clone(),
+            base: self.base.clone(),
+            own: own.collect(),
+            private: self.state_dir.clone(),
+        }
+    }
+
+    /// What is demanded of a tenant's plugins.
+    pub(super) fn trust(&self, tenant: &str) -> &Trust {
+        self.tenants.get(tenant).map_or(&self.trust, |plugins| &plugins.trust)
+    }
 }
 
 /// A loader can't be opened.

@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::digest::Digest;
 use super::engine::Engine;
-use super::limits::LoadLimits;
+use super::inspect::Outline;
 use super::load_error::{LoadError, LoadProblem};
+use super::load_limits::LoadLimits;
 use super::private;
 use super::source::{ENDING, NoSource, Source};
 use super::store;
+use super::trust::Trust;
 
 /// A directory of plugins.
 pub struct Shelf {
@@ -90,8 +92,11 @@ impl Shelf {
         let bytes = bytes.map_err(|error| refuse(error.into()))?;
         let sha256 = Digest::of(&bytes);
         let engine = Engine::new().map_err(AddError::Engine)?;
-        let checked = engine.compile(&bytes).and_then(|code| engine.check(&code, sha256));
-        let plugin = checked.map_err(|problem: LoadProblem| refuse(problem))?;
+        let check = || -> Result<_, LoadProblem> {
+            Outline::of(&bytes, &self.limits)?.check_imports("", &Trust::default())?;
+            engine.check(&engine.compile(&bytes)?, sha256)
+        };
+        let plugin = check().map_err(refuse)?;
         let source = Source::stored(&plugin.name, &plugin.version)?;
         let path = self.directory.join(format!("{source}{ENDING}"));
         if !force

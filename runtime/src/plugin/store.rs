@@ -1,41 +1,38 @@
-//! Where components come from: the plugin store, which is a directory, the files that comux.toml
+//! Where components come from: the plugin stores, which are directories, the files that comux.toml
 //! names, and the components that were kept because they run.
 //!
 //! A `source` may come from a control record, and so from someone who must not read this host's
-//! files: only what comux.toml itself names may be outside of the store.
+//! files: only what comux.toml itself names may be outside of the stores. And it is looked for only
+//! where its tenant's plugins are: in the tenant's own store, then in the one that all share. What
+//! other tenants have, no answer tells.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::digest::Digest;
 use super::kept::Kept;
+use super::places::Places;
 use super::source::{ENDING, Source};
 
-/// Why a component can't be had.
+/// Why a component can't be had. The words are for whoever named it, who may be a tenant: they name no
+/// directory of this host. [`FetchError::path`] is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The path leads elsewhere.
     #[error(
-        "it is outside of the plugin store `{store}` (`plugin_dir`); a `source` is NAME@VERSION, or \
-         a file inside that directory, or exactly what a camera in comux.toml has as `source`"
+        "it is outside of the plugin store (`plugin_dir`); a `source` is NAME@VERSION, or a file \
+         inside that directory, or exactly what a camera in comux.toml has as `source`"
     )]
-    Outside {
-        /// The plugin store.
-        store: PathBuf,
-    },
+    Outside,
     /// The store has no such plugin.
     #[error(
-        "the plugin store `{store}` (`plugin_dir`) has no such plugin; \
-         `comux plugin add FILE --store {store}` brings one in"
+        "the plugin store (`plugin_dir`) has no such plugin; `comux plugin add FILE --store DIR` \
+         brings one in"
     )]
-    NotStored {
-        /// The plugin store.
-        store: PathBuf,
-    },
+    NotStored,
     /// There is no such file, or it can't be read.
-    #[error("can't read `{path}`: {cause}; check the path in `source`")]
+    #[error("can't read it: {cause}; check the path in `source`")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -43,15 +40,13 @@ pub enum FetchError {
         cause: io::Error,
     },
     /// It is a directory, a pipe or a device.
-    #[error("`{path}` is no regular file; name a .wasm file in `source`")]
+    #[error("it is no regular file; name a .wasm file in `source`")]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
     /// It is larger than any plugin should be.
-    #[error(
-        "`{path}` has more than {most} bytes, and a plugin may not; strip it of debug information"
-    )]
+    #[error("it has more than {most} bytes, and a plugin may not; strip it of debug information")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -60,8 +55,8 @@ pub enum FetchError {
     },
     /// It is another component than was asked for.
     #[error(
-        "`{path}` has the sha256 {found}, and {wanted} was asked for; \
-         name that file's digest, or bring the right file back"
+        "it has the sha256 {found}, and {wanted} was asked for; name that file's digest, or bring \
+         the right file back"
     )]
     OtherDigest {
         /// The file.
@@ -71,6 +66,24 @@ pub enum FetchError {
         /// What is there.
         found: Digest,
     },
+}
+
+impl FetchError {
+    /// Where on this host it went wrong.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Outside | Self::NotStored => None,
+            Self::Unreadable { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLarge { path, .. }
+            | Self::OtherDigest { path, .. } => Some(path),
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 /// A component's bytes.
@@ -84,31 +97,29 @@ pub struct Fetched {
 
 /// Finds components.
 pub(super) struct Store {
-    plugin_dir: PathBuf,
-    base: PathBuf,
-    named: HashSet<Source>,
+    places: Places,
     kept: Option<Kept>,
     most_bytes: u64,
 }
 
 impl Store {
-    /// `named` are the sources in comux.toml, whose directory is `base`.
-    pub fn new(
-        (plugin_dir, base, named): (PathBuf, PathBuf, HashSet<Source>),
-        kept: Option<Kept>,
-        most_bytes: u64,
-    ) -> Self {
-        Self { plugin_dir, base, named, kept, most_bytes }
+    pub fn new(places: Places, kept: Option<Kept>, most_bytes: u64) -> Self {
+        Self { places, kept, most_bytes }
     }
 
-    /// Finds the component that `source` names and, when `pinned`, that has this digest: then one
-    /// that was kept will do, whatever has become of the file.
-    pub fn fetch(&self, source: &Source, pinned: Option<Digest>) -> Result<Fetched, FetchError> {
-        let kept = |digest| Some((digest, self.kept.as_ref()?.get(digest)?));
+    /// Finds the component that `source` names for a tenant and, when `pinned`, that has this digest:
+    /// then one that was kept for that tenant will do, whatever has become of the file.
+    pub fn fetch(
+        &self,
+        tenant: &str,
+        source: &Source,
+        pinned: Option<Digest>,
+    ) -> Result<Fetched, FetchError> {
+        let kept = |digest| Some((digest, self.kept.as_ref()?.get(tenant, digest)?));
         if let Some((digest, bytes)) = pinned.and_then(kept) {
             return Ok(Fetched { digest, bytes });
         }
-        let path = self.find(source)?;
+        let path = self.find(tenant, source)?;
         let bytes = read(&path, self.most_bytes)?;
         let found = Digest::of(&bytes);
         match pinned {
@@ -117,50 +128,57 @@ impl Store {
         }
     }
 
-    /// Keeps a component for later [`Store::fetch`]es of its digest.
-    pub fn keep(&self, component: &Fetched) -> io::Result<()> {
+    /// Keeps a component for later [`Store::fetch`]es of its digest by the same tenant.
+    pub fn keep(&self, tenant: &str, component: &Fetched) -> io::Result<()> {
         let Some(kept) = &self.kept else { return Ok(()) };
-        kept.keep(component.digest, &component.bytes)
+        kept.keep(tenant, component.digest, &component.bytes)
     }
 
-    /// Keeps these components and no others.
-    pub fn retain(&self, digests: &HashSet<Digest>) -> io::Result<()> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.retain(digests))
+    /// Keeps the components that `wanted` takes and no others.
+    pub fn retain(&self, wanted: impl Fn(&str, Digest) -> bool) -> io::Result<()> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.retain(wanted))
     }
 
-    fn find(&self, source: &Source) -> Result<PathBuf, FetchError> {
-        match source {
-            Source::File(text) if self.named.contains(source) => Ok(self.base.join(text)),
-            Source::File(text) => self.inside(Path::new(text)),
-            Source::Stored { .. } => {
-                let found = self.inside(Path::new(&format!("{source}{ENDING}")));
-                found.map_err(|error| match error {
-                    FetchError::Unreadable { cause, .. }
-                        if cause.kind() == io::ErrorKind::NotFound =>
-                    {
-                        FetchError::NotStored { store: self.plugin_dir.clone() }
-                    }
-                    other => other,
-                })
+    fn find(&self, tenant: &str, source: &Source) -> Result<PathBuf, FetchError> {
+        if let Some(path) = self.places.named(tenant, source) {
+            return Ok(path);
+        }
+        let path = match source {
+            Source::File(text) => PathBuf::from(text),
+            Source::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
+        };
+        let mut found = Err(FetchError::NotStored);
+        for store in self.places.stores(tenant) {
+            found = self.inside(store, &path);
+            if !found.as_ref().is_err_and(FetchError::is_not_found) {
+                break;
             }
         }
+        found.map_err(|error| match source {
+            Source::Stored { .. } if error.is_not_found() => FetchError::NotStored,
+            _ => error,
+        })
     }
 
-    /// A path inside the store, with all links followed.
-    fn inside(&self, path: &Path) -> Result<PathBuf, FetchError> {
-        let outside = || FetchError::Outside { store: self.plugin_dir.clone() };
+    /// A path inside a store, with all links followed.
+    fn inside(&self, store: &Path, path: &Path) -> Result<PathBuf, FetchError> {
         let descends = |part| matches!(part, Component::Normal(_) | Component::CurDir);
         // Refused before anything is looked up, so that no answer tells what exists elsewhere.
         if !path.components().all(descends) {
-            return Err(outside());
+            return Err(FetchError::Outside);
         }
-        let canonical = |path: &Path| {
-            let unreadable = |cause| FetchError::Unreadable { path: path.to_owned(), cause };
-            path.canonicalize().map_err(unreadable)
-        };
-        let store = canonical(&self.plugin_dir)?;
-        let path = canonical(&self.plugin_dir.join(path))?;
-        if path.starts_with(store) { Ok(path) } else { Err(outside()) }
+        let unreadable =
+            |path: &Path, cause| FetchError::Unreadable { path: path.to_owned(), cause };
+        let root = store.canonicalize().map_err(|cause| unreadable(store, cause))?;
+        let path = store.join(path);
+        let is_inside = |path: &Path| path.starts_with(&root) && !self.places.is_private(path);
+        // What is not there is said to be missing only where it might have been: behind a link that
+        // leads elsewhere, what exists and what does not are answered alike.
+        let nearest = path.ancestors().find_map(|path| path.canonicalize().ok());
+        if !nearest.is_some_and(|nearest| is_inside(&nearest)) {
+            return Err(FetchError::Outside);
+        }
+        path.canonicalize().map_err(|cause| unreadable(&path, cause))
     }
 }
 
@@ -185,28 +203,43 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, FetchError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::os::unix::fs::symlink;
 
+    use super::super::places::OwnPlaces;
     use super::*;
 
-    /// A store `plugins` beside a file `outside.wasm`, both in a directory with a comux.toml that
-    /// names the sources of `named`.
+    /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all in a
+    /// directory with a comux.toml that names the sources of `named` for `acme`.
     fn store(named: &[&str]) -> (tempfile::TempDir, Store) {
         let base = tempfile::tempdir().unwrap();
-        let plugin_dir = base.path().join("plugins");
-        std::fs::create_dir_all(plugin_dir.join("more")).unwrap();
-        std::fs::write(plugin_dir.join("motion@1.0.0.wasm"), b"motion").unwrap();
-        std::fs::write(plugin_dir.join("more/tamper.wasm"), b"tamper").unwrap();
-        std::fs::write(base.path().join("outside.wasm"), b"outside").unwrap();
+        let write = |path: &str, bytes: &[u8]| {
+            let path = base.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        write("plugins/motion@1.0.0.wasm", b"motion");
+        write("plugins/more/tamper.wasm", b"tamper");
+        write("acme/own.wasm", b"own");
+        write("outside.wasm", b"outside");
         let named = named.iter().map(|text| text.parse().unwrap()).collect();
-        let kept = Kept::open(base.path().join("components")).unwrap();
-        let places = (plugin_dir, base.path().to_owned(), named);
-        let store = Store::new(places, Some(kept), 64);
-        (base, store)
+        let kept = Kept::open(base.path().join("plugins/state/components")).unwrap();
+        let acme = OwnPlaces { store: Some(base.path().join("acme")), named };
+        let places = Places {
+            common: base.path().join("plugins"),
+            base: base.path().to_owned(),
+            own: HashMap::from([("acme".to_owned(), acme)]),
+            private: Some(base.path().join("plugins/state")),
+        };
+        (base, Store::new(places, Some(kept), 64))
+    }
+
+    fn fetch_for(tenant: &str, store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
+        store.fetch(tenant, &source.parse().unwrap(), None).map(|fetched| fetched.bytes)
     }
 
     fn fetch(store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
-        store.fetch(&source.parse().unwrap(), None).map(|fetched| fetched.bytes)
+        fetch_for("acme", store, source)
     }
 
     #[test]
@@ -216,7 +249,50 @@ mod tests {
         assert_eq!(fetch(&store, "motion@1.0.0.wasm").unwrap(), b"motion");
         assert_eq!(fetch(&store, "./more/tamper.wasm").unwrap(), b"tamper");
         let missing = fetch(&store, "motion@2.0.0").unwrap_err();
-        assert!(matches!(missing, FetchError::NotStored { .. }), "{missing}");
+        assert!(matches!(missing, FetchError::NotStored), "{missing}");
+    }
+
+    #[test]
+    fn a_tenants_own_store_comes_first_and_is_nobody_elses() {
+        let (base, store) = store(&["outside.wasm"]);
+        assert_eq!(fetch(&store, "own.wasm").unwrap(), b"own");
+        std::fs::write(base.path().join("acme/motion@1.0.0.wasm"), b"acme's").unwrap();
+        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"acme's");
+        assert_eq!(fetch_for("other", &store, "motion@1.0.0").unwrap(), b"motion");
+        for source in ["own.wasm", "outside.wasm", "never.wasm"] {
+            let refusal = fetch_for("other", &store, source).unwrap_err();
+            assert!(refusal.is_not_found(), "{source}: {refusal}");
+        }
+        for source in ["../acme/own.wasm", "../acme/never.wasm"] {
+            let refusal = fetch_for("other", &store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
+        }
+        std::fs::remove_dir_all(base.path().join("acme")).unwrap();
+        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"motion", "the common store's");
+    }
+
+    #[test]
+    fn a_digest_is_worth_nothing_to_who_may_not_have_the_component() {
+        let (base, store) = store(&[]);
+        let own = "own.wasm".parse().unwrap();
+        let component = store.fetch("acme", &own, None).unwrap();
+        store.keep("acme", &component).unwrap();
+        std::fs::remove_file(base.path().join("acme/own.wasm")).unwrap();
+        assert!(store.fetch("acme", &own, Some(component.digest)).is_ok());
+        assert!(store.fetch("other", &own, Some(component.digest)).is_err());
+    }
+
+    #[test]
+    fn what_comux_keeps_is_no_plugin_also_when_it_lies_in_a_store() {
+        let (base, store) = store(&[]);
+        let own = store.fetch("acme", &"own.wasm".parse().unwrap(), None).unwrap();
+        store.keep("acme", &own).unwrap();
+        let kept = format!("state/components/tenant-acme/{}.wasm", own.digest);
+        assert!(base.path().join("plugins").join(&kept).exists());
+        for source in [&kept, "state/components/tenant-acme/x.wasm", "state/components/x/y.wasm"] {
+            let refusal = fetch(&store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
+        }
     }
 
     #[test]
@@ -228,10 +304,10 @@ mod tests {
         symlink(base.path(), base.path().join("plugins/up")).unwrap();
         let absolute = outside.to_str().unwrap();
         let paths = ["../outside.wasm", "more/../../outside.wasm", "more/../motion@1.0.0.wasm"];
-        let links = ["link.wasm", "link@1.0.0", "up/outside.wasm", "up/plugins/../outside.wasm"];
+        let links = ["link.wasm", "link@1.0.0", "up/outside.wasm", "up/no.wasm"];
         for source in paths.iter().chain(&links).chain([&absolute, &"/etc/hostname", &".."]) {
             let refusal = fetch(&store, source).unwrap_err();
-            assert!(matches!(refusal, FetchError::Outside { .. }), "{source}: {refusal}");
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
             assert!(refusal.to_string().contains("NAME@VERSION"), "{refusal}");
         }
     }
@@ -273,8 +349,8 @@ mod tests {
         let (_base, store) = store(&[]);
         let motion = "motion@1.0.0".parse().unwrap();
         let [asked, found] = [&b"asked"[..], b"motion"].map(Digest::of);
-        assert!(store.fetch(&motion, Some(found)).is_ok());
-        let refusal = store.fetch(&motion, Some(asked)).unwrap_err().to_string();
+        assert!(store.fetch("acme", &motion, Some(found)).is_ok());
+        let refusal = store.fetch("acme", &motion, Some(asked)).unwrap_err().to_string();
         assert!(refusal.contains(&asked.to_string()), "{refusal}");
         assert!(refusal.contains(&found.to_string()), "{refusal}");
     }
@@ -283,15 +359,15 @@ mod tests {
     fn a_pinned_component_that_was_kept_is_found_although_its_file_changed() {
         let (base, store) = store(&[]);
         let motion = "motion@1.0.0".parse().unwrap();
-        let before = store.fetch(&motion, None).unwrap();
-        store.keep(&before).unwrap();
+        let before = store.fetch("acme", &motion, None).unwrap();
+        store.keep("acme", &before).unwrap();
         let file = base.path().join("plugins/motion@1.0.0.wasm");
         std::fs::write(&file, b"changed").unwrap();
-        assert_eq!(store.fetch(&motion, Some(before.digest)).unwrap(), before);
-        assert_eq!(store.fetch(&motion, None).unwrap().bytes, b"changed");
+        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        assert_eq!(store.fetch("acme", &motion, None).unwrap().bytes, b"changed");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(store.fetch(&motion, Some(before.digest)).unwrap(), before);
-        store.retain(&HashSet::new()).unwrap();
-        assert!(store.fetch(&motion, Some(before.digest)).is_err());
+        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        store.retain(|_, _| false).unwrap();
+        assert!(store.fetch("acme", &motion, Some(before.digest)).is_err());
     }
 }

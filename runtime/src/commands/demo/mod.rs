@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use comux::config::Config;
 use comux::control::{Actions, CameraReport};
 use comux::media::MediaReader;
+use comux::plugin::Compiler;
 use comux::runtime::Runtime;
 use rdkafka::Offset;
 
@@ -74,6 +75,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let state = tempfile::tempdir().map_err(Failure::failed)?;
     let text = configuration(&servers, state.path(), reader.codec, &names);
     let config = Config::parse(&text, Path::new("(demo)"), &plugins).map_err(Failure::usage)?;
+    let config = Config { compiler: Compiler::this_program(), ..config };
     for topic in topics_of(&config) {
         broker.create_topic(&topic).map_err(Failure::Failed)?;
     }

@@ -1,0 +1,289 @@
+//! What stands between a `source` and a plugin that may run: signatures, grants, a tenant's own
+//! store, and a compiler that nothing can take the host down with.
+
+use std::fs;
+
+use comux_tests::PATIENCE;
+use comux_tests::control::{Control, Names};
+use comux_tests::home::{Home, component};
+use comux_tests::media;
+use comux_tests::process::{Comux, Config, run_to_end};
+use serde_json::{Value, json};
+
+use crate::live::{
+    Controlled, all_output, camera, controlled, controlled_with, feed_all, only, wait_until,
+};
+use crate::promises::topics;
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+/// Runs the command; what it said, which must come with this exit code.
+fn comux(code: i32, arguments: &[&str]) -> String {
+    let output = run_to_end(arguments, PATIENCE);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    said
+}
+
+fn entry(source: &str) -> Value {
+    json!([{ "source": source }])
+}
+
+fn of(tenant: &str, id: &str, source: &str) -> Value {
+    let mut camera = camera(id, entry(source));
+    camera["tenant"] = json!(tenant);
+    camera
+}
+
+/// Small files that mean much, each with the step that refuses it and a word of the reason.
+fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
+    let real = component("brightness");
+    let module = |inside: &str| wat(&format!("(component (core module {inside}))"));
+    let locals = format!("(func (local {}))", "i64 ".repeat(49_000)).repeat(100);
+    let table = format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(3_000_000));
+    // Each type has the one before it a hundred times.
+    let nested: String = (1..30)
+        .map(|n| format!("(type $t{n} (tuple {}))", format!("$t{} ", n - 1).repeat(100)))
+        .collect();
+    // Each component makes two instances of the one before it.
+    let doubling: String = (1..40)
+        .map(|n| {
+            let before = n - 1;
+            let alias = format!("(alias outer $top $c{before} (component $b))");
+            format!(
+                "(component $c{n} {alias} (instance (instantiate $b)) (instance (instantiate $b)))"
+            )
+        })
+        .collect();
+    let doubling = format!(
+        "(component $top (core module $m (memory 1)) (component $c0 (alias outer $top $m (core module \
+         $m)) (core instance (instantiate $m))) {doubling} (instance (instantiate $c39)))"
+    );
+    let forged = format!("(component {})", "(core module (func (export \"describe\")))");
+    vec![
+        ("truncated", real[..real.len() / 2].to_vec(), "compile", "component"),
+        ("header", real[..8].to_vec(), "check", "comux:plugin"),
+        ("forged", wat(&forged), "check", "comux:plugin"),
+        (
+            "modules",
+            wat(&format!("(component {})", "(core module)".repeat(101))),
+            "check",
+            "101 core",
+        ),
+        ("locals", module(&locals), "check", "local variables"),
+        ("table", module(&table), "check", "bytes in a function"),
+        ("types", wat_unchecked(&nested), "compile", "size"),
+        ("doubling", wat(&doubling), "compile", ""),
+        ("memory", module("(memory 65536)"), "check", "comux:plugin"),
+    ]
+}
+
+/// Text that only the parser looks at.
+fn wat_unchecked(inside: &str) -> Vec<u8> {
+    wat(&format!("(component (type $t0 u8) {inside})"))
+}
+
+#[test]
+fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
+    let plugins = ["brightness"];
+    let Controlled { comux, mut control, home, .. } = controlled("trust-bombs", &plugins);
+    let feed = feed_all(&["trust-bombs"], media::bframes());
+    control.done("create", camera("trust-bombs", only("brightness")));
+    feed.wait_for_more(20);
+    let before = comux.memory("VmRSS");
+    let deploy = |name: &str| {
+        let plugin = json!({ "source": format!("{name}.wasm") });
+        json!({ "id": "trust-bombs", "plugin": plugin, "replaces": "brightness", "probation": 0 })
+    };
+    for (name, bytes, step, words) in bombs() {
+        home.store_file(&format!("{name}.wasm"), &bytes);
+        let answer = control.ask("deploy", deploy(name));
+        assert_eq!(answer["failed_step"], step, "{name}: {answer:?}");
+        assert!(answer.message().contains(words), "{name}: {answer:?}");
+        eprintln!("{name}, {} bytes: {}", bytes.len(), answer.message());
+    }
+    let real = component("brightness");
+    for at in (1..real.len()).step_by(real.len() / 12) {
+        let mut flipped = real.clone();
+        flipped[at] ^= 0x10;
+        home.store_file("flipped.wasm", &flipped);
+        let answer = control.ask("deploy", deploy("flipped"));
+        assert!(answer.ok() || answer["failed_step"].is_string(), "byte {at}: {answer:?}");
+        control.done("deploy", deploy("brightness"));
+    }
+    let peak = comux.memory("VmHWM");
+    assert!(peak < before + (300 << 20), "memory grew from {before} to {peak} at most");
+    feed.wait_for_more(20);
+    let outputs = all_output(feed, media::bframes(), (comux, &mut control), &["trust-bombs"]);
+    // A flipped plugin that ran may fail, and its camera's records say so; none is lost.
+    assert!(outputs[0].iter().all(|record| record.header("comux-status").is_some()));
+}
+
+/// A function that takes the compiler long: many variables that are all alive in a long function.
+fn slow_to_compile(functions: usize) -> Vec<u8> {
+    let body = "(local.set 0 (i64.add (i64.mul (local.get 0) (local.get 1)) (local.get 2)))\
+                (if (i64.eqz (local.get 0)) (then (local.set 1 (i64.const 7))))"
+        .repeat(4000);
+    let function = format!("(func (local i64 i64 i64) {body})");
+    wat(&format!("(component (core module {}))", function.repeat(functions)))
+}
+
+#[test]
+fn one_tenants_compiling_keeps_no_other_tenant_waiting() {
+    let lines = "[[tenants]]\nid = 'hog'\n[[tenants]]\nid = 'acme'";
+    let Controlled { comux, mut control, home, .. } =
+        controlled_with("trust-turns", &["brightness"], lines);
+    let ids: Vec<String> = (0..8).map(|n| format!("trust-turns-{n}")).collect();
+    for (id, size) in ids.iter().zip(20..) {
+        let _ = topics(id);
+        home.store_file(&format!("{id}.wasm"), &slow_to_compile(size));
+    }
+    let _ = topics("trust-turns-acme");
+    let create = |id: &String| of("hog", id, &format!("{id}.wasm"));
+    let sent: Vec<_> =
+        ids.iter().map(|id| control.send(&Control::record("create", &create(id)))).collect();
+    let begin = std::time::Instant::now();
+    control.done("create", of("acme", "trust-turns-acme", "brightness.wasm"));
+    let took = begin.elapsed();
+    eprintln!("the other tenant's camera ran after {took:?}");
+    let begin = std::time::Instant::now();
+    for id in &sent {
+        let answer = control.answer(id);
+        assert!(
+            ["check", "compile"].contains(&answer["failed_step"].as_str().unwrap()),
+            "{answer:?}"
+        );
+    }
+    assert!(begin.elapsed() > took, "the others were not done before");
+    comux.stop();
+}
+
+#[test]
+fn only_what_a_trusted_key_signed_runs_where_keys_are_named() {
+    let home = Home::with_plugins(&["brightness", "motion"]);
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let stored = |name: &str| home.store().join(name).to_str().unwrap().to_owned();
+    let [release, other] = ["release.pem", "other.pem"].map(|name| {
+        let public = comux(0, &["plugin", "keygen", "--out", &path(name)]).trim().to_owned();
+        (path(name), public)
+    });
+    let (file, signed) = (stored("motion.wasm"), stored("signed.wasm"));
+    comux(0, &["plugin", "sign", &file, "--key", &release.0, "--out", &signed]);
+    comux(0, &["plugin", "sign", &file, "--key", &other.0]);
+    comux(0, &["plugin", "verify", &signed, "--key", &release.1]);
+    let refusal = comux(1, &["plugin", "verify", &file, "--key", &release.1]);
+    assert!(refusal.contains("not signed by"), "{refusal}");
+    assert!(comux(0, &["plugin", "verify", &file]).contains(&other.1));
+    comux(1, &["plugin", "keygen", "--out", &release.0]);
+
+    let lines = format!(
+        "[[tenants]]\nid = 'acme'\n[tenants.security]\ntrusted_keys = ['{}']\ngrants = ['metrics']",
+        release.1
+    );
+    let names = Names::new("trust-signed");
+    let config = names.configure(Config::new("trust-signed")).with(&lines);
+    let instance = Comux::run_in(&home, &config);
+    let mut control = Control::new(&names);
+    for id in ["a", "b", "c", "d"] {
+        let _ = topics(&format!("trust-signed-{id}"));
+    }
+    let create =
+        |tenant: &str, id: &str, source: &str| of(tenant, &format!("trust-signed-{id}"), source);
+    control.done("create", create("default", "a", "brightness.wasm"));
+    for (source, words) in [("brightness.wasm", "not signed"), ("motion.wasm", &*other.1)] {
+        let expected = ["acme", words, "trusted_keys"];
+        let answer = control.refused("create", create("acme", "b", source), "refused", &expected);
+        assert_eq!(answer["failed_step"], "fetch", "{answer:?}");
+    }
+    // What an SDK's plugin logs with is not granted to this tenant.
+    let answer = control.ask("create", create("acme", "b", "signed.wasm"));
+    if !answer.ok() {
+        assert_eq!(answer["failed_step"], "check", "{answer:?}");
+        for words in ["comux:plugin/log", "acme", "grants"] {
+            assert!(answer.message().contains(words), "{answer:?}");
+        }
+    }
+    instance.stop();
+    // A key that is named later counts for what runs already, and `check` says the same.
+    let file = home.path().join("comux.toml");
+    let camera = "source = 'brightness.wasm'";
+    let text = format!(
+        "{}\n[security]\ntrusted_keys = ['{}']\n[[cameras]]\nid = 'trust-signed-d'\nplugins = \
+         [{{ {camera} }}]",
+        Config::new("trust-signed").text(),
+        release.1
+    );
+    fs::write(&file, text).unwrap();
+    let said = comux(2, &["check", "--config", file.to_str().unwrap()]);
+    assert!(said.contains("not signed") || said.contains("can't read"), "{said}");
+}
+
+#[test]
+fn a_tenants_plugins_are_its_own() {
+    let lines = "[[tenants]]\nid = 'acme'\nplugin_dir = 'acme-plugins'\n[[tenants]]\nid = 'other'\n\
+                 plugin_dir = 'other-plugins'";
+    let Controlled { comux, mut control, home, .. } =
+        controlled_with("trust-own", &["brightness"], lines);
+    for id in ["a", "b", "c"] {
+        let _ = topics(&format!("trust-own-{id}"));
+    }
+    fs::create_dir(home.path().join("acme-plugins")).unwrap();
+    fs::write(home.path().join("acme-plugins/secret.wasm"), component("motion")).unwrap();
+    let done = control.done("create", of("acme", "trust-own-a", "secret.wasm"));
+    let digest = comux_tests::home::sha256(&component("motion"));
+    control.done("create", of("other", "trust-own-b", "brightness.wasm"));
+    // What is there and what is not are answered alike, and the digest is of no use.
+    let mut answers = Vec::new();
+    for source in ["secret.wasm", "never.wasm"] {
+        let mut asked = of("other", "trust-own-c", source);
+        asked["plugins"][0]["sha256"] = json!(digest);
+        let answer = control.ask("create", asked);
+        assert_eq!(answer["failed_step"], "fetch", "{answer:?}");
+        let host = home.path().to_str().unwrap();
+        assert!(
+            !answer.message().contains(host) && !answer.message().contains("acme"),
+            "{answer:?}"
+        );
+        answers.push(answer.message().replace(source, "SOURCE"));
+    }
+    assert_eq!(answers[0], answers[1]);
+    let answer = control.ask("create", of("other", "trust-own-c", "../acme-plugins/secret.wasm"));
+    assert!(answer.message().contains("outside of the plugin store"), "{answer:?} {done:?}");
+    comux.stop();
+}
+
+#[test]
+fn compiled_code_that_was_tampered_with_is_made_anew() {
+    let name = "trust-cache";
+    let Controlled { comux, mut control, home, names } = controlled(name, &["brightness"]);
+    let feed = feed_all(&[name], media::bframes());
+    control.done("create", camera(name, only("brightness")));
+    feed.wait_for_more(10);
+    comux.stop();
+    let compiled = home.path().join("comux-state/compiled");
+    let files = || fs::read_dir(&compiled).unwrap().map(|file| file.unwrap().path());
+    let whole = fs::read(files().next().unwrap()).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let forged = [&whole[..104], &vec![0xcc; whole.len() - 104]].concat();
+    let mut instance = None;
+    for content in [&whole[..whole.len() / 3], &flipped, &forged, b""] {
+        drop(instance.take().map(Comux::stop));
+        for file in files() {
+            fs::write(file, content).unwrap();
+        }
+        instance = Some(Comux::run_in(&home, &names.configure(Config::new(name))));
+        let analysed = |control: &mut Control| control.status(name)["counts"]["analysed"].as_u64();
+        wait_until("it analyses", || analysed(&mut control) > Some(0));
+        assert!(
+            fs::read(files().next().unwrap()).unwrap().len() > whole.len() / 2,
+            "it is made anew"
+        );
+    }
+    let _ = feed.stop();
+    let ended = instance.unwrap().stop();
+    assert!(ended.sums(name).failed.is_empty(), "{:?}", ended.sums(name));
+}
