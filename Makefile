@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 
-.PHONY: help setup setup-lint setup-test build plugins demo test lint
+.PHONY: help setup setup-lint setup-test build plugins demo test lint bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,13 @@ test: setup-test ## every test, on a real Apache Kafka
 	@set -e; for plugin in $(PLUGINS) $(TEST_PLUGINS); do \
 		$(TARGET)/debug/comux plugin build $$plugin; done
 	$(CARGO) test --workspace --no-fail-fast
+
+bench-sandbox: plugins ## what the sandbox costs: the same analytics as a plugin and natively
+	$(CARGO) bench -p comux-tests --bench sandbox
+
+bench-neighbours: setup-test plugins ## what a tenant notices of another one that misbehaves
+	@set -e; for plugin in $(TEST_PLUGINS); do $(TARGET)/release/comux plugin build $$plugin; done
+	$(CARGO) bench -p comux-tests --bench neighbours
 
 lint: setup-lint ## format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

@@ -2,7 +2,7 @@
 
 use crate::bindings::comux::plugin::frames::Frame as HostFrame;
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::TestFrame;
+use crate::testing::NativeFrame;
 use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 use std::cell::OnceCell;
 
@@ -15,7 +15,7 @@ pub struct Frame<'a> {
 enum Source<'a> {
     Host(&'a HostFrame),
     #[cfg(not(target_family = "wasm"))]
-    Test(&'a TestFrame),
+    Native(&'a dyn NativeFrame),
 }
 
 impl<'a> Frame<'a> {
@@ -23,9 +23,10 @@ impl<'a> Frame<'a> {
         Self { source: Source::Host(frame), info: OnceCell::new() }
     }
 
+    /// A frame of whatever answers as the host would, to call a plugin with natively.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn from_test(frame: &'a TestFrame) -> Self {
-        Self { source: Source::Test(frame), info: OnceCell::new() }
+    pub fn native(frame: &'a dyn NativeFrame) -> Self {
+        Self { source: Source::Native(frame), info: OnceCell::new() }
     }
 
     /// What is known without touching the pixels. Asked of the host once.
@@ -33,7 +34,7 @@ impl<'a> Frame<'a> {
         self.info.get_or_init(|| match self.source {
             Source::Host(frame) => frame.info(),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.info(),
+            Source::Native(frame) => frame.info(),
         })
     }
 
@@ -47,7 +48,7 @@ impl<'a> Frame<'a> {
         match self.source {
             Source::Host(frame) => frame.read(view),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.read(view),
+            Source::Native(frame) => frame.read(view),
         }
     }
 
@@ -57,7 +58,7 @@ impl<'a> Frame<'a> {
         match self.source {
             Source::Host(frame) => frame.luma(),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.luma(),
+            Source::Native(frame) => frame.luma(),
         }
     }
 
@@ -66,7 +67,7 @@ impl<'a> Frame<'a> {
         match self.source {
             Source::Host(frame) => frame.histogram(),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.histogram(),
+            Source::Native(frame) => frame.histogram(),
         }
     }
 
@@ -79,7 +80,7 @@ impl<'a> Frame<'a> {
         let cells = match self.source {
             Source::Host(frame) => frame.motion_grid(cols, rows),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.motion_grid(cols, rows),
+            Source::Native(frame) => frame.motion_grid(cols, rows),
         };
         (!cells.is_empty()).then_some(cells)
     }
@@ -89,7 +90,7 @@ impl<'a> Frame<'a> {
         match self.source {
             Source::Host(frame) => frame.headers(),
             #[cfg(not(target_family = "wasm"))]
-            Source::Test(frame) => frame.headers(),
+            Source::Native(frame) => frame.headers(),
         }
     }
 }

@@ -31,6 +31,21 @@ pub fn hand_over<Before: Stateful, Successor: Stateful>(
     state::restore(successor, &saved)
 }
 
+/// What stands behind a [`Frame`] in a native build: [`TestFrame`], or pictures of one's own, as those
+/// of a decoder in a benchmark. Each method is asked by the method of [`Frame`] with its name.
+#[allow(missing_docs, reason = "they are those of `Frame`")]
+pub trait NativeFrame {
+    fn info(&self) -> FrameInfo;
+    /// # Errors
+    /// When the view makes no sense, or is too large.
+    fn read(&self, view: View) -> Result<Pixels, ReadError>;
+    fn luma(&self) -> LumaStats;
+    fn histogram(&self) -> Vec<u32>;
+    /// Empty when there is nothing to compare with.
+    fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8>;
+    fn headers(&self) -> Vec<Header>;
+}
+
 /// A gray picture that answers as the host would, with the mean over each target pixel's area
 /// where the host scales by other filters.
 #[derive(Debug, Clone)]
@@ -89,25 +104,27 @@ impl TestFrame {
 
     /// What a plugin is called with.
     pub fn frame(&self) -> Frame<'_> {
-        Frame::from_test(self)
+        Frame::native(self)
     }
+}
 
-    pub(crate) fn info(&self) -> FrameInfo {
+impl NativeFrame for TestFrame {
+    fn info(&self) -> FrameInfo {
         self.info.clone()
     }
 
-    pub(crate) fn headers(&self) -> Vec<Header> {
+    fn headers(&self) -> Vec<Header> {
         self.headers.clone()
     }
 
-    pub(crate) fn luma(&self) -> LumaStats {
+    fn luma(&self) -> LumaStats {
         let count = self.luma.len().max(1) as f64;
         let mean = self.luma.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
         let squares = self.luma.iter().map(|&v| (f64::from(v) - mean).powi(2));
         LumaStats { mean, stddev: (squares.sum::<f64>() / count).sqrt() }
     }
 
-    pub(crate) fn histogram(&self) -> Vec<u32> {
+    fn histogram(&self) -> Vec<u32> {
         let mut counts = vec![0; 256];
         for &value in &self.luma {
             if let Some(count) = counts.get_mut(usize::from(value)) {
@@ -117,7 +134,7 @@ impl TestFrame {
         counts
     }
 
-    pub(crate) fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
+    fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
         let Some(previous) = &self.previous else {
             return Vec::new();
         };
@@ -130,7 +147,7 @@ impl TestFrame {
         scale(&differences, self.info.width, self.whole(), cols, rows)
     }
 
-    pub(crate) fn read(&self, view: View) -> Result<Pixels, ReadError> {
+    fn read(&self, view: View) -> Result<Pixels, ReadError> {
         let region = self.clip(view.region.unwrap_or(self.whole()));
         let (width, height) = view.size.unwrap_or((region.width, region.height));
         if region.width == 0 || region.height == 0 || width == 0 || height == 0 {
@@ -149,7 +166,9 @@ impl TestFrame {
         };
         Ok(Pixels { width, height, format: view.format, data })
     }
+}
 
+impl TestFrame {
     fn whole(&self) -> Rect {
         Rect { x: 0, y: 0, width: self.info.width, height: self.info.height }
     }

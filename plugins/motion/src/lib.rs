@@ -14,7 +14,7 @@ const LARGEST_GRID_SIDE: u32 = 256;
 comux_sdk::config! {
     /// What counts as motion, and where to look for it.
     #[derive(Debug)]
-    struct Config {
+    pub struct Config {
         /// Columns of the grid, 1 to 256.
         cols: u32 = 32,
         /// Rows of the grid, 1 to 256.
@@ -49,7 +49,8 @@ impl PixelBox {
     }
 }
 
-struct Motion {
+/// The plugin.
+pub struct Motion {
     config: Config,
     touching: Touching,
 }

@@ -1,6 +1,6 @@
 //! The operator's zones: named parts of the picture that have a score of their own.
 
-use crate::share;
+use super::share;
 use comux_sdk::prelude::*;
 use comux_sdk::regions::Grid;
 

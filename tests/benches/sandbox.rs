@@ -1,0 +1,194 @@
+//! What the sandbox costs: `motion` as a component in comux's own `Instance`, and the same source
+//! compiled natively, on the same pictures out of comux's decoder, in turns within one run. CPU time
+//! of the thread, so that other processes do not count; results are compared for equality.
+//!
+//! `make bench-sandbox`
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measurement that can't go on says so by panicking"
+)]
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use comux::decode::Decoder;
+use comux::media::MediaReader;
+use comux::outcome::ResultHeader;
+use comux::picture::{self, Picture, PictureInfo};
+use comux::plugin::{Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms};
+use comux::tenant::{Tenant, cpu};
+use comux_sdk::prelude::*;
+use comux_sdk::testing::NativeFrame;
+
+#[allow(dead_code, unreachable_pub, reason = "its tests and its manifest are elsewhere")]
+#[path = "../../plugins/motion/src/lib.rs"]
+mod motion;
+
+/// Each clip is decoded so often.
+const ROUNDS: usize = 12;
+
+/// The host's picture, as it is lent to native code.
+struct Lent<'a> {
+    picture: &'a Picture,
+    previous: Option<&'a Picture>,
+}
+
+impl NativeFrame for Lent<'_> {
+    fn info(&self) -> FrameInfo {
+        let info = self.picture.info();
+        FrameInfo {
+            tenant: "bench".to_owned(),
+            camera: "bench".to_owned(),
+            sequence: info.seq,
+            pts_us: info.pts_us,
+            recorded_at_us: info.recorded_at_us,
+            width: self.picture.width(),
+            height: self.picture.height(),
+            keyframe: info.keyframe,
+            discontinuity: info.discontinuity,
+        }
+    }
+
+    fn read(&self, _: View) -> Result<Pixels, ReadError> {
+        Err(ReadError::Unsupported("motion reads no pixels".to_owned()))
+    }
+
+    fn luma(&self) -> LumaStats {
+        let picture::LumaStats { mean, stddev } = self.picture.luma_stats();
+        LumaStats { mean, stddev }
+    }
+
+    fn histogram(&self) -> Vec<u32> {
+        self.picture.histogram().to_vec()
+    }
+
+    fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
+        let previous = self.previous.map(Picture::luma);
+        previous
+            .and_then(|previous| picture::motion_grid(previous, self.picture.luma(), cols, rows))
+            .unwrap_or_default()
+    }
+
+    fn headers(&self) -> Vec<comux_sdk::Header> {
+        Vec::new()
+    }
+}
+
+/// An instance of a component in `target/plugins`.
+fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
+    let path = comux_tests::plugin(name);
+    let source: Source = path.to_str().unwrap().parse().expect("a source");
+    let loaded = loader.load(&source, None).expect("it loads");
+    let owner = (Arc::clone(tenant), "bench");
+    // A busy machine takes away the core for longer than a deadline.
+    let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
+    let terms = Terms { limits, ..Terms::default() };
+    Instance::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
+        .expect("it starts")
+}
+
+fn clip() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("media/pedestrians-lowdelay.mp4")
+}
+
+fn main() {
+    let names = ["motion", "slow"];
+    let named: HashSet<Source> = names
+        .iter()
+        .map(|name| comux_tests::plugin(name).to_str().unwrap().parse().expect("a source"))
+        .collect();
+    let loader = Loader::open(LoaderSettings {
+        state_dir: None,
+        plugin_dir: PathBuf::from("."),
+        base: PathBuf::from("."),
+        named_sources: named,
+        limits: LoadLimits::default(),
+    })
+    .expect("plugins can run");
+    let tenant = Tenant::nobody();
+    let seat = tenant.seat();
+    let mut plugin = instance(&loader, &tenant, "motion", "{}");
+    let config = comux_sdk::serde_json::from_str("{}").unwrap();
+    let mut native = motion::Motion::new(config).unwrap();
+    let mut idle = instance(&loader, &tenant, "slow", r#"{"spin": 0}"#);
+
+    let mut reader = MediaReader::open(clip().to_str().unwrap()).expect("the clip");
+    let codec = comux::packet::Codec::from_name(reader.codec).expect("a decoder");
+    let mut packets = Vec::new();
+    while let Some(packet) = reader.next_packet().expect("packets") {
+        packets.push(packet);
+    }
+
+    let (mut decoding, mut sandboxed, mut direct) = (0, 0, 0);
+    let (mut calls, mut pictures) = (Vec::new(), 0_u64);
+    let mut previous: Option<Arc<Picture>> = None;
+    for _ in 0..ROUNDS {
+        let mut decoder = Decoder::open(codec, 1).expect("a decoder");
+        for packet in &packets {
+            // As a camera does for each record.
+            let _turn = seat.take();
+            let begin = cpu::of_this_thread();
+            decoder.send(Some(pictures), &packet.data, false).expect("it decodes");
+            let decoded = decoder.receive().expect("it decodes");
+            decoding += cpu::of_this_thread() - begin;
+            let Some(decoded) = decoded else { continue };
+            let info = PictureInfo {
+                seq: pictures,
+                pts_us: packet.pts,
+                recorded_at_us: None,
+                keyframe: packet.keyframe,
+                discontinuity: false,
+            };
+            let picture = Arc::new(Picture::new(info, decoded.frame));
+
+            let in_sandbox = |plugin: &mut Instance| {
+                let begin = cpu::of_this_thread();
+                let headers = plugin.on_frame(&picture, Vec::new(), &seat);
+                (headers, cpu::of_this_thread() - begin)
+            };
+            let natively = |native: &mut motion::Motion| {
+                let lent = Lent { picture: &picture, previous: previous.as_deref() };
+                let begin = cpu::of_this_thread();
+                let headers = native.on_frame(&Frame::native(&lent));
+                (headers, cpu::of_this_thread() - begin)
+            };
+            // The second finds the picture in the caches, so each is the second half of the time.
+            let ((from_sandbox, sandbox_took), (from_native, native_took)) = if pictures % 2 == 0 {
+                let sandboxed = in_sandbox(&mut plugin);
+                (sandboxed, natively(&mut native))
+            } else {
+                let native = natively(&mut native);
+                (in_sandbox(&mut plugin), native)
+            };
+            sandboxed += sandbox_took;
+            direct += native_took;
+            let (from_sandbox, from_native) = (from_sandbox.unwrap(), from_native.unwrap());
+            for ResultHeader { name, value } in &from_sandbox {
+                let text = std::str::from_utf8(value).unwrap();
+                assert_eq!(from_native.get(name), Some(text), "{name} of picture {pictures}");
+            }
+            assert_eq!(from_sandbox.len(), 2);
+
+            let begin = std::time::Instant::now();
+            let _ = std::hint::black_box(idle.on_frame(&picture, Vec::new(), &seat));
+            calls.push(begin.elapsed());
+            previous = Some(picture);
+            pictures += 1;
+        }
+    }
+    calls.sort_unstable();
+    let each = |nanos: u64| nanos as f64 / 1000.0 / pictures as f64;
+    let (decoding, sandboxed, direct) = (each(decoding), each(sandboxed), each(direct));
+    println!("{pictures} pictures of 768×576, CPU time per picture, results equal");
+    println!("decoding                 {decoding:9.2} µs");
+    println!("motion, natively         {direct:9.2} µs");
+    println!("motion, as a plugin      {sandboxed:9.2} µs  {:.3} ×", sandboxed / direct);
+    let both = (decoding + sandboxed) / (decoding + direct);
+    println!("decoding and motion      {:9.2} µs  {both:.3} ×", decoding + sandboxed);
+    let at = |permille: usize| comux_tests::latency::permille(&calls, permille).as_nanos() as f64;
+    println!("a call that does nothing  p50 {:.2} µs, p99 {:.2} µs", at(500) / 1e3, at(990) / 1e3);
+}

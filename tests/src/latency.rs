@@ -1,0 +1,197 @@
+//! How long records are on their way, seen from outside: from the moment they are sent until an
+//! independent consumer has what comux made of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::feed::Feed;
+use crate::media::Clip;
+use crate::records::{Reader, Writer, create_topic};
+
+/// The header in which a record says when it was sent.
+const SENT: &str = "sent-us";
+
+/// One record's way.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// When it was sent, since the probe's start.
+    pub sent: Duration,
+    /// How long it took.
+    pub latency: Duration,
+    /// Why it was not analysed, if it was not.
+    pub lost: Option<String>,
+}
+
+/// Live cameras, sent to in real time, and consumers of what comes out.
+pub struct Probe {
+    begin: Instant,
+    stopping: Arc<AtomicBool>,
+    sender: JoinHandle<usize>,
+    consumers: Vec<JoinHandle<Vec<Sample>>>,
+}
+
+impl Probe {
+    /// Starts to send `clip` to the topic `raw_…` of each camera, in a loop, `per_second` records a
+    /// second, and to consume `stream_…`.
+    ///
+    /// # Panics
+    /// When the broker does not take part.
+    #[must_use]
+    pub fn start(cameras: &[String], clip: &'static Clip, per_second: u32) -> Self {
+        let begin = Instant::now();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let consumers = cameras.iter().map(|camera| {
+            let mut reader = Reader::new(&format!("stream_{camera}"));
+            let stopping = Arc::clone(&stopping);
+            std::thread::spawn(move || {
+                let mut samples = Vec::new();
+                loop {
+                    match reader.next_within(Duration::from_secs(3)) {
+                        Some(record) => {
+                            let now = begin.elapsed();
+                            let sent = Duration::from_micros(record.number(SENT) as u64);
+                            let lost = match record.status() {
+                                ("analysed", None) => None,
+                                status => Some(format!("{status:?} after {sent:?}")),
+                            };
+                            samples.push(Sample { sent, latency: now - sent, lost });
+                        }
+                        None if stopping.load(Ordering::Relaxed) => return samples,
+                        None => {}
+                    }
+                }
+            })
+        });
+        let consumers = consumers.collect();
+        let topics: Vec<String> = cameras.iter().map(|camera| format!("raw_{camera}")).collect();
+        let stop = Arc::clone(&stopping);
+        let sender = std::thread::spawn(move || {
+            let writer = Writer::new();
+            let interval = Duration::from_secs(1) / per_second;
+            // Cameras of a site do not send at the same moment.
+            let apart = interval / u32::try_from(topics.len()).unwrap();
+            let mut due = Instant::now();
+            let mut count = 0;
+            while !stop.load(Ordering::Relaxed) {
+                for topic in &topics {
+                    let sent = begin.elapsed().as_micros().to_string();
+                    let record = clip.record(count).with_header(SENT, Some(sent.as_bytes()));
+                    writer.send(topic, &record);
+                    writer.poll();
+                    due += apart;
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                }
+                count += 1;
+            }
+            writer.flush();
+            count
+        });
+        Self { begin, stopping, sender, consumers }
+    }
+
+    /// The time since the probe's start.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// Stops; returns how many records each camera was sent, and each camera's samples. Waits until
+    /// nothing more comes.
+    ///
+    /// # Panics
+    /// When a thread failed.
+    #[must_use]
+    pub fn stop(self) -> (usize, Vec<Vec<Sample>>) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let sent = self.sender.join().expect("the probe sends");
+        let join = |consumer: JoinHandle<Vec<Sample>>| consumer.join().expect("it consumes");
+        (sent, self.consumers.into_iter().map(join).collect())
+    }
+}
+
+/// Latencies without and with a load, from phases that took turns.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// Without.
+    pub quiet: Vec<Duration>,
+    /// With.
+    pub loaded: Vec<Duration>,
+    /// How many records each camera was sent.
+    pub sent: usize,
+    /// How many of each camera came back.
+    pub came: Vec<usize>,
+    /// What became of those that were not analysed.
+    pub lost: Vec<String>,
+}
+
+impl Comparison {
+    /// Measures `neighbours` in phases of this length, quiet and loaded in turns, `rounds` of both.
+    /// The load is `clip` sent to the topics `raw_…` of `loaders`, at 25 records a second.
+    ///
+    /// # Panics
+    /// When the broker does not take part.
+    #[must_use]
+    pub fn measure(
+        neighbours: &[String],
+        loaders: &[String],
+        clip: &'static Clip,
+        (phase, rounds): (Duration, usize),
+    ) -> Self {
+        // Of each phase, the first part is what the one before left behind.
+        let settling = phase / 4;
+        let probe = Probe::start(neighbours, clip, 25);
+        let inputs: Vec<String> = loaders.iter().map(|loader| format!("raw_{loader}")).collect();
+        std::thread::sleep(Duration::from_secs(2));
+        let mut phases = Vec::new();
+        for _ in 0..rounds {
+            for loaded in [false, true] {
+                let feed = loaded.then(|| Feed::start(&inputs, clip, 25));
+                let begin = probe.now() + settling;
+                std::thread::sleep(phase);
+                phases.push((loaded, begin..probe.now()));
+                if let Some(feed) = feed {
+                    let _ = feed.stop();
+                }
+            }
+        }
+        let (sent, samples) = probe.stop();
+        let mut comparison = Self { sent, ..Self::default() };
+        for camera in &samples {
+            comparison.came.push(camera.len());
+            comparison.lost.extend(camera.iter().filter_map(|sample| sample.lost.clone()));
+            for sample in camera {
+                let phase = phases.iter().find(|(_, when)| when.contains(&sample.sent));
+                match phase {
+                    Some((true, _)) => comparison.loaded.push(sample.latency),
+                    Some((false, _)) => comparison.quiet.push(sample.latency),
+                    None => {}
+                }
+            }
+        }
+        comparison.quiet.sort_unstable();
+        comparison.loaded.sort_unstable();
+        comparison
+    }
+}
+
+/// The value below which so many of 1000 sorted ones are.
+///
+/// # Panics
+/// When there are none.
+#[must_use]
+pub fn permille(sorted: &[Duration], permille: usize) -> Duration {
+    sorted[(sorted.len() * permille / 1000).min(sorted.len() - 1)]
+}
+
+/// The topics of these cameras, created.
+///
+/// # Panics
+/// When the broker refuses.
+pub fn create_topics(cameras: &[String]) {
+    for camera in cameras {
+        create_topic(&format!("raw_{camera}"), 1);
+        create_topic(&format!("stream_{camera}"), 1);
+    }
+}
