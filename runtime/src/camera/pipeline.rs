@@ -339,7 +339,7 @@ impl<'q> Pipeline<'q> {
     fn inspect(&self, message: &BorrowedMessage<'_>, data: &[u8]) -> Option<Inspection> {
         let mut inspection = packet::inspect(self.spec.codec, data)?;
         if inspection.content == Content::Unknown {
-            inspection.content = match keyframe_header(message) {
+            inspection.content = match keyframe_header(message.headers()) {
                 Some(true) => Content::KeyPicture,
                 Some(false) => Content::Picture,
                 None => Content::Unknown,

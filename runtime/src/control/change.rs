@@ -9,13 +9,13 @@ use tokio::sync::oneshot;
 
 use super::actor::{Actor, OnBehalf};
 use super::answer::{Kind, Refusal, SwapReport};
-use super::desired::{Desired, Record};
+use super::desired::{Desired, Record, patched};
 use super::job::Done;
 use super::life::{TOPICS_ARE_THE_OPERATORS, blocking, stopped};
-use super::request::{Commands, Origin, from_json};
+use super::request::{Commands, Origin};
 use super::swap::Plan;
 use crate::camera::{self, Change, Order};
-use crate::config::{CameraSpec, CameraTable};
+use crate::config::CameraSpec;
 use crate::host::Start;
 use crate::sink::Progress;
 use crate::source::CameraQueue;
@@ -34,15 +34,7 @@ impl Actor {
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
-        let mut document = serde_json::to_value(desired.spec.table())
-            .map_err(|error| Kind::Failed.because(error.to_string()))?;
-        if let Value::Object(camera) = &mut document {
-            camera.remove("id");
-        }
-        json_patch::merge(&mut document, &Value::Object(patch));
-        let table: CameraTable = from_json(document)?;
-        let spec = self.shared.host.config.complete(table);
-        let spec = spec.map_err(|error| Kind::Invalid.because(error.to_string()))?;
+        let spec = patched(&desired.spec, patch, &self.shared.host.config)?;
         if spec == desired.spec && self.running.is_some() {
             return Ok("nothing to change".to_owned());
         }

@@ -11,6 +11,7 @@ use super::frames::link_read;
 use super::guest::{Guest, Owner};
 use super::limits::{DESCRIBE_TICKS, Limits, RESULT_BYTES, STACK_BYTES};
 use super::load_error::LoadProblem;
+use super::names::{check_header, check_plugin};
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
 use super::wit::exports::comux::plugin::state;
 use super::wit::{Plugin, PluginIndices};
@@ -106,6 +107,7 @@ impl Engine {
         let described = self.describe(&pre, &indices, state.as_ref());
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
+        check_plugin(&name, &version)?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
         Ok(LoadedPlugin { pre, indices, state, name, version, headers, digest, identity })
@@ -191,14 +193,9 @@ fn is_of_this_track(interface: &str) -> bool {
 
 fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
     for header in headers {
-        let reason = if header.is_empty() {
-            "a header needs a name"
-        } else if header.starts_with("comux-") {
-            "names that begin with `comux-` are the runtime's own"
-        } else {
-            continue;
-        };
-        return Err(LoadProblem::Header { header: header.clone(), reason });
+        if let Err(reason) = check_header(header) {
+            return Err(LoadProblem::Header { header: header.escape_debug().to_string(), reason });
+        }
     }
     Ok(())
 }

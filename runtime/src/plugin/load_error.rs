@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::engine::VERSION;
 use super::loader::JobFailed;
 use super::pool::JobPanicked;
-use super::source::Source;
+use super::source::{NoSource, Source};
 use super::step::Step;
 use super::store::FetchError;
 
@@ -70,6 +70,9 @@ pub enum LoadProblem {
     /// It failed while it was asked to describe itself.
     #[error("it could not describe itself: {0}")]
     NoDescription(String),
+    /// It has a name or version that can't be told apart from others in headers and sources.
+    #[error("{0}; give it another in its descriptor")]
+    Name(#[from] NoSource),
     /// It claims headers that it may not write.
     #[error("it declares the header `{header}`: {reason}")]
     Header {
@@ -102,6 +105,7 @@ impl LoadProblem {
             | Self::OtherVersion(_)
             | Self::WrongShape(_)
             | Self::NoDescription(_)
+            | Self::Name(_)
             | Self::Header { .. }
             | Self::OtherName { .. } => Step::Check,
         }

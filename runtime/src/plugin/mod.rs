@@ -11,6 +11,8 @@ mod cache;
 mod digest;
 mod engine;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod instance;
 mod kept;
@@ -18,6 +20,7 @@ mod limits;
 mod load_error;
 mod loader;
 mod log;
+mod names;
 mod pool;
 mod private;
 mod settings;
