@@ -14,6 +14,7 @@ use crate::memories::Memories;
 use crate::plugin::{Instance, Loader, OpenError};
 use crate::sink::{Progress, Sink};
 use crate::source::{CameraQueue, Source};
+use crate::tenant::{Tenant, Tenants};
 
 /// The instance could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,8 @@ pub struct Host {
     pub loader: Loader,
     /// What plugins remember.
     pub memories: Memories,
+    /// Whose the cameras are, and what they may use.
+    pub tenants: Tenants,
     source: Source,
     sink: Sink,
     topics: Topics,
@@ -115,7 +118,8 @@ impl Host {
         let source = Source::new(&config.consume, &config.name)?;
         let sink = Sink::new(&config.produce, &config.name)?;
         let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
-        Ok(Self { config, loader, memories, source, sink, topics })
+        let tenants = Tenants::new(&config);
+        Ok(Self { config, loader, memories, tenants, source, sink, topics })
     }
 
     /// Sees to it that a camera's topics exist.
@@ -164,6 +168,7 @@ impl Host {
     pub fn start_camera(
         &self,
         spec: &Arc<CameraSpec>,
+        tenant: Arc<Tenant>,
         chain: Vec<Instance>,
         how: Start,
         on_end: impl FnOnce() + Send + 'static,
@@ -173,6 +178,7 @@ impl Host {
             spec: Arc::clone(spec),
             queue,
             progress,
+            tenant,
             analysis: Analysis::new(chain, spec.rate),
             paused: how.paused,
             sink: self.sink.clone(),

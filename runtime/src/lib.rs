@@ -22,3 +22,4 @@ pub mod runtime;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod tenant;

@@ -16,6 +16,10 @@ pub enum SkipReason {
     NoPicture,
     /// The camera is paused.
     Paused,
+    /// A plugin that keeps failing is left out for a while.
+    Quarantined,
+    /// The tenant, or the host, has used what its quota allows.
+    Quota,
 }
 
 /// Why a record that should have been analysed was not.
@@ -33,12 +37,21 @@ pub enum FailReason {
     Deadline,
     /// The plugin wanted more memory than it may have.
     Memory,
+    /// The plugin gave more, or larger, headers than it may, or other data that is too large.
+    Output,
 }
 
 impl SkipReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 5] =
-        [Self::Rate, Self::Lag, Self::NoKeyframe, Self::NoPicture, Self::Paused];
+    pub const ALL: [Self; 7] = [
+        Self::Rate,
+        Self::Lag,
+        Self::NoKeyframe,
+        Self::NoPicture,
+        Self::Paused,
+        Self::Quarantined,
+        Self::Quota,
+    ];
 
     /// The word in `comux-reason`.
     #[must_use]
@@ -49,19 +62,22 @@ impl SkipReason {
             Self::NoKeyframe => "no-keyframe",
             Self::NoPicture => "no-picture",
             Self::Paused => "paused",
+            Self::Quarantined => "quarantined",
+            Self::Quota => "quota",
         }
     }
 }
 
 impl FailReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotVideo,
         Self::DecodeError,
         Self::PluginError,
         Self::PluginTrap,
         Self::Deadline,
         Self::Memory,
+        Self::Output,
     ];
 
     /// The word in `comux-reason`.
@@ -74,6 +90,7 @@ impl FailReason {
             Self::PluginTrap => "plugin-trap",
             Self::Deadline => "deadline",
             Self::Memory => "memory",
+            Self::Output => "output",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::control::{self, Refusal, Steps, configure_alone};
 use crate::host::TopicClients;
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
+use crate::tenant::Tenants;
 
 /// Something that would keep the instance from starting.
 #[derive(Debug, thiserror::Error)]
@@ -63,20 +64,23 @@ pub enum Finding {
 /// The first obstacle.
 pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Result<(), Obstacle> {
     let loader = Loader::open(LoaderSettings { state_dir: None, ..config.loader() })?;
+    let (tenants, mut instances) = (Tenants::new(config), Vec::new());
     for spec in &config.cameras {
         let camera = spec.id.to_string();
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
         let chain = control::load_all(&loader, &spec.plugins, &mut steps).await;
         for placed in chain.map_err(obstacle)? {
-            let owner = (&spec.tenant, &spec.id);
-            let configured =
-                configure_alone(&loader, config.limits, owner, &placed, &mut steps).await;
-            configured.map_err(obstacle)?;
+            let Some(tenant) = tenants.get(&spec.tenant) else { continue };
+            let (owner, terms) = ((tenant, &spec.id), config.terms_of(spec));
+            let configured = configure_alone(&loader, owner, &placed, terms, &mut steps).await;
+            // Kept until all are there: together they have to fit into the quotas.
+            instances.push(configured.map_err(obstacle)?);
             let identity = placed.plugin.identity.clone();
             found(Finding::Plugin { camera: camera.clone(), identity });
         }
     }
+    drop(instances);
     let consume = TopicClients::new(&config.consume, config)?;
     let produce = TopicClients::new(&config.produce, config)?;
     let mut reached = Vec::new();

@@ -177,7 +177,8 @@ impl Sink {
         Ok(Self { producer: Arc::new(producer) })
     }
 
-    /// Produces `record` as it came, with headers added.
+    /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for
+    /// the runtime's own headers.
     ///
     /// # Errors
     /// [`ProduceError::Full`]: not now. [`ProduceError::Refused`]: never.
@@ -188,8 +189,9 @@ impl Sink {
         facts: RecordFacts,
         outcome: &Outcome,
         progress: &Arc<Progress>,
-    ) -> Result<(), ProduceError> {
-        let bytes = record.payload_len() + record.key_len();
+    ) -> Result<usize, ProduceError> {
+        let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
+        let bytes = record.payload_len() + record.key_len() + results.sum::<usize>();
         if progress.is_full(bytes) {
             return Err(ProduceError::Full);
         }
@@ -208,7 +210,7 @@ impl Sink {
         output.timestamp = record.timestamp().to_millis();
         progress.unacknowledged.fetch_add(1, Ordering::Relaxed);
         progress.unacknowledged_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.producer.send(output).map_err(|(error, _)| {
+        self.producer.send(output).map(|()| bytes).map_err(|(error, _)| {
             progress.unacknowledged.fetch_sub(1, Ordering::Relaxed);
             progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             match error {

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::outcome::{FailReason, SkipReason, Status};
+use crate::tenant::Meter;
 
 /// The live counters.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct CameraStats {
     received: AtomicU64,
     analysed: AtomicU64,
@@ -22,7 +24,12 @@ pub struct CameraStats {
     decode_us: AtomicU64,
     plugin_us: AtomicU64,
     plugin_restarts: AtomicU64,
+    plugins: Meters,
 }
+
+/// What the plugins of a camera use, whichever they are at the moment. Locked when they change, and
+/// when somebody asks.
+pub type Meters = Arc<Mutex<Vec<Arc<Meter>>>>;
 
 /// The counters at one moment, for logs, tables and JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -48,6 +55,18 @@ pub struct CameraCounts {
 }
 
 impl CameraStats {
+    /// The counters of a camera whose plugins use this.
+    #[must_use]
+    pub fn new(plugins: Meters) -> Self {
+        Self { plugins, ..Self::default() }
+    }
+
+    /// What its plugins use.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<Arc<Meter>> {
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A record came in, `lag` records before the end of its topic.
     pub fn record_received(&self, lag: i64) {
         self.received.fetch_add(1, Relaxed);

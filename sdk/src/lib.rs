@@ -20,10 +20,10 @@
 //! comux_sdk::export!(Mean);
 //! ```
 //!
-//! What a plugin can reach is its [`Frame`] and its log ([`info!`] and its siblings): no files, no
-//! network, no clock. Prefer what the host computes ([`Frame::luma`], [`Frame::motion_grid`]), then
-//! a small [`View`], then loops over whole rows with [`kernels`]: the sandbox checks its deadline
-//! on each turn of a loop, which makes byte-by-byte loops slow.
+//! What a plugin can reach is its [`Frame`], its log ([`info!`] and its siblings) and its
+//! [`metrics`]: no files, no network, no clock. Prefer what the host computes ([`Frame::luma`],
+//! [`Frame::motion_grid`]), then a small [`View`], then loops over whole rows with [`kernels`]: the
+//! sandbox checks its deadline on each turn of a loop, which makes byte-by-byte loops slow.
 //!
 //! What a plugin remembers survives swaps to another version, restarts and traps once it implements
 //! [`Stateful`] too.
@@ -37,6 +37,7 @@ mod frame;
 mod headers;
 pub mod kernels;
 pub mod log;
+pub mod metrics;
 mod pixels;
 pub mod regions;
 mod state;
@@ -114,6 +115,7 @@ pub mod prelude {
     pub use crate::{
         ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels, Plugin,
         PluginError, ReadError, Rect, Restored, Snapshot, StateError, Stateful, View, kernels,
+        metrics,
     };
     pub use crate::{debug, error, info, trace, warn};
     pub use serde::{Deserialize, Serialize};

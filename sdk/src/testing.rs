@@ -1,4 +1,5 @@
-//! Gray pictures to call a plugin with, and swaps to put it through, in native tests.
+//! Gray pictures to call a plugin with, swaps to put it through, and what it tells of itself, in
+//! native tests.
 //!
 //! ```
 //! use comux_sdk::testing::TestFrame;
@@ -8,6 +9,10 @@
 //! assert_eq!(picture.frame().luma().mean, 70.0);
 //! assert_eq!(picture.frame().motion_grid(2, 1), Some(vec![0, 100]));
 //! ```
+
+pub(crate) mod told;
+
+pub use told::{Metrics, metrics};
 
 use crate::{
     Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, Restored,

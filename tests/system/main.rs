@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod breaker;
 mod churn;
 mod codecs;
 mod configuration;
@@ -27,6 +28,7 @@ mod lag;
 mod live;
 mod plugins;
 mod promises;
+mod quotas;
 mod restart;
 mod results;
 mod store;

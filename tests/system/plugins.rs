@@ -29,7 +29,7 @@ fn a_plugin_that_fails_harms_its_frame_and_neither_the_next_nor_a_neighbour() {
         let camera = format!("failing-{how}");
         produce(&topics(&camera).0, records);
         let lines = format!(
-            "mode = 'every-frame'\nstart = 'beginning'\n{}",
+            "mode = 'every-frame'\nstart = 'beginning'\nbreaker = {{ failures = 100 }}\n{}",
             plugins_line("misbehave", &format!("how = '{how}', every = 3"))
         );
         config = config.camera(&camera, &lines);

@@ -8,8 +8,19 @@ const TOLERANCE: f64 = 0.001;
 
 /// The reasons that are documented, by status.
 const REASONS: [(&str, &[&str]); 2] = [
-    ("skipped", &["rate", "lag", "no-keyframe", "no-picture", "paused"]),
-    ("failed", &["not-video", "decode-error", "plugin-error", "plugin-trap", "deadline", "memory"]),
+    ("skipped", &["rate", "lag", "no-keyframe", "no-picture", "paused", "quarantined", "quota"]),
+    (
+        "failed",
+        &[
+            "not-video",
+            "decode-error",
+            "plugin-error",
+            "plugin-trap",
+            "deadline",
+            "memory",
+            "output",
+        ],
+    ),
 ];
 
 /// The topics of a camera, created: packets in and packets out.
@@ -67,7 +78,8 @@ pub fn assert_all_means(clip: &Clip, output: &[Record]) {
     assert_means(clip, output);
 }
 
-fn assert_mean(clip: &Clip, number: usize, record: &Record) {
+/// `brightness.mean` of a record is that of the picture in it.
+pub fn assert_mean(clip: &Clip, number: usize, record: &Record) {
     let pts = record.header("pts").expect("the input says its time").parse().unwrap();
     let expected = clip.mean(pts).unwrap_or_else(|| panic!("record {number} shows no picture"));
     assert_close(number, record.number("brightness.mean"), expected);

@@ -75,6 +75,7 @@ impl Plugin for LineCounter {
         // A grid finer than the picture can't be had.
         let cols = self.settings.cols.min(info.width);
         let rows = self.settings.rows.min(info.height);
+        let before = self.crossings();
         match frame.motion_grid(cols, rows) {
             Some(cells) => {
                 let centres = self.objects(Grid { cols, rows, cells: &cells });
@@ -83,6 +84,8 @@ impl Plugin for LineCounter {
             // After a gap, whatever moves may be anyone.
             None => self.tracks.clear(),
         }
+        metrics::add("crossings", self.crossings() - before);
+        metrics::set("tracks", self.tracks.len() as f64);
         let names = self.settings.lines.iter().map(|line| line.name.as_str());
         let counts: BTreeMap<&str, Counts> = names.zip(self.counts.iter().copied()).collect();
         Headers::new()
@@ -92,6 +95,11 @@ impl Plugin for LineCounter {
 }
 
 impl LineCounter {
+    /// All crossings of all lines.
+    fn crossings(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.inwards + counts.outwards).sum()
+    }
+
     /// Where the picture's objects are. Of more than can be followed, the largest.
     fn objects(&self, grid: Grid) -> Vec<Point> {
         let mut regions = grid.regions(self.settings.threshold, self.settings.touching());

@@ -70,6 +70,15 @@ fn from_right_to_left_is_out() {
 }
 
 #[test]
+fn the_operator_sees_crossings_and_tracks() {
+    let film = lanes(&[(40, 20, 7), (250, 120, -7)], 30);
+    let _ = counted(&film);
+    let told = comux_sdk::testing::metrics();
+    assert_eq!(told.sum("crossings"), 2);
+    assert_eq!(told.level("tracks"), Some(2.0));
+}
+
+#[test]
 fn two_objects_count_for_themselves() {
     let film = lanes(&[(40, 20, 7), (250, 120, -7)], 30);
     assert_eq!(counted(&film), r#"{"middle":{"in":1,"out":1}}"#);

@@ -1,21 +1,25 @@
 //! A camera's plugins, which pictures they see, and their replacement by others.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::orders::{Swap, SwapEvent};
 use super::pace::Pace;
 use super::trial::{Pending, Trial};
 use crate::config::Rate;
-use crate::outcome::{FailReason, Outcome, ResultHeader, Status};
+use crate::outcome::{Outcome, ResultHeader, SkipReason, Status};
 use crate::picture::Picture;
-use crate::plugin::{CallFailure, Instance, Snapshot, Step};
+use crate::plugin::{BreakerSettings, CallFailure, Instance, NoResult, Snapshot, Step};
+use crate::stats::Meters;
+use crate::tenant::Seat;
 
 /// The chain of plugins that analyses a camera's pictures.
 pub struct Analysis {
     chain: Vec<Instance>,
     /// The plugins' identities, as in the header `comux-plugin`.
     identities: String,
+    /// What the plugins use, for others to see.
+    meters: Meters,
     pace: Option<Pace>,
     trial: Option<Trial>,
 }
@@ -30,8 +34,10 @@ impl Analysis {
     /// A chain of plugins that run in this order, at most as often as `rate` says.
     #[must_use]
     pub fn new(chain: Vec<Instance>, rate: Rate) -> Self {
-        let identities = identities(&chain);
-        Self { chain, identities, pace: Pace::of(rate), trial: None }
+        let (identities, meters) = (String::new(), Meters::default());
+        let mut analysis = Self { chain, identities, meters, pace: Pace::of(rate), trial: None };
+        analysis.tell_chain();
+        analysis
     }
 
     /// Whether there is nothing to run, so that nothing needs decoding.
@@ -49,12 +55,35 @@ impl Analysis {
         self.pace.as_mut().is_none_or(|pace| pace.is_due(time_us))
     }
 
+    /// Its plugins are left out by other rules from now on.
+    pub(super) fn set_breakers(&mut self, settings: BreakerSettings) {
+        self.chain.iter_mut().for_each(|plugin| plugin.set_breaker(settings));
+    }
+
+    /// A picture goes by that should have been analysed, and is not.
+    pub(super) fn miss_picture(&mut self) {
+        self.chain.iter_mut().for_each(Instance::has_missed_pictures);
+    }
+
+    /// What its plugins use, whichever they are.
+    pub(super) fn meters(&self) -> Meters {
+        Arc::clone(&self.meters)
+    }
+
+    /// The chain is another one.
+    fn tell_chain(&mut self) {
+        self.identities = identities(&self.chain);
+        let meters = self.chain.iter().map(|plugin| Arc::clone(plugin.meter())).collect();
+        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
+    }
+
     /// Runs every plugin on a picture, one failing or not. The first failure is the record's
     /// reason; results of the other plugins stay. Gives the microseconds that it took.
     pub(super) fn run(
         &mut self,
         picture: &Arc<Picture>,
         input_headers: &[ResultHeader],
+        seat: &Arc<Seat>,
         mut report: impl FnMut(Failure<'_>),
     ) -> (Outcome, u64) {
         let begin = Instant::now();
@@ -69,16 +98,19 @@ impl Analysis {
             }
             let earlier = results.iter().take(place).flatten().flat_map(|result| &result.headers);
             let seen = input_headers.iter().chain(earlier).cloned().collect();
-            let result = match plugin.on_frame(picture, seen) {
-                Ok(headers) => PluginResult { headers, failed: None },
-                Err(failure) => {
+            let result = match plugin.on_frame(picture, seen, seat) {
+                Ok(headers) => PluginResult { headers, status: Status::Analysed },
+                Err(NoResult::Quarantined) => {
+                    PluginResult::none(Status::Skipped(SkipReason::Quarantined))
+                }
+                Err(NoResult::Failed(failure)) => {
                     let (reason, message) = (failure.reason, failure.message.clone());
                     report(Failure { plugin: plugin.identity(), failure });
                     if self.roll_back(place, &message, &mut results) {
                         place = 0;
                         continue;
                     }
-                    PluginResult { headers: Vec::new(), failed: Some(reason) }
+                    PluginResult::none(Status::Failed(reason))
                 }
             };
             if let Some(slot) = results.get_mut(place) {
@@ -87,12 +119,19 @@ impl Analysis {
             place += 1;
         }
         let plugin_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let failed = results.iter().flatten().find_map(|result| result.failed);
+        let results: Vec<PluginResult> = results.into_iter().flatten().collect();
+        let status = status_of(&results);
+        let plugins = Some(match status {
+            Status::Skipped(_) => {
+                identities(self.chain.iter().zip(&results).filter_map(|(plugin, result)| {
+                    result.status.eq(&Status::Analysed).then_some(plugin)
+                }))
+            }
+            _ => self.identities.clone(),
+        });
         let results: Vec<Vec<ResultHeader>> =
-            results.into_iter().map(|result| result.unwrap_or_default().headers).collect();
-        let plugins = Some(self.identities.clone());
-        self.watch_trial(picture, input_headers, &results);
-        let status = failed.map_or(Status::Analysed, Status::Failed);
+            results.into_iter().map(|result| result.headers).collect();
+        self.watch_trial(picture, input_headers, &results, seat);
         let headers = results.into_iter().flatten().collect();
         (Outcome { status, plugins, headers, timing: None }, plugin_us)
     }
@@ -129,7 +168,7 @@ impl Analysis {
         if let Some(Trial::Probation(probation)) = self.trial.take() {
             let reason = "the camera has stopped".to_owned();
             self.chain = probation.restore(std::mem::take(&mut self.chain), reason).chain;
-            self.identities = identities(&self.chain);
+            self.tell_chain();
         }
     }
 
@@ -163,7 +202,7 @@ impl Analysis {
     pub(super) fn cut(&mut self) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
         let Some(Trial::Pending(pending)) = self.trial.take() else { return None };
         let probation = pending.switch(&mut self.chain).ok()?;
-        self.identities = identities(&self.chain);
+        self.tell_chain();
         let events = probation.events().clone();
         self.trial = Some(Trial::Probation(probation));
         Some(events)
@@ -202,7 +241,7 @@ impl Analysis {
         let kept = old.kept.iter().map(|place| results.get_mut((*place)?)?.take());
         *results = kept.collect();
         self.chain = old.chain;
-        self.identities = identities(&self.chain);
+        self.tell_chain();
         true
     }
 
@@ -220,12 +259,13 @@ impl Analysis {
         picture: &Arc<Picture>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
+        seat: &Arc<Seat>,
     ) {
         match &mut self.trial {
             None => return,
             Some(Trial::Probation(probation)) => probation.count(),
             Some(Trial::Pending(pending)) => {
-                let beside = pending.run_beside(picture, input_headers, results);
+                let beside = pending.run_beside(picture, input_headers, results, seat);
                 if let Err((step, reason)) = beside
                     && let Some(Trial::Pending(pending)) = self.trial.take()
                 {
@@ -238,12 +278,26 @@ impl Analysis {
 }
 
 /// What one plugin made of a picture.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct PluginResult {
     headers: Vec<ResultHeader>,
-    failed: Option<FailReason>,
+    status: Status,
 }
 
-fn identities(chain: &[Instance]) -> String {
-    chain.iter().map(Instance::identity).collect::<Vec<_>>().join(",")
+impl PluginResult {
+    fn none(status: Status) -> Self {
+        Self { headers: Vec::new(), status }
+    }
+}
+
+/// The status of a record on which its plugins came to these results.
+fn status_of(results: &[PluginResult]) -> Status {
+    let mut statuses = results.iter().map(|result| result.status);
+    let failed = statuses.clone().find(|status| matches!(status, Status::Failed(_)));
+    let other = || statuses.find(|status| *status != Status::Analysed);
+    failed.or_else(other).unwrap_or(Status::Analysed)
+}
+
+fn identities<'a>(chain: impl IntoIterator<Item = &'a Instance>) -> String {
+    chain.into_iter().map(Instance::identity).collect::<Vec<_>>().join(",")
 }

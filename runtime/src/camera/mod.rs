@@ -27,6 +27,7 @@ use crate::memories::Desk;
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
+use crate::tenant::Tenant;
 use pipeline::{Carried, Exit, Pipeline};
 
 /// A camera's longest sleep: a safety net, since arrivals, acknowledgements, orders and stops wake
@@ -41,6 +42,8 @@ pub struct Equipment {
     pub queue: CameraQueue,
     /// How far its output is acknowledged.
     pub progress: Arc<Progress>,
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
     /// Its plugins.
     pub analysis: Analysis,
     /// Whether its records pass without being analysed.
@@ -107,7 +110,7 @@ impl Camera {
     /// When the operating system gives no thread.
     pub fn start(equipment: Equipment) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let stats = Arc::<CameraStats>::default();
+        let stats = Arc::new(CameraStats::new(equipment.analysis.meters()));
         let (orders, received) = mpsc::channel();
         let name = format!("cam {}", equipment.spec.id);
         let thread = std::thread::Builder::new().name(name).spawn({
@@ -163,10 +166,12 @@ fn run(
     orders: &mpsc::Receiver<Order>,
     stop: &AtomicBool,
 ) -> Result<(), CameraError> {
-    let Equipment { spec, queue, progress, analysis, paused, sink, memories, on_end: _ } =
+    let Equipment { spec, queue, progress, tenant, analysis, paused, sink, memories, on_end: _ } =
         equipment;
+    let seat = tenant.seat();
     let mut input = (queue, progress);
-    let mut carried = Carried { spec, analysis, paused, next_seq: 0, stats, memories };
+    let mut carried =
+        Carried { spec, tenant, seat, analysis, paused, next_seq: 0, stats, memories };
     loop {
         let (queue, progress) = &mut input;
         let this = std::thread::current();

@@ -1,6 +1,7 @@
 //! A camera's way out: settled records into the sink, and the wait when it pushes back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::received::Received;
 use super::{CameraError, NAP};
@@ -8,17 +9,20 @@ use crate::ledger::Seq;
 use crate::outcome::Outcome;
 use crate::sink::{ProduceError, Progress, RecordFacts, Sink};
 use crate::stats::CameraStats;
+use crate::tenant::Tenant;
 
 /// Where one camera's records leave.
 pub(super) struct Output<'q> {
     pub sink: &'q Sink,
     pub topic: String,
     pub progress: Arc<Progress>,
+    pub tenant: Arc<Tenant>,
     pub stats: Arc<CameraStats>,
 }
 
 impl Output<'_> {
-    /// Produces a record, waiting while too much is not acknowledged.
+    /// Produces a record, waiting while too much is not acknowledged, or more was produced than the
+    /// tenant may.
     pub fn emit(
         &self,
         seq: Seq,
@@ -31,9 +35,16 @@ impl Output<'_> {
             keyframe: record.keyframe,
             gop_start: record.gop_start,
         };
+        while !self.tenant.may_output(Instant::now()) {
+            self.check()?;
+            std::thread::park_timeout(NAP);
+        }
         loop {
             match self.sink.produce(&self.topic, &record.message, facts, outcome, &self.progress) {
-                Ok(()) => break,
+                Ok(bytes) => {
+                    self.tenant.charge_output(Instant::now(), bytes);
+                    break;
+                }
                 Err(ProduceError::Full) => {
                     self.check()?;
                     std::thread::park_timeout(NAP);

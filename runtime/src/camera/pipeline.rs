@@ -17,23 +17,23 @@ use super::received::{Received, keyframe_header};
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode, Rate};
 use crate::decode::{Decoder, Gate, Passage};
-use crate::ledger::{Ledger, Seq};
+use crate::ledger::{Ledger, MOST_WAITING, Seq};
 use crate::memories::Desk;
 use crate::outcome::{FailReason, Outcome, SkipReason, Status};
 use crate::packet::{self, Content, Inspection, Splitter, Unit};
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
+use crate::tenant::{Seat, Tenant, Turn};
 
 /// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
-/// Bytes of a stream in which no access unit ends, after which there is none: far more than the
-/// largest picture.
-const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
     pub spec: Arc<CameraSpec>,
+    pub tenant: Arc<Tenant>,
+    pub seat: Arc<Seat>,
     pub analysis: Analysis,
     pub paused: bool,
     /// The number of the next record.
@@ -53,6 +53,9 @@ pub(super) enum Exit {
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
 pub(super) struct Pipeline<'q> {
     spec: Arc<CameraSpec>,
+    tenant: Arc<Tenant>,
+    /// Its claim to a core.
+    seat: Arc<Seat>,
     queue: &'q CameraQueue,
     output: Output<'q>,
     stats: Arc<CameraStats>,
@@ -96,15 +99,18 @@ impl<'q> Pipeline<'q> {
         sink: &'q Sink,
         progress: Arc<Progress>,
     ) -> Result<Self, CameraError> {
-        let Carried { spec, analysis, paused, next_seq, stats, memories } = carried;
+        let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
         Ok(Self {
             queue,
             output: Output {
                 sink,
                 topic: spec.produce_topic.clone(),
                 progress,
+                tenant: Arc::clone(&tenant),
                 stats: Arc::clone(&stats),
             },
+            tenant,
+            seat,
             stats,
             memories,
             ledger: Ledger::beginning_with(next_seq),
@@ -159,7 +165,9 @@ impl<'q> Pipeline<'q> {
             self.remember();
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
+        let turn = self.turn();
         self.empty_decoder();
+        drop(turn);
         self.emit_settled()?;
         self.output.finish()?;
         // What has not proved itself does not run after a restart, and must not be remembered.
@@ -177,6 +185,7 @@ impl<'q> Pipeline<'q> {
         }
         self.next_offset = Some(offset + 1);
         if offset < self.output_from {
+            let _turn = self.turn();
             self.take_silently(&message);
             return Ok(());
         }
@@ -195,8 +204,15 @@ impl<'q> Pipeline<'q> {
         }
         let behind = self.queue.behind(offset);
         self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
+        let _turn = self.turn();
         match self.spec.framing {
-            Framing::Packet => self.take_packet(message, behind),
+            Framing::Packet => {
+                self.take_packet(message, behind);
+                if self.ledger.len() > MOST_WAITING {
+                    // Records without pictures would queue up behind one that waits for the next.
+                    self.drain_silent_camera();
+                }
+            }
             Framing::Bytestream => self.take_chunk(message, behind),
         }
         Ok(())
@@ -248,11 +264,16 @@ impl<'q> Pipeline<'q> {
             self.take_unit(&unit, behind);
         }
         let Some(splitter) = &self.splitter else { return };
-        if splitter.open_bytes() > MAX_OPEN_BYTES {
+        if splitter.is_lost() {
             self.end_stream();
         } else if let Some(open) = splitter.earliest_open() {
             self.ledger.seal_before(open);
         }
+    }
+
+    /// Waits until a core is to be had, where one is needed.
+    fn turn(&self) -> Option<Turn> {
+        self.unanalysed().is_none().then(|| self.seat.take())
     }
 
     /// What becomes of records while nothing is analysed.
@@ -354,6 +375,13 @@ impl<'q> Pipeline<'q> {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
+        if !self.tenant.may_decode(Instant::now()) && content != Content::NoPicture {
+            if was_running {
+                // What the decoder holds is paid for.
+                self.start_afresh();
+            }
+            return Some(SkipReason::Quota);
+        }
         match self.gate.judge(content, behind) {
             Passage::Decode => None,
             Passage::DecodeAfresh => {
@@ -381,7 +409,9 @@ impl<'q> Pipeline<'q> {
     /// No record came for a while: pictures that wait for the next ones to come are given out.
     fn drain_silent_camera(&mut self) {
         let was_running = self.gate.is_running();
+        let turn = self.turn();
         self.end_stream();
+        drop(turn);
         if self.spec.mode == Mode::EveryFrame && was_running {
             self.refill_from = self.gop_start;
         }

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::orders::{Link, Shadowed, Swap, SwapEvent};
 use crate::outcome::ResultHeader;
 use crate::picture::Picture;
-use crate::plugin::{Instance, Restored, Step};
+use crate::plugin::{Instance, NoResult, Restored, Step};
+use crate::tenant::Seat;
 
 /// A place to cut is waited for this long; at an anchor frame there always is one.
 const CUT_PATIENCE: Duration = Duration::from_secs(10);
@@ -125,6 +126,7 @@ impl Pending {
         picture: &Arc<Picture>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
+        seat: &Arc<Seat>,
     ) -> Result<(), (Step, String)> {
         if !self.has_begun {
             return Ok(());
@@ -140,8 +142,13 @@ impl Pending {
                     }
                 }
                 Link::New { instance, .. } => {
-                    let headers = instance.on_frame(picture, seen.clone()).map_err(|failure| {
-                        (Step::Shadow, format!("{}: {}", instance.name(), failure.message))
+                    let result = instance.on_frame(picture, seen.clone(), seat);
+                    let headers = result.map_err(|no_result| {
+                        let reason = match no_result {
+                            NoResult::Failed(failure) => failure.message,
+                            NoResult::Quarantined => "failed before".to_owned(),
+                        };
+                        (Step::Shadow, format!("{}: {reason}", instance.name()))
                     })?;
                     seen.extend(headers.iter().cloned());
                     new.extend(headers);

@@ -49,7 +49,7 @@ pub fn topics_of(config: &Config) -> Vec<String> {
     let Topics { control, status, state, .. } = config.topics.clone();
     let tenants = config.tenants.iter();
     let tenants =
-        tenants.flat_map(|id| [config.topics.control_of(id), config.topics.status_of(id)]);
+        tenants.flat_map(|it| [config.topics.control_of(&it.id), config.topics.status_of(&it.id)]);
     let cameras = config.cameras.iter();
     let cameras = cameras.flat_map(|c| [c.consume_topic.clone(), c.produce_topic.clone()]);
     [control, status, state].into_iter().chain(tenants).chain(cameras).collect()

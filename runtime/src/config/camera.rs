@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
 use crate::packet::{Codec, UnknownCodec};
-use crate::plugin::{Digest, Source};
+use crate::plugin::{BreakerTable, Digest, LimitsTable, Source};
 
 /// A camera as it is written in `[[cameras]]` or, without an id, in `[camera_defaults]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub struct CameraTable {
     decode_threads: Option<DecodeThreads>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_after_ms: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "LimitsTable::is_empty")]
+    limits: LimitsTable,
+    #[serde(skip_serializing_if = "BreakerTable::is_empty")]
+    breaker: BreakerTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     plugins: Option<Vec<PluginEntry>>,
 }
@@ -110,6 +114,10 @@ pub struct CameraSpec {
     pub decode_threads: usize,
     /// When no record came for this long, pictures that the decoder still holds are given out.
     pub drain_after: Duration,
+    /// The limits of its plugins, where they are others than its tenant's.
+    pub limits: LimitsTable,
+    /// When a plugin that keeps failing is left out.
+    pub breaker: BreakerTable,
     /// Its plugins, in the order in which they run.
     pub plugins: Vec<PluginEntry>,
 }
@@ -130,6 +138,18 @@ impl CameraTable {
     #[must_use]
     pub fn names_topics(&self) -> bool {
         self.consume.is_some() || self.produce.is_some()
+    }
+
+    /// Whether it says how many threads decode it. They are outside of what a tenant is held to.
+    #[must_use]
+    pub fn names_decode_threads(&self) -> bool {
+        self.decode_threads.is_some()
+    }
+
+    /// The limits that it sets for its plugins.
+    #[must_use]
+    pub fn limits(&self) -> LimitsTable {
+        self.limits
     }
 
     /// Completes a camera with `defaults`, and its topics by the templates of `topics`.
@@ -159,6 +179,8 @@ impl CameraTable {
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
             decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
             drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
+            limits: self.limits.or(defaults.limits),
+            breaker: self.breaker.or(defaults.breaker),
             plugins: self.plugins.or_else(|| defaults.plugins.clone()).unwrap_or_default(),
             id,
             tenant,
@@ -184,6 +206,8 @@ impl CameraSpec {
             rate: Some(self.rate),
             decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
             drain_after_ms: NonZeroU32::new(drain_after_ms),
+            limits: self.limits,
+            breaker: self.breaker,
             plugins: Some(self.plugins.clone()),
         }
     }

@@ -5,19 +5,23 @@
 
 mod camera;
 mod kafka;
+mod tenant;
 mod topics;
 mod values;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
+pub use tenant::{Cores, Quota, TenantSpec};
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
-use crate::plugin::{Limits, LoadLimits, LoaderSettings};
+use crate::plugin::{BreakerSettings, Limits, LimitsTable, LoadLimits, LoaderSettings, Terms};
+use tenant::TenantTable;
 
 /// The tenant of cameras that name none.
 pub const DEFAULT_TENANT: &str = "default";
@@ -72,8 +76,10 @@ pub struct Config {
     pub topics: Topics,
     /// Limits of plugins.
     pub limits: Limits,
-    /// The tenants, beside the default one.
-    pub tenants: Vec<Id>,
+    /// What all tenants together may use.
+    pub quota: Quota,
+    /// The tenants; the default one only if the file says something of it.
+    pub tenants: Vec<TenantSpec>,
     /// What cameras take that they do not say themselves.
     pub camera_defaults: CameraTable,
     /// The file's cameras, complete with their defaults.
@@ -89,7 +95,9 @@ struct File {
     #[serde(default)]
     topics: topics::TopicsTable,
     #[serde(default)]
-    limits: Limits,
+    limits: LimitsTable,
+    #[serde(default)]
+    quota: Quota,
     #[serde(default)]
     camera_defaults: CameraTable,
     #[serde(default)]
@@ -114,12 +122,6 @@ impl Default for RuntimeTable {
             plugin_dir: "plugins".into(),
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TenantTable {
-    id: Id,
 }
 
 impl Config {
@@ -151,6 +153,17 @@ impl Config {
             let message = format!("[topics]: control, status and state can't share `{topic}`");
             return Err(invalid(message));
         }
+        let limits = file.limits.within(Limits::default());
+        let tenants = file.tenants.into_iter().map(|table| table.complete(limits));
+        let tenants: Vec<TenantSpec> = tenants.collect();
+        for (number, tenant) in tenants.iter().enumerate() {
+            if tenants.iter().take(number).any(|other| other.id == tenant.id) {
+                return Err(invalid(format!(
+                    "[[tenants]]: there are two with the id `{}`",
+                    tenant.id
+                )));
+            }
+        }
         let mut config = Self {
             name: file.runtime.name,
             state_dir: directory.join(file.runtime.state_dir),
@@ -160,15 +173,18 @@ impl Config {
             produce: file.kafka.cluster(Role::Produce),
             control: file.kafka.cluster(Role::Control),
             topics,
-            limits: file.limits,
-            tenants: file.tenants.into_iter().map(|tenant| tenant.id).collect(),
+            limits,
+            quota: file.quota.or_of_the_host(),
+            tenants,
             camera_defaults: file.camera_defaults,
             cameras: Vec::with_capacity(file.cameras.len()),
         };
         for table in file.cameras {
             let camera =
                 config.complete(table).map_err(|error| invalid(format!("[[cameras]]: {error}")))?;
-            if let Some(message) = config.objection(&camera, &config.cameras) {
+            let objection = config.objection(&camera, &config.cameras);
+            let objection = objection.or_else(|| config.excess(&camera, &config.cameras));
+            if let Some(message) = objection {
                 return Err(ConfigError::Camera { camera: camera.id.to_string(), message });
             }
             config.cameras.push(camera);
@@ -191,7 +207,7 @@ impl Config {
         others: impl IntoIterator<Item = &'a CameraSpec>,
     ) -> Option<String> {
         let tenant = &camera.tenant;
-        if tenant.as_str() != DEFAULT_TENANT && !self.tenants.contains(tenant) {
+        if !self.knows(tenant) {
             return Some(format!("unknown tenant `{tenant}`; add [[tenants]] with that id"));
         }
         let own = self.topics_of(camera);
@@ -220,6 +236,56 @@ impl Config {
             }
         }
         None
+    }
+
+    /// Why `camera` is one too many beside `others`, if it is.
+    pub fn excess<'a>(
+        &self,
+        camera: &CameraSpec,
+        others: impl IntoIterator<Item = &'a CameraSpec>,
+    ) -> Option<String> {
+        let tenant = self.tenant(&camera.tenant);
+        let (mut all, mut own) = (0_u32, 0_u32);
+        for other in others {
+            all += 1;
+            own += u32::from(other.tenant == camera.tenant);
+        }
+        if let Some(most) = tenant.quota.cameras.filter(|most| own >= *most) {
+            let id = &tenant.id;
+            return Some(format!("tenant `{id}` has {own} cameras, and its quota is {most}"));
+        }
+        // How many others have is not told.
+        let most = self.quota.cameras.filter(|most| all >= *most)?;
+        Some(format!("this host has all the cameras it takes, {most}; see [quota] `cameras`"))
+    }
+
+    /// Whether there is such a tenant.
+    #[must_use]
+    pub fn knows(&self, tenant: &Id) -> bool {
+        tenant.as_str() == DEFAULT_TENANT || self.tenants.iter().any(|known| known.id == *tenant)
+    }
+
+    /// All tenants, the default one included.
+    #[must_use]
+    pub fn tenant_ids(&self) -> BTreeSet<Id> {
+        let default = Id::literal(DEFAULT_TENANT);
+        self.tenants.iter().map(|tenant| tenant.id.clone()).chain([default]).collect()
+    }
+
+    /// What is said of a tenant.
+    #[must_use]
+    pub fn tenant(&self, id: &Id) -> TenantSpec {
+        let known = self.tenants.iter().find(|known| known.id == *id).cloned();
+        known.unwrap_or_else(|| TenantSpec::plain(id.clone(), self.limits))
+    }
+
+    /// What a camera's plugins may do.
+    #[must_use]
+    pub fn terms_of(&self, camera: &CameraSpec) -> Terms {
+        Terms {
+            limits: camera.limits.within(self.tenant(&camera.tenant).limits),
+            breaker: camera.breaker.within(BreakerSettings::default()),
+        }
     }
 
     /// A camera's topics, each with the address of its cluster.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::answer::{Refusal, Steps};
-use crate::config::{Id, PluginEntry};
+use super::answer::{Kind, Refusal, Steps};
+use crate::config::{CameraSpec, Id, PluginEntry};
 use crate::host::Host;
-use crate::plugin::{Instance, Limits, LoadedPlugin, Loader, Step};
+use crate::plugin::{ConfigureError, Instance, LoadedPlugin, Loader, Step, Terms};
+use crate::tenant::Tenant;
 
 /// A plugin in its place in a camera's chain.
 #[derive(Clone)]
@@ -85,36 +86,46 @@ pub fn check_headers(chain: &[Placed]) -> Result<(), Refusal> {
 /// Instantiates and configures a plugin for a camera.
 ///
 /// # Errors
-/// When it refuses its configuration, or fails.
+/// When its tenant has no room for it, or it refuses its configuration, or fails.
 pub async fn configure(
     host: &Host,
-    owner: (&Id, &Id),
+    spec: &CameraSpec,
     placed: &Placed,
     steps: &mut Steps,
 ) -> Result<Instance, Refusal> {
-    configure_alone(&host.loader, host.config.limits, owner, placed, steps).await
+    let tenant = host.tenants.get(&spec.tenant);
+    let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
+    let owner = (tenant, &spec.id);
+    configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await
 }
 
 /// Instantiates and configures a plugin for a camera, with nothing else of an instance of comux.
 ///
 /// # Errors
-/// When it refuses its configuration, or fails.
+/// As [`configure`].
 pub async fn configure_alone(
     loader: &Loader,
-    limits: Limits,
-    (tenant, camera): (&Id, &Id),
+    (tenant, camera): (Arc<Tenant>, &Id),
     placed: &Placed,
+    terms: Terms,
     steps: &mut Steps,
 ) -> Result<Instance, Refusal> {
     let begin = Instant::now();
-    let owner = (tenant.as_str().into(), camera.as_str().into());
+    let camera = camera.clone();
     let settings = serde_json::Value::Object(placed.entry.config.clone()).to_string();
     let (engine, plugin) = (loader.engine().clone(), Arc::clone(&placed.plugin));
-    let started = loader.run(move || Instance::start(&engine, plugin, owner, settings, limits));
+    let started = loader.run(move || {
+        let owner = (tenant, camera.as_str());
+        Instance::start(&engine, plugin, owner, settings, terms)
+    });
     let started = started.await;
     steps.add(Step::Configure, begin.elapsed());
     match started {
         Ok(Ok(instance)) => Ok(instance),
+        Ok(Err(error @ ConfigureError::NoRoom(_))) => {
+            let refusal = Kind::Quota.because(error.to_string());
+            Err(Refusal { step: Some(Step::Configure), ..refusal })
+        }
         Ok(Err(error)) => Err(Refusal::at(Step::Configure, error.to_string())),
         Err(error) => Err(Refusal::at(Step::Configure, error.to_string())),
     }

@@ -11,8 +11,8 @@ use super::actor::{Actor, OnBehalf};
 use super::answer::{Kind, Refusal, SwapReport};
 use super::desired::{Desired, Record, patched};
 use super::job::Done;
-use super::life::{TOPICS_ARE_THE_OPERATORS, blocking, stopped};
-use super::request::{Commands, Origin};
+use super::life::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking, stopped};
+use super::request::{Commands, Origin, from_json};
 use super::swap::Plan;
 use crate::camera::{self, Change, Order};
 use crate::config::CameraSpec;
@@ -29,8 +29,13 @@ impl Actor {
     ) -> Done {
         let OnBehalf { scope, origin, .. } = on_behalf;
         let Some(desired) = self.desired.clone() else { return Ok(String::new()) };
-        if scope.is_some() && (patch.contains_key("consume") || patch.contains_key("produce")) {
-            return Err(Kind::Conflict.because(TOPICS_ARE_THE_OPERATORS));
+        if let Some(tenant) = &scope {
+            if OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
+                return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
+            }
+            if let Some(limits) = patch.get("limits").filter(|limits| limits.is_object()) {
+                self.check_limits(from_json(without_nulls(limits.clone()))?, tenant)?;
+            }
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
@@ -106,8 +111,11 @@ impl Actor {
         input: Option<(CameraQueue, Arc<Progress>)>,
         swap: &mut Option<SwapReport>,
     ) -> Result<(), Refusal> {
-        if spec.plugins != desired.spec.plugins {
-            let plan = Plan::of_list(spec.plugins.clone());
+        let other_limits = spec.limits != desired.spec.limits;
+        if spec.plugins != desired.spec.plugins || other_limits {
+            // Instances are made for their limits.
+            desired.spec.limits = spec.limits;
+            let plan = Plan::of_list(spec.plugins.clone(), other_limits);
             self.swap(plan, desired, swap.get_or_insert_default()).await?;
             spec.plugins.clone_from(&desired.spec.plugins);
         }
@@ -185,4 +193,12 @@ impl Actor {
             tracing::error!(camera = self.id.as_str(), %error, "the state could not be put back");
         }
     }
+}
+
+/// What a merge patch sets, without what it removes.
+fn without_nulls(mut patch: Value) -> Value {
+    if let Value::Object(fields) = &mut patch {
+        fields.retain(|_, value| !value.is_null());
+    }
+    patch
 }

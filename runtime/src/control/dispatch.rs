@@ -14,7 +14,8 @@ use super::job::{Assignment, Job};
 use super::registry::CameraView;
 use super::request::{Request, from_json};
 use super::swap::{Deploy, Options, Wanted};
-use crate::config::{CameraTable, DEFAULT_TENANT, Id};
+use crate::config::{CameraTable, Id};
+use crate::tenant::{Meter, Tenant};
 
 /// Cameras that a command may name one by one.
 const MOST_CAMERAS: usize = 1000;
@@ -51,10 +52,7 @@ impl Dispatcher {
             let config = &self.shared.host.config;
             return match request.camera().and_then(view) {
                 Some(view) => view.spec.tenant.as_str() == tenant,
-                None => {
-                    let known = config.tenants.iter().any(|known| known.as_str() == tenant);
-                    known || tenant == DEFAULT_TENANT
-                }
+                None => Id::new(tenant).is_ok_and(|tenant| config.knows(&tenant)),
             };
         }
         true
@@ -304,8 +302,12 @@ impl Dispatcher {
                 (format!("{} cameras", cameras.len()), cameras)
             }
         };
+        let tenants = self.shared.host.tenants.all();
+        let tenants = tenants.filter(|tenant| reach.as_ref().is_none_or(|own| *own == tenant.id));
+        let tenants: Vec<_> = tenants.map(|tenant| describe_tenant(tenant)).collect();
         let mut fields = result_fields("status", &Ok(message));
         fields.insert("cameras".to_owned(), json!(cameras));
+        fields.insert("tenants".to_owned(), json!(tenants));
         Ok(fields)
     }
 
@@ -365,8 +367,34 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     put("phase", json!(view.phase));
     put("plugins", view.plugins.clone().into());
     put("counts", json!(view.stats.counts()));
+    let used = view.stats.plugins();
+    put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());
     if let Some(error) = &view.error {
         put("error", error.as_str().into());
     }
     camera
+}
+
+/// What a plugin of a camera has used.
+fn describe_usage(meter: &Meter) -> Value {
+    let mut used = json!(meter.counts());
+    if let Value::Object(fields) = &mut used {
+        fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
+        fields.insert("breaker".to_owned(), json!(meter.breaker()));
+        fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
+    }
+    used
+}
+
+/// What a tenant has used since the start of the instance, and what it may use.
+fn describe_tenant(tenant: &Tenant) -> Value {
+    let mut used = json!(tenant.usage());
+    if let Value::Object(fields) = &mut used {
+        fields.insert("tenant".to_owned(), tenant.id.as_str().into());
+        fields.insert("quota".to_owned(), json!(tenant.quota));
+        let (instances, memory_mb) = tenant.held();
+        fields.insert("instances".to_owned(), instances.into());
+        fields.insert("memory_mb".to_owned(), memory_mb.into());
+    }
+    used
 }

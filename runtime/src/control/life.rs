@@ -13,10 +13,15 @@ use super::request::Origin;
 use crate::camera::Order;
 use crate::config::{CameraSpec, CameraTable, Id};
 use crate::host::Start;
-use crate::plugin::{Instance, Step};
+use crate::plugin::{Instance, LimitsTable, Step};
 
-/// Whoever names a topic reads or writes it with the operator's credentials.
-pub(super) const TOPICS_ARE_THE_OPERATORS: &str = "only the operator may set `consume` and `produce`; a tenant's cameras have the topics of [topics]";
+/// Whoever names a topic reads or writes it with the operator's credentials; and decoding threads
+/// take no turns with those of other tenants.
+pub(super) const OPERATORS_KEYS: [&str; 3] = ["consume", "produce", "decode_threads"];
+
+/// See [`OPERATORS_KEYS`].
+pub(super) const KEYS_ARE_THE_OPERATORS: &str = "only the operator may set `consume`, `produce` and `decode_threads`; a tenant's cameras have \
+     those of [topics] and [camera_defaults]";
 
 /// With `raw_:cam_id`, whoever chooses the id chooses the topic.
 const TOPICS_ARE_SHARED: &str = "tenants may create cameras only where `consume` and `produce` of [topics] have `:tenant` in them: \
@@ -55,8 +60,11 @@ impl Actor {
             }
             table.tenant = Some(tenant);
         }
-        if scope.is_some() && table.names_topics() {
-            return Err(Kind::Conflict.because(TOPICS_ARE_THE_OPERATORS));
+        if scope.is_some() && (table.names_topics() || table.names_decode_threads()) {
+            return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
+        }
+        if let Some(tenant) = &scope {
+            self.check_limits(table.limits(), tenant)?;
         }
         if scope.is_some() && !self.shared.host.config.topics.are_by_tenant() {
             return Err(Kind::Conflict.because(TOPICS_ARE_SHARED));
@@ -79,6 +87,14 @@ impl Actor {
             return Err(refusal);
         }
         Ok(self.what_runs())
+    }
+
+    /// A tenant may hold its own plugins to less than the operator does, and not to more.
+    pub(super) fn check_limits(&self, asked: LimitsTable, tenant: &Id) -> Result<(), Refusal> {
+        let most = self.shared.host.config.tenant(tenant).limits;
+        let Some((name, most)) = asked.above(most) else { return Ok(()) };
+        let message = format!("`limits`: `{name}` of tenant `{tenant}` is at most {most}");
+        Err(Kind::Quota.because(message))
     }
 
     /// Starts the camera; nothing is left of it when that fails.
@@ -108,7 +124,7 @@ impl Actor {
         let steps = &mut swap.get_or_insert_default().steps;
         let loading = chain::load_all(&host.loader, &spec.plugins, steps);
         let placed = self.unless_stopping(loading).await?;
-        let configuring = self.instances(&spec.tenant, &placed, how.remembers, steps);
+        let configuring = self.instances(spec, &placed, how.remembers, steps);
         let instances = self.unless_stopping(configuring).await?;
         self.ensure_topics(spec).await?;
         let mut spec = spec.clone();
@@ -119,7 +135,9 @@ impl Actor {
         let on_end = move || {
             let _ = jobs.send(Assignment::internal(Job::Ended(start)));
         };
-        let start = move || host.start_camera(&shared_spec, instances, how, on_end);
+        let tenant = host.tenants.get(&spec.tenant);
+        let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
+        let start = move || host.start_camera(&shared_spec, tenant, instances, how, on_end);
         let camera =
             blocking(start).await?.map_err(|error| Kind::Failed.because(error.to_string()))?;
         self.stats = Arc::clone(&camera.stats);
@@ -130,7 +148,7 @@ impl Actor {
 
     async fn instances(
         &self,
-        tenant: &Id,
+        spec: &CameraSpec,
         chain: &[Placed],
         remembers: bool,
         steps: &mut Steps,
@@ -139,7 +157,7 @@ impl Actor {
         let memories = if remembers { host.memories.recall(self.id.as_str()) } else { Vec::new() };
         let mut instances = Vec::with_capacity(chain.len());
         for placed in chain {
-            let mut instance = chain::configure(host, (tenant, &self.id), placed, steps).await?;
+            let mut instance = chain::configure(host, spec, placed, steps).await?;
             let memory = memories.iter().find(|(plugin, _)| *plugin == placed.plugin.name);
             if let Some((_, snapshot)) = memory.cloned()
                 && instance.has_state()

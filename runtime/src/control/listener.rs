@@ -79,7 +79,8 @@ impl ControlConsumer {
             .set("fetch.wait.max.ms", "50")
             .create_with_context(Logging)?;
         let topics = &config.topics;
-        let tenants = config.tenants.iter().map(|id| (topics.control_of(id), Some(id.clone())));
+        let tenants =
+            config.tenants.iter().map(|it| (topics.control_of(&it.id), Some(it.id.clone())));
         let scopes = tenants.chain([(topics.control.clone(), None)]).collect();
         Ok(Self { consumer, scopes, state_topic: topics.state.clone(), state_offset: 0 })
     }

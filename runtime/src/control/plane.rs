@@ -161,8 +161,8 @@ pub async fn ensure_topics(config: &Config) -> Result<(), StartError> {
         (topics.state.clone(), compacted),
     ];
     for tenant in &config.tenants {
-        wanted.push((topics.control_of(tenant), &[]));
-        wanted.push((topics.status_of(tenant), &[]));
+        wanted.push((topics.control_of(&tenant.id), &[]));
+        wanted.push((topics.status_of(&tenant.id), &[]));
     }
     for (topic, settings) in wanted {
         if ensure_topic(&clients.consumer, &clients.admin, &topic, settings).await? {

@@ -25,7 +25,7 @@ pub enum Phase {
 }
 
 /// A camera as it is to be seen from outside.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CameraView {
     /// What it is.
     pub spec: Arc<CameraSpec>,
@@ -96,6 +96,12 @@ impl Registry {
         let others = others.flat_map(|(_, entry)| entry.reserved.iter().map(|spec| &**spec));
         if let Some(objection) = config.objection(spec, others) {
             return Err(Kind::Conflict.because(objection));
+        }
+        let is_new = cameras.get(&spec.id).is_none_or(|entry| entry.reserved.is_empty());
+        let others = cameras.iter().filter(|(id, _)| **id != spec.id);
+        let others = others.filter_map(|(_, entry)| entry.reserved.first().map(|spec| &**spec));
+        if let Some(excess) = config.excess(spec, others).filter(|_| is_new) {
+            return Err(Kind::Quota.because(excess));
         }
         if let Some(entry) = cameras.get_mut(&spec.id) {
             entry.reserved.push(Arc::clone(spec));

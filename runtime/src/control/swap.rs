@@ -100,6 +100,8 @@ impl Options {
 pub(super) struct Plan {
     chain: Vec<Planned>,
     options: Options,
+    /// What runs already is instantiated anew.
+    afresh: bool,
 }
 
 enum Planned {
@@ -112,10 +114,10 @@ enum Planned {
 }
 
 impl Plan {
-    /// These plugins and no others.
-    pub fn of_list(entries: Vec<PluginEntry>) -> Self {
+    /// These plugins and no others; `afresh`: none of them as it runs now.
+    pub fn of_list(entries: Vec<PluginEntry>, afresh: bool) -> Self {
         let chain = entries.into_iter().map(Planned::Entry).collect();
-        Self { chain, options: Options::default() }
+        Self { chain, options: Options::default(), afresh }
     }
 }
 
@@ -130,11 +132,11 @@ impl Actor {
         let report = report.get_or_insert_default();
         let plan = match &deploy.wanted {
             Wanted::List(entries) => {
-                Plan { options: deploy.options, ..Plan::of_list(entries.clone()) }
+                Plan { options: deploy.options, ..Plan::of_list(entries.clone(), false) }
             }
             Wanted::One { plugin, replaces } => {
                 let chain = self.plan_one(plugin.clone(), replaces.as_deref(), report).await?;
-                Plan { chain, options: deploy.options }
+                Plan { chain, options: deploy.options, afresh: false }
             }
         };
         if self.swap(plan, &mut desired, report).await? {
@@ -222,7 +224,7 @@ impl Actor {
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
         }
-        let plan = Plan { chain, options: Options::default() };
+        let plan = Plan { chain, options: Options::default(), afresh: false };
         if self.swap(plan, &mut desired, report).await? {
             self.accept(desired, origin).await?;
         }
@@ -276,12 +278,12 @@ impl Actor {
         let mut links = Vec::with_capacity(chain.len());
         for (placed, place) in chain.iter().zip(&places) {
             let old = place.and_then(|place| present.get(place));
-            let same = old.is_some_and(|old| is_same(&old.entry, &placed.entry));
+            let same = !plan.afresh && old.is_some_and(|old| is_same(&old.entry, &placed.entry));
             links.push(match (same, place) {
                 (true, Some(place)) => Link::Keep(*place),
                 _ => {
-                    let owner = (&desired.spec.tenant, &self.id);
-                    let configuring = chain::configure(&host, owner, placed, &mut report.steps);
+                    let (spec, steps) = (&desired.spec, &mut report.steps);
+                    let configuring = chain::configure(&host, spec, placed, steps);
                     let instance = self.unless_stopping(configuring).await?;
                     Link::New { instance: Box::new(instance), succeeds: *place }
                 }

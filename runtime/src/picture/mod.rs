@@ -88,16 +88,18 @@ impl Picture {
     }
 
     /// Reads pixels: crops, scales and converts them into `out`. Returns their width and height.
+    /// `is_over` is asked every now and then whether to give up.
     ///
     /// # Errors
-    /// When the view is empty, absurd, or over `budget` bytes.
+    /// When the view is empty, absurd, or over `budget` bytes, or time is over.
     pub fn read(
         &self,
         view: View,
         budget: u64,
         scaler: &mut Scaler,
         out: &mut Vec<u8>,
+        is_over: impl Fn() -> bool,
     ) -> Result<(u32, u32), ReadError> {
-        scaler.read(self, &self.frame, view, budget, out)
+        scaler.read(self, &self.frame, (view, budget), out, is_over)
     }
 }

@@ -14,18 +14,36 @@ pub struct Scaler {
     context: *mut ffi::SwsContext,
     /// Planes with room at the end of each row; see [`ROW_ALIGNMENT`].
     padded: Vec<u8>,
+    /// To compare with: everything in one band.
+    #[cfg(test)]
+    whole: bool,
 }
 
 /// libswscale writes whole vectors: rows of another length than a multiple of this need room behind
 /// them, or the next row, plane or object would be overwritten.
 const ROW_ALIGNMENT: usize = 64;
 
+/// How much larger than its region a view may be: more would only make the host work.
+const MOST_ENLARGED: u32 = 16;
+
+/// Samples, read or written, between two looks at the time: some tenths of a millisecond.
+const BAND_SAMPLES: u64 = 256 * 1024;
+/// Rows of a band are a multiple of this, so that chroma goes with its luma.
+const BAND_STEP: u32 = 4;
+/// libswscale scales in two steps beyond this, and then not in bands.
+const MOST_REDUCED: u32 = 64;
+
 // SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
 unsafe impl Send for Scaler {}
 
 impl Default for Scaler {
     fn default() -> Self {
-        Self { context: ptr::null_mut(), padded: Vec::new() }
+        Self {
+            context: ptr::null_mut(),
+            padded: Vec::new(),
+            #[cfg(test)]
+            whole: false,
+        }
     }
 }
 
@@ -37,18 +55,32 @@ impl Drop for Scaler {
 }
 
 impl Scaler {
+    /// Gives up the memory that is kept for the next read.
+    pub fn free_buffers(&mut self) {
+        self.padded = Vec::new();
+    }
+
     pub(super) fn read(
         &mut self,
         picture: &Picture,
         frame: &ffmpeg::frame::Video,
-        view: View,
-        budget: u64,
+        (view, budget): (View, u64),
         out: &mut Vec<u8>,
+        is_over: impl Fn() -> bool,
     ) -> Result<(u32, u32), ReadError> {
         let region = clip(view.region, frame.width(), frame.height())?;
         let (width, height) = view.size.unwrap_or((region.width, region.height));
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             let message = format!("a view of {width}×{height}; each side is 1 to {MAX_SIDE}");
+            return Err(ReadError::Unsupported(message));
+        }
+        let enlarges = |side: u32, of: u32| side > of.saturating_mul(MOST_ENLARGED);
+        if enlarges(width, region.width) || enlarges(height, region.height) {
+            let message = format!(
+                "a view of {width}×{height} of a region of {}×{}; it may have {MOST_ENLARGED} \
+                 times the region's sides",
+                region.width, region.height
+            );
             return Err(ReadError::Unsupported(message));
         }
         let planes = view.format.planes(width as usize, height as usize);
@@ -76,26 +108,22 @@ impl Scaler {
                 return Ok((width, height));
             }
             out.resize(bytes, 0);
-            return self.scale(&source, region, (width, height), view.format, planes, out);
+            return self.scale((&source, region), (width, height), view.format, out, is_over);
         }
         out.resize(bytes, 0);
         let source = Source::of(frame);
-        self.scale(&source, region, (width, height), view.format, planes, out)
+        self.scale((&source, region), (width, height), view.format, out, is_over)
     }
 
     fn scale(
         &mut self,
-        source: &Source,
-        region: Rect,
+        (source, region): (&Source, Rect),
         (width, height): (u32, u32),
         format: PixelFormat,
-        planes: [(usize, usize); 3],
         out: &mut [u8],
+        is_over: impl Fn() -> bool,
     ) -> Result<(u32, u32), ReadError> {
-        let Some(cropped) = source.cropped(region) else {
-            let message = format!("regions of {:?} can't be read", source.format);
-            return Err(ReadError::Unsupported(message));
-        };
+        let planes = format.planes(width as usize, height as usize);
         let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         // SAFETY: the sizes are positive and bounded; the old context is null or ours.
         self.context = unsafe {
@@ -139,20 +167,39 @@ impl Scaler {
             *stride = i32::try_from(if direct { row } else { aligned(row) }).unwrap_or(i32::MAX);
             rest = tail;
         }
-        // SAFETY: the source planes cover the region, which was clipped to the frame; each target
-        // plane has `height` rows of its stride (half of them for chroma), and room for the whole
-        // vectors that libswscale writes.
-        let lines = unsafe {
-            ffi::sws_scale(
-                self.context,
-                cropped.as_ptr(),
-                source.strides.as_ptr(),
-                0,
-                side(region.height),
-                targets.as_ptr(),
-                strides.as_ptr(),
-            )
-        };
+        let band = band_rows(region, (width, height));
+        #[cfg(test)]
+        let band = if self.whole { region.height } else { band };
+        let (mut row, mut lines) = (0, 0);
+        while row < region.height {
+            if is_over() {
+                // What is half done must not be gone on with.
+                *self = Self::default();
+                return Err(ReadError::GivenUp);
+            }
+            let from = Rect { y: region.y + row, ..region };
+            let Some(cropped) = source.cropped(from) else {
+                let message = format!("regions of {:?} can't be read", source.format);
+                return Err(ReadError::Unsupported(message));
+            };
+            let rows = band.min(region.height - row);
+            // SAFETY: the source planes cover the region, which was clipped to the frame, and bands
+            // follow one another from its top to its bottom; each target plane has `height` rows of
+            // its stride (half of them for chroma), and room for the whole vectors that libswscale
+            // writes.
+            lines += unsafe {
+                ffi::sws_scale(
+                    self.context,
+                    cropped.as_ptr(),
+                    source.strides.as_ptr(),
+                    side(row),
+                    side(rows),
+                    targets.as_ptr(),
+                    strides.as_ptr(),
+                )
+            };
+            row += rows;
+        }
         if lines != side(height) {
             return Err(ReadError::Unsupported("libswscale could not scale the view".into()));
         }
@@ -173,15 +220,25 @@ impl Scaler {
     }
 }
 
+/// How many rows of a region are scaled at once.
+fn band_rows(region: Rect, (width, height): (u32, u32)) -> u32 {
+    let is_reduced = |side: u32, of: u32| side.saturating_mul(MOST_REDUCED) < of;
+    if is_reduced(width, region.width) || is_reduced(height, region.height) {
+        return region.height;
+    }
+    let read = u64::from(region.width);
+    let written = u64::from(width) * u64::from(height) / u64::from(region.height.max(1));
+    let rows = BAND_SAMPLES / (read + written).max(1);
+    u32::try_from(rows).unwrap_or(u32::MAX).next_multiple_of(BAND_STEP).max(BAND_STEP)
+}
+
 /// The luma plane of a frame whose format has none of 8 bit. `None` when it can't be converted.
 pub(super) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
     let (width, height) = (frame.width(), frame.height());
     let planes = PixelFormat::I420.planes(width as usize, height as usize);
     let mut out = vec![0; planes.iter().map(|(size, _)| size).sum()];
-    let whole = Rect { x: 0, y: 0, width, height };
-    Scaler::default()
-        .scale(&Source::of(frame), whole, (width, height), PixelFormat::I420, planes, &mut out)
-        .ok()?;
+    let whole = (&Source::of(frame), Rect { x: 0, y: 0, width, height });
+    Scaler::default().scale(whole, (width, height), PixelFormat::I420, &mut out, || false).ok()?;
     out.truncate(width as usize * height as usize);
     Some(out)
 }
@@ -288,6 +345,7 @@ mod tests {
             u64::MAX,
             &mut Scaler::default(),
             &mut out,
+            || false,
         );
         assert_eq!(read, Ok((4, 2)));
         assert_eq!(out, [8, 9, 10, 11, 9, 10, 11, 12]);
@@ -306,8 +364,8 @@ mod tests {
         ];
         for (format, size) in sizes {
             let mut out = Vec::new();
-            let read =
-                picture.read(view(None, None, format), u64::MAX, &mut Scaler::default(), &mut out);
+            let (view, scaler) = (view(None, None, format), &mut Scaler::default());
+            let read = picture.read(view, u64::MAX, scaler, &mut out, || false);
             assert_eq!(read, Ok((33, 17)), "{format:?}");
             assert_eq!(out.len(), size, "{format:?}");
         }
@@ -323,7 +381,8 @@ mod tests {
             for width in 1..40 {
                 let mut out = Vec::new();
                 let want = view(None, Some((width, 48)), format);
-                let read = picture.read(want, u64::MAX, &mut Scaler::default(), &mut out);
+                let scaler = &mut Scaler::default();
+                let read = picture.read(want, u64::MAX, scaler, &mut out, || false);
                 assert_eq!(read, Ok((width, 48)), "{format:?}");
                 if matches!(format, PixelFormat::I420 | PixelFormat::Nv12) {
                     let chroma = &out[width as usize * 48..];
@@ -345,7 +404,8 @@ mod tests {
         let mut scaler = Scaler::default();
         let mut out = Vec::new();
         let mut read = |region, size, budget| {
-            picture.read(view(region, size, PixelFormat::Gray8), budget, &mut scaler, &mut out)
+            let view = view(region, size, PixelFormat::Gray8);
+            picture.read(view, budget, &mut scaler, &mut out, || false)
         };
         let beyond = Rect { x: 30, y: 0, width: u32::MAX, height: u32::MAX };
         assert_eq!(read(Some(beyond), None, u64::MAX), Ok((2, 16)));
@@ -355,5 +415,47 @@ mod tests {
         assert!(matches!(read(None, huge, u64::MAX), Err(ReadError::Unsupported(_))));
         assert_eq!(read(None, Some((100, 100)), 9_999), Err(ReadError::TooLarge(10_000)));
         assert_eq!(read(None, Some((100, 100)), 10_000), Ok((100, 100)));
+    }
+
+    /// What libswscale gives when it is asked for everything at once, as a reader without a clock
+    /// would.
+    fn at_once(picture: &Picture, want: View) -> Vec<u8> {
+        let mut out = Vec::new();
+        let scaler = &mut Scaler::default();
+        // A band that is as high as the region.
+        scaler.whole = true;
+        picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_picture_read_in_bands_is_the_picture_read_at_once() {
+        let picture = gradient(1280, 720);
+        let odd = Some(Rect { x: 101, y: 33, width: 1011, height: 601 });
+        for format in [PixelFormat::Gray8, PixelFormat::Rgb24, PixelFormat::I420, PixelFormat::Nv12]
+        {
+            for region in [None, odd] {
+                for size in [None, Some((640, 360)), Some((224, 224)), Some((1500, 900))] {
+                    let want = view(region, size, format);
+                    let mut out = Vec::new();
+                    let scaler = &mut Scaler::default();
+                    picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+                    assert!(out == at_once(&picture, want), "{want:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_without_time_gets_nothing_and_the_next_one_everything() {
+        let picture = gradient(1280, 720);
+        let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
+        let want = view(None, Some((640, 360)), PixelFormat::Rgb24);
+        let looks = std::cell::Cell::new(0);
+        let is_over = || looks.replace(looks.get() + 1) >= 2;
+        let read = picture.read(want, u64::MAX, scaler, &mut out, is_over);
+        assert_eq!((read, looks.get()), (Err(ReadError::GivenUp), 3));
+        picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+        assert!(out == at_once(&picture, want));
     }
 }

@@ -44,6 +44,9 @@ pub enum ReadError {
     /// The view has this many bytes, more than may be read.
     #[error("the view has {0} bytes, more than this plugin may still read of the frame")]
     TooLarge(u64),
+    /// Whoever asked has no more time.
+    #[error("given up")]
+    GivenUp,
 }
 
 /// The largest side of a view. libswscale's own arithmetic is safe far beyond.

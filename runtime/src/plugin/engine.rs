@@ -1,15 +1,15 @@
 //! The wasmtime engine, and plugins as they are loaded: compiled, checked and described.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
 
+use super::clock;
 use super::digest::Digest;
 use super::frames::link_read;
-use super::guest::{Guest, Owner};
-use super::limits::{DESCRIBE_TICKS, Limits, RESULT_BYTES, STACK_BYTES};
+use super::guest::Guest;
+use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
 use super::names::{check_header, check_plugin};
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
@@ -22,9 +22,6 @@ pub(super) const VERSION: &str = "0.1";
 
 /// What plugins export that have something to remember.
 const STATE: &str = "comux:plugin/state@";
-
-/// How often deadlines are looked at.
-pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Compiles and links plugins. Cheap to clone.
 #[derive(Clone)]
@@ -68,14 +65,7 @@ impl Engine {
             guest
         })?;
         link_read(&mut linker)?;
-        let ticking = engine.weak();
-        std::thread::Builder::new().name("plugin-clock".into()).spawn(move || {
-            while let Some(engine) = ticking.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })?;
+        clock::run(engine.weak())?;
         Ok(Self { engine, linker: Arc::new(linker) })
     }
 
@@ -147,11 +137,8 @@ impl Engine {
         indices: &PluginIndices,
         state: Option<&state::GuestIndices>,
     ) -> wasmtime::Result<Descriptor> {
-        let nobody = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        let mut store = Store::new(&self.engine, Guest::new(nobody, Limits::default()));
-        store.limiter(|guest| &mut guest.memory);
-        store.set_hostcall_fuel(RESULT_BYTES);
-        store.set_epoch_deadline(DESCRIBE_TICKS);
+        let mut store = Guest::store(&self.engine, Guest::nobodys(Limits::default()));
+        clock::start(&mut store, DESCRIBE_DEADLINE, None);
         let (plugin, _) = instantiate(pre, indices, state, &mut store)?;
         plugin.comux_plugin_lifecycle().call_describe(&mut store)
     }

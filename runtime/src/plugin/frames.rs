@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmtime::Trap;
 use wasmtime::component::{ComponentType, Linker, Lower, Resource};
 
 use super::guest::{CurrentFrame, Guest};
@@ -49,15 +50,18 @@ impl Guest {
         };
         // Only the plugin's own copy is left by now, so this never clones.
         let out = Arc::make_mut(&mut self.pixels);
-        let read = frame.picture.read(view(want), frame.read_budget, &mut self.scaler, out);
+        let budget = frame.most_read - frame.bytes_read;
+        let (clock, scaler) = (&self.clock, &mut self.scaler);
+        let read = frame.picture.read(view(want), budget, scaler, out, || clock.has_run_out());
         Ok(match read {
             Ok((width, height)) => {
-                frame.read_budget -= out.len() as u64;
+                frame.bytes_read += out.len() as u64;
                 let data = Arc::clone(&self.pixels);
                 Ok(SharedPixels { width, height, format: want.format, data })
             }
             Err(picture::ReadError::Unsupported(why)) => Err(ReadError::Unsupported(why)),
             Err(picture::ReadError::TooLarge(bytes)) => Err(ReadError::TooLarge(bytes)),
+            Err(picture::ReadError::GivenUp) => return Err(Trap::Interrupt.into()),
         })
     }
 }

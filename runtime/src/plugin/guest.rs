@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, Store};
 
-use super::limits::{Limits, READ_BYTES_PER_FRAME};
+use super::clock::{self, CallClock};
+use super::limits::Limits;
 use super::log::LogBudget;
 use crate::outcome::ResultHeader;
 use crate::picture::{Picture, Scaler};
+use crate::tenant::{Meter, Tenant};
+
+/// Bytes of a buffer that is kept whether it is needed or not.
+const LEAST_BUFFER: usize = 1024 * 1024;
 
 /// Whose instance this is, for frames and logs.
 #[derive(Debug, Clone)]
@@ -25,13 +30,19 @@ pub(super) struct CurrentFrame {
     pub picture: Arc<Picture>,
     /// Headers of the input record, then those of earlier plugins.
     pub headers: Vec<ResultHeader>,
-    /// Pixel bytes that this call may still read.
-    pub read_budget: u64,
+    /// Pixel bytes that this call has read, …
+    pub bytes_read: u64,
+    /// … and may read in all.
+    pub most_read: u64,
 }
 
 /// The data of one store.
 pub(super) struct Guest {
     pub owner: Owner,
+    /// What it uses is charged here.
+    pub meter: Arc<Meter>,
+    pub limits: Limits,
+    pub clock: CallClock,
     pub memory: MemoryLimit,
     pub log_budget: LogBudget,
     pub frame: Option<CurrentFrame>,
@@ -46,10 +57,13 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub fn new(owner: Owner, limits: Limits) -> Self {
+    pub fn new(owner: Owner, meter: Arc<Meter>, limits: Limits) -> Self {
         Self {
             owner,
-            memory: MemoryLimit::new(limits),
+            meter,
+            limits,
+            clock: CallClock::stopped(),
+            memory: MemoryLimit { limits, memory: 0, elements: 0, was_hit: false },
             log_budget: LogBudget::default(),
             frame: None,
             previous: None,
@@ -58,6 +72,27 @@ impl Guest {
             scaler: Scaler::default(),
             pixels: Arc::default(),
         }
+    }
+
+    /// That of a plugin which runs on no camera.
+    pub fn nobodys(limits: Limits) -> Self {
+        let owner = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
+        Self::new(
+            owner,
+            Arc::new(Meter::new(Tenant::nobody(), String::new(), limits.metrics)),
+            limits,
+        )
+    }
+
+    /// A store in which the limits hold. Its clock has yet to be started.
+    pub fn store(engine: &wasmtime::Engine, guest: Self) -> Store<Self> {
+        let limits = guest.limits;
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(limits.output_bytes());
+        store.set_max_component_handles(limits.handles as usize);
+        clock::wind(&mut store);
+        store
     }
 
     /// Goes on where `old` stands.
@@ -78,31 +113,57 @@ impl Guest {
         if picture.info().discontinuity {
             self.previous = None;
         }
-        let read_budget = READ_BYTES_PER_FRAME;
-        self.frame = Some(CurrentFrame { picture, headers, read_budget });
+        let most_read = u64::from(self.limits.read_mb) * 1024 * 1024;
+        self.frame = Some(CurrentFrame { picture, headers, bytes_read: 0, most_read });
     }
 
-    /// The call is over.
-    pub fn leave(&mut self) {
-        let frame = self.frame.take();
+    /// The call is over. Returns how many bytes of pixels it has read.
+    pub fn leave(&mut self) -> u64 {
         self.missed_pictures = false;
-        if self.wants_motion {
-            self.previous = frame.map(|frame| frame.picture);
+        let Some(frame) = self.frame.take() else { return 0 };
+        let needed = usize::try_from(frame.bytes_read).unwrap_or(usize::MAX);
+        if self.pixels.capacity() / 4 > needed.max(LEAST_BUFFER) {
+            // One huge read must not be paid for as long as the instance lives.
+            self.pixels = Arc::default();
+            self.scaler.free_buffers();
         }
+        if self.wants_motion {
+            self.previous = Some(frame.picture);
+        }
+        frame.bytes_read
     }
 }
 
-/// Bounds the linear memories of an instance, all together, and remembers that the bound was hit, so that the trap which follows is
-/// reported as what it is.
+/// Bounds what an instance may have, and remembers that a bound was hit, so that the trap which
+/// follows is reported as what it is.
 pub(super) struct MemoryLimit {
-    most: usize,
-    granted: usize,
-    pub hit: bool,
+    limits: Limits,
+    /// Bytes of all linear memories. They never shrink.
+    memory: usize,
+    /// Elements of all tables.
+    elements: usize,
+    was_hit: bool,
 }
 
 impl MemoryLimit {
-    fn new(limits: Limits) -> Self {
-        Self { most: limits.memory_mb.get() as usize * 1024 * 1024, granted: 0, hit: false }
+    /// Bytes of linear memory that the instance has.
+    pub fn bytes(&self) -> u64 {
+        self.memory as u64
+    }
+
+    /// Whether a bound was hit since this was asked last.
+    pub fn was_hit(&mut self) -> bool {
+        std::mem::take(&mut self.was_hit)
+    }
+
+    /// Whether something may grow, of all of which there is `total`.
+    fn grow(total: &mut usize, (current, desired): (usize, usize), most: usize) -> bool {
+        let grown = total.saturating_sub(current).saturating_add(desired);
+        let fits = grown <= most;
+        if fits {
+            *total = grown;
+        }
+        fits
     }
 }
 
@@ -113,37 +174,59 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = (self.granted.saturating_sub(current)).saturating_add(desired);
-        let fits = total <= self.most;
-        if fits {
-            self.granted = total;
-        }
-        self.hit |= !fits;
+        let most = self.limits.memory_bytes();
+        let fits = Self::grow(&mut self.memory, (current, desired), most);
+        self.was_hit |= !fits;
         Ok(fits)
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Tables hold function pointers; 100,000 is far beyond what a compiler emits.
-        Ok(desired <= 100_000)
+        let most = self.limits.table_elements as usize;
+        let fits = Self::grow(&mut self.elements, (current, desired), most);
+        self.was_hit |= !fits;
+        Ok(fits)
     }
 
     fn memories(&self) -> usize {
-        // A module has one; its adapters share it.
-        4
+        self.limits.memories as usize
     }
 
     fn tables(&self) -> usize {
-        // One for the module's function pointers, one for the adapters'.
-        8
+        self.limits.tables as usize
     }
 
     fn instances(&self) -> usize {
-        // A component is a handful of core instances: the module, its adapters and shims.
-        32
+        self.limits.instances as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_and_all_tables_together_are_bounded() {
+        let limits = Limits { memory_mb: 2, table_elements: 100, ..Limits::default() };
+        let mut limit = Guest::nobodys(limits).memory;
+        let mut memory = |current, desired| limit.memory_growing(current, desired, None).unwrap();
+        const MIB: usize = 1 << 20;
+        assert!(memory(0, MIB));
+        assert!(memory(0, MIB / 2), "a second one");
+        assert!(!memory(MIB, 2 * MIB));
+        assert!(memory(MIB, MIB * 3 / 2));
+        assert!(!memory(0, 1), "nothing is left for a third");
+        assert_eq!(limit.bytes(), 2 * MIB as u64);
+        assert!(limit.was_hit());
+        assert!(!limit.was_hit(), "since it was asked");
+        let mut table = |current, desired| limit.table_growing(current, desired, None).unwrap();
+        assert!(table(0, 60));
+        assert!(!table(0, 41));
+        assert!(table(60, 100));
+        assert!(limit.was_hit());
     }
 }

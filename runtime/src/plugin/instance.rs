@@ -4,21 +4,24 @@
 //! after a trap, and handed to the successor in a swap.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 use wasmtime::{Store, Trap};
 
-use super::engine::{Engine, LoadedPlugin, TICK, innermost};
+use super::breaker::{Breaker, BreakerSettings, BreakerState};
+use super::clock;
+use super::engine::{Engine, LoadedPlugin, innermost};
 use super::frames::FrameHandle;
 use super::guest::{Guest, Owner};
-use super::limits::{Limits, RESULT_BYTES};
+use super::limits::Limits;
 use super::snapshot::{Restored, Snapshot};
 use super::wit::Plugin;
-use super::wit::comux::plugin::types::PluginError;
+use super::wit::comux::plugin::types::{Header, PluginError};
 use super::wit::exports::comux::plugin::state;
 use crate::outcome::{FailReason, ResultHeader};
 use crate::picture::Picture;
+use crate::tenant::{Meter, NoRoom, Room, Seat, Tenant, cpu};
 
 /// The plugin would not take its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +42,51 @@ pub enum ConfigureError {
         /// How.
         reason: String,
     },
+    /// There is no room for one more.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
-/// A call gave no result.
+/// A frame got no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoResult {
+    /// The plugin failed.
+    Failed(CallFailure),
+    /// It failed too often, and was not called.
+    Quarantined,
+}
+
+/// A call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailure {
     /// What goes into `comux-reason`.
     pub reason: FailReason,
     /// For the log.
     pub message: String,
-    /// The instance was lost and replaced.
+    /// The instance was lost, and another one takes over.
     pub restarted: bool,
+    /// For how long the plugin is left out now.
+    pub quarantine: Option<Duration>,
+}
+
+/// How a failure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// It is about this frame alone.
+    None,
+    /// Several of them are too many.
+    Some,
+    /// One is.
+    Fatal,
+}
+
+/// What an instance may do, and when it is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How much it may use.
+    pub limits: Limits,
+    /// When it is left out because it fails.
+    pub breaker: BreakerSettings,
 }
 
 struct Running {
@@ -65,30 +102,45 @@ pub struct Instance {
     owner: Owner,
     config: String,
     limits: Limits,
+    breaker: Breaker,
+    meter: Arc<Meter>,
     /// What it remembered last: it begins with that after a trap.
     snapshot: Option<Snapshot>,
-    /// Absent between a trap and the next frame.
+    /// Absent behind a trap, when there is no other instance yet.
     running: Option<Running>,
+    _room: Room,
 }
 
 impl Instance {
     /// Instantiates and configures `loaded` with the JSON object `config`.
     ///
     /// # Errors
-    /// When the plugin refuses the configuration or fails while it is configured.
+    /// When the tenant has no room for it, or the plugin refuses the configuration or fails while it
+    /// is configured.
     pub fn start(
         engine: &Engine,
         loaded: Arc<LoadedPlugin>,
-        (tenant, camera): (Arc<str>, Arc<str>),
+        (tenant, camera): (Arc<Tenant>, &str),
         config: String,
-        limits: Limits,
+        terms: Terms,
     ) -> Result<Self, ConfigureError> {
+        let Terms { limits, breaker } = terms;
+        let room = tenant.take_room(limits.memory_mb)?;
         let plugin: Arc<str> = format!("{}@{}", loaded.name, loaded.version).into();
-        let owner = Owner { tenant, camera, plugin };
-        let engine = engine.clone();
-        let mut instance =
-            Self { engine, loaded, owner, config, limits, snapshot: None, running: None };
-        instance.running = Some(instance.run_up()?);
+        let owner = Owner { tenant: tenant.id.as_str().into(), camera: camera.into(), plugin };
+        let mut instance = Self {
+            engine: engine.clone(),
+            meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), limits.metrics)),
+            loaded,
+            owner,
+            config,
+            limits,
+            breaker: Breaker::new(breaker),
+            snapshot: None,
+            running: None,
+            _room: room,
+        };
+        instance.running = Some(instance.run_up(None)?);
         Ok(instance)
     }
 
@@ -104,57 +156,128 @@ impl Instance {
         &self.loaded.identity
     }
 
+    /// What it uses.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
     /// Whether the plugin has state that can be saved and restored.
     #[must_use]
     pub fn has_state(&self) -> bool {
         self.loaded.state.is_some()
     }
 
-    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'.
+    /// From now on it is left out by other rules.
+    pub fn set_breaker(&mut self, settings: BreakerSettings) {
+        self.breaker.set(settings);
+    }
+
+    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'. `seat`:
+    /// the camera's, on whose thread this is.
     ///
     /// # Errors
-    /// When the plugin fails. A trapped instance is replaced at the next frame.
+    /// When the plugin fails, or is left out because it did so too often. A trapped instance is
+    /// replaced at once.
     pub fn on_frame(
         &mut self,
         picture: &Arc<Picture>,
         headers: Vec<ResultHeader>,
-    ) -> Result<Vec<ResultHeader>, CallFailure> {
-        let mut running = self.take_running().map_err(|message| CallFailure {
-            reason: FailReason::PluginTrap,
-            message,
-            restarted: false,
-        })?;
+        seat: &Arc<Seat>,
+    ) -> Result<Vec<ResultHeader>, NoResult> {
+        if !self.breaker.admits(Instant::now()) {
+            self.has_missed_pictures();
+            return Err(NoResult::Quarantined);
+        }
+        let begin = cpu::of_this_thread();
+        let (result, bytes_read) = self.call(picture, headers, seat);
+        let now = Instant::now();
+        let result = match result {
+            Ok(headers) => {
+                self.breaker.succeeded(now);
+                let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
+                self.meter.charge_headers(now, bytes.sum::<usize>() as u64);
+                Ok(headers)
+            }
+            Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight, seat))),
+        };
+        self.meter.set_breaker(self.breaker.state());
+        let cpu = Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin));
+        let memory = self.running.as_ref().map(|running| running.store.data().memory.bytes());
+        self.meter.charge_call(now, cpu, bytes_read, memory.unwrap_or_default());
+        result
+    }
+
+    /// One call, and how many bytes of pixels it read.
+    fn call(
+        &mut self,
+        picture: &Arc<Picture>,
+        headers: Vec<ResultHeader>,
+        seat: &Arc<Seat>,
+    ) -> (Result<Vec<ResultHeader>, (CallFailure, Weight)>, u64) {
+        let mut running = match self.take_running(Some(seat)) {
+            Ok(running) => running,
+            Err(reason) => {
+                let failure = failed(FailReason::PluginTrap, reason);
+                return (Err((failure, Weight::Some)), 0);
+            }
+        };
         running.store.data_mut().enter(Arc::clone(picture), headers);
-        set_deadline(&mut running.store, self.limits);
+        clock::start(&mut running.store, self.limits.deadline(), Some(seat));
         let frame = Resource::<FrameHandle>::new_borrow(0);
         let hook = running.plugin.comux_plugin_frame_hook();
         let answer = hook.call_on_frame(&mut running.store, frame);
-        running.store.data_mut().leave();
-        match answer {
+        let bytes_read = running.store.data_mut().leave();
+        let result = match answer {
             Ok(result) => {
                 self.running = Some(running);
                 self.accept(result)
             }
-            Err(error) => Err(trapped(&error, running.store.data().memory.hit)),
+            Err(error) => Err((trapped(&error, &mut running.store), Weight::Some)),
+        };
+        (result, bytes_read)
+    }
+
+    /// A call failed: counts that, and puts another instance in the place of a lost one.
+    fn fail(
+        &mut self,
+        now: Instant,
+        mut failure: CallFailure,
+        weight: Weight,
+        seat: &Arc<Seat>,
+    ) -> CallFailure {
+        self.meter.count_failure(failure.reason);
+        if weight != Weight::None {
+            failure.quarantine = self.breaker.failed(now, weight == Weight::Fatal);
         }
+        if self.running.is_none() && self.breaker.state() != BreakerState::Open {
+            // What keeps it from starting is said with the next frame.
+            self.running = self.replace(Some(seat)).ok();
+        }
+        failure
     }
 
     /// What the plugin remembers.
     ///
     /// # Errors
-    /// Its own words, or how it failed; a trapped instance is replaced at the next frame.
+    /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn save(&mut self) -> Result<Snapshot, String> {
-        let mut running = self.take_running()?;
+        let mut running = self.take_running(None)?;
         let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
-        set_deadline(&mut running.store, self.limits);
+        let begin = cpu::of_this_thread();
+        running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
+        clock::start(&mut running.store, self.limits.deadline(), None);
         let saved = state.call_save(&mut running.store);
-        let snapshot = match saved {
+        running.store.set_hostcall_fuel(self.limits.output_bytes());
+        let result = match saved {
             Ok(answer) => {
                 self.running = Some(running);
-                Snapshot::from(answer?)
+                answer.map(Snapshot::from)
             }
-            Err(error) => return Err(trapped(&error, running.store.data().memory.hit).message),
+            Err(error) => Err(trapped(&error, &mut running.store).message),
         };
+        self.charge_since(begin);
+        let snapshot = result?;
         self.snapshot = Some(snapshot.clone());
         Ok(snapshot)
     }
@@ -162,10 +285,14 @@ impl Instance {
     /// Gives the plugin what it, or its predecessor, remembered.
     ///
     /// # Errors
-    /// Its own words, or how it failed; a trapped instance is replaced at the next frame.
+    /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        let mut running = self.take_running()?;
-        let restored = restore(&mut running, self.limits, snapshot)?;
+        let mut running = self.take_running(None)?;
+        let begin = cpu::of_this_thread();
+        clock::start(&mut running.store, self.limits.deadline(), None);
+        let restored = restore(&mut running, snapshot);
+        self.charge_since(begin);
+        let restored = restored?;
         self.running = Some(running);
         self.snapshot = Some(snapshot.clone());
         Ok(restored)
@@ -185,58 +312,74 @@ impl Instance {
         }
     }
 
+    fn charge_since(&self, begin: u64) {
+        let cpu = Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin));
+        self.meter.charge_cpu(Instant::now(), cpu);
+    }
+
     fn accept(
         &self,
-        result: Result<Vec<super::wit::comux::plugin::types::Header>, PluginError>,
-    ) -> Result<Vec<ResultHeader>, CallFailure> {
-        let refuse =
-            |message| CallFailure { reason: FailReason::PluginError, message, restarted: false };
+        result: Result<Vec<Header>, PluginError>,
+    ) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
         let headers = result.map_err(|error| {
-            refuse(match error {
-                PluginError::InvalidInput(why) => format!("invalid input: {why}"),
-                PluginError::Transient(why) => format!("transient: {why}"),
-                PluginError::Fatal(why) => format!("fatal: {why}"),
-            })
+            let (message, weight) = match error {
+                PluginError::InvalidInput(why) => (format!("invalid input: {why}"), Weight::None),
+                PluginError::Transient(why) => (format!("transient: {why}"), Weight::Some),
+                PluginError::Fatal(why) => (format!("fatal: {why}"), Weight::Fatal),
+            };
+            (failed(FailReason::PluginError, message), weight)
         })?;
         let undeclared = headers.iter().find(|header| !self.loaded.headers.contains(&header.name));
         if let Some(header) = undeclared {
-            return Err(refuse(format!("returned the header `{}` undeclared", header.name)));
+            let message = format!("returned the header `{}` undeclared", header.name);
+            return Err((failed(FailReason::PluginError, message), Weight::Some));
         }
-        let own = |header: super::wit::comux::plugin::types::Header| ResultHeader {
-            name: header.name,
-            value: header.value,
-        };
+        let (most, most_kb) = (self.limits.headers, self.limits.header_kb);
+        let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
+        let bytes = bytes.sum::<usize>();
+        if headers.len() > most as usize || bytes > most_kb as usize * 1024 {
+            let count = headers.len();
+            let message = format!(
+                "returned {count} headers of {bytes} bytes, and may return {most} of {most_kb} KiB"
+            );
+            return Err((failed(FailReason::Output, message), Weight::Some));
+        }
+        let own = |header: Header| ResultHeader { name: header.name, value: header.value };
         Ok(headers.into_iter().map(own).collect())
     }
 
-    /// The instance that runs; after a trap, another one with the state that was kept.
-    fn take_running(&mut self) -> Result<Running, String> {
-        if let Some(running) = self.running.take() {
-            return Ok(running);
-        }
-        let mut running = self.run_up().map_err(|error| error.to_string())?;
+    /// The instance that runs, or another one in its place.
+    fn take_running(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        self.running.take().map_or_else(|| self.replace(seat), Ok)
+    }
+
+    /// Another instance, with the state that was kept. All that takes no longer than a call may.
+    fn replace(&self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        let mut running = self.run_up(seat).map_err(|error| error.to_string())?;
         if let Some(snapshot) = &self.snapshot
-            && let Err(why) = restore(&mut running, self.limits, snapshot)
+            && let Err(why) = restore(&mut running, snapshot)
         {
             let (tenant, camera, plugin) =
                 (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
             tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
-            running = self.run_up().map_err(|error| error.to_string())?;
+            running = self.run_up(seat).map_err(|error| error.to_string())?;
         }
+        // It did not see the frame on which the other one failed.
+        running.store.data_mut().miss_pictures();
         Ok(running)
     }
 
-    fn run_up(&self) -> Result<Running, ConfigureError> {
-        let guest = Guest::new(self.owner.clone(), self.limits);
-        let mut store = Store::new(self.engine.wasmtime(), guest);
-        store.limiter(|guest| &mut guest.memory);
-        store.set_hostcall_fuel(RESULT_BYTES);
-        set_deadline(&mut store, self.limits);
+    fn run_up(&self, seat: Option<&Arc<Seat>>) -> Result<Running, ConfigureError> {
+        let begin = cpu::of_this_thread();
+        let guest = Guest::new(self.owner.clone(), Arc::clone(&self.meter), self.limits);
+        let mut store = Guest::store(self.engine.wasmtime(), guest);
+        clock::start(&mut store, self.limits.deadline(), seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
             let answer =
                 plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;
             Ok((plugin, state, answer))
         });
+        self.charge_since(begin);
         let plugin_name = || Arc::clone(&self.owner.plugin);
         match configured {
             Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),
@@ -244,34 +387,42 @@ impl Instance {
                 Err(ConfigureError::Refused { plugin: plugin_name(), reason })
             }
             Err(error) => {
-                let failure = trapped(&error, store.data().memory.hit);
+                let failure = trapped(&error, &mut store);
                 Err(ConfigureError::Failed { plugin: plugin_name(), reason: failure.message })
             }
         }
     }
 }
 
-fn restore(running: &mut Running, limits: Limits, snapshot: &Snapshot) -> Result<Restored, String> {
+/// The clock goes on.
+fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, String> {
     let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
-    set_deadline(&mut running.store, limits);
     let answer = state.call_restore(&mut running.store, &snapshot.into());
-    let answer =
-        answer.map_err(|error| trapped(&error, running.store.data().memory.hit).message)?;
+    let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
     answer.map(Restored::from)
 }
 
-/// Every entry into a plugin needs a deadline of its own: without one it would trap at once.
-fn set_deadline(store: &mut Store<Guest>, limits: Limits) {
-    let deadline = Duration::from_millis(u64::from(limits.deadline_ms.get()));
-    let ticks = deadline.as_micros() / TICK.as_micros();
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-}
+/// What wasmtime says, in an error without a type, when more comes out of a plugin than may.
+const TOO_MUCH_OUTPUT: &str = "fuel allocated for hostcalls has been exhausted";
 
-fn trapped(error: &wasmtime::Error, memory_hit: bool) -> CallFailure {
+/// Why a call ended by a trap.
+fn trapped(error: &wasmtime::Error, store: &mut Store<Guest>) -> CallFailure {
     let (reason, message) = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
-        _ if memory_hit => (FailReason::Memory, "wanted more memory than it may have".to_owned()),
-        _ => (FailReason::PluginTrap, innermost(error)),
+        _ if store.data_mut().memory.was_hit() => {
+            (FailReason::Memory, "wanted more memory than it may have".to_owned())
+        }
+        _ => match innermost(error) {
+            message if message.contains(TOO_MUCH_OUTPUT) => {
+                let most = store.data().limits.output_bytes() / 1024;
+                (FailReason::Output, format!("gave more than {most} KiB in one call"))
+            }
+            message => (FailReason::PluginTrap, message),
+        },
     };
-    CallFailure { reason, message, restarted: true }
+    CallFailure { restarted: true, ..failed(reason, message) }
+}
+
+fn failed(reason: FailReason, message: String) -> CallFailure {
+    CallFailure { reason, message, restarted: false, quarantine: None }
 }

@@ -1,50 +1,90 @@
 //! How much a plugin may use.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::Deserialize;
+use super::overlay::overlaid;
 
-/// Limits of each plugin instance, enforced on every call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Wall-clock milliseconds that a call may take. The default is five frame intervals at 25
-    /// frames per second: analytics that need longer can't keep up anyway, and a stalled camera
-    /// is noticed within a quarter of a second.
-    pub deadline_ms: NonZeroU32,
-    /// MiB of linear memory. A whole 1080p frame in RGB is 6 MiB; the default has room for ten.
-    pub memory_mb: NonZeroU32,
-}
+overlaid! {
+    /// Limits of each plugin instance, enforced on every call.
+    Limits,
+    /// Limits as they are written: those that are not, are those of the next wider circle.
+    LimitsTable:
 
-impl Default for Limits {
-    fn default() -> Self {
-        const DEADLINE_MS: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
-        const MEMORY_MB: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
-        Self { deadline_ms: DEADLINE_MS, memory_mb: MEMORY_MB }
-    }
+    /// Wall-clock milliseconds that a call may take, less the time for which others had its core.
+    /// Five frame intervals at 25 frames per second: analytics that need longer can't keep up
+    /// anyway, and a stalled camera is noticed within a quarter of a second.
+    deadline_ms = 200;
+    /// MiB of linear memory, all memories together. A whole 1080p frame in RGB is 6 MiB; the
+    /// default has room for ten.
+    memory_mb = 64;
+    /// Elements of all tables together. They hold function pointers, of which the largest plugins
+    /// known, those that bring a JavaScript engine, have some 20,000.
+    table_elements = 100_000;
+    /// Core instances in the one component: the module, its adapters and shims are a handful.
+    instances = 32;
+    /// Linear memories. A module has one, and its adapters share it.
+    memories = 4;
+    /// Tables: one for the module's function pointers, one for the adapters'.
+    tables = 8;
+    /// Handles to resources that are alive at a time. A plugin is lent one frame, and the
+    /// interface gives it nothing to keep; the rest is for resources within the component.
+    handles = 64;
+    /// MiB of pixels read of one frame: a whole 4K frame as RGBA, and as much again.
+    read_mb = 64;
+    /// Headers on one frame. The most talkative of the plugins that come with comux writes three.
+    headers = 64;
+    /// KiB of headers on one frame, names and values: room for some thousand boxes as JSON. Kafka's
+    /// own default for a whole record, video and all, is 1 MB.
+    header_kb = 64;
+    /// KiB that a plugin may remember. It is copied when it is handed over, while the camera waits.
+    state_kb = 1024;
+    /// KiB of log per second; what exceeds it is counted and dropped. That is 200 lines of 80
+    /// letters, for each camera: more than anybody reads.
+    log_kb_per_s = 16;
+    /// Names of metrics. Each becomes a time series per camera in whatever collects them, and time
+    /// series are what collectors have to pay for.
+    metrics = 32;
 }
 
 /// The native stack of a call. Plugins keep their data on their own stack in linear memory; this
-/// one holds return addresses and spilled registers, and 512 KiB is wasmtime's own default.
+/// one holds return addresses and spilled registers, and 512 KiB is wasmtime's own default. The
+/// engine has it, and so all plugins of a host have the same.
 pub(super) const STACK_BYTES: usize = 512 * 1024;
 
-/// Bytes that may come out of a plugin in one call, headers and log messages: Kafka's own default
-/// limit for a whole record is 1 MB.
-pub(super) const RESULT_BYTES: usize = 1024 * 1024;
+/// Bytes that may come out of a plugin in one call at least, so that a long message costs its end
+/// and not the instance: Kafka's own default for a whole record is 1 MB.
+const LEAST_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// Pixels, in bytes, that a plugin may read of one frame: a whole 4K frame as RGBA, and some.
-pub(super) const READ_BYTES_PER_FRAME: u64 = 64 * 1024 * 1024;
-
-/// Log lines that a plugin may write in a second, and the length at which each is cut.
-pub(super) const LOG_LINES_PER_SECOND: u32 = 20;
-/// See [`LOG_LINES_PER_SECOND`].
+/// The length at which a line of log is cut.
 pub(super) const LOG_LINE_BYTES: usize = 1024;
 
-/// Ticks of the clock, which are milliseconds, that a plugin may take to describe itself. No frame
-/// waits for it, and a busy machine may be slow to give it a core; a second is still soon enough to
-/// notice that it never will.
-pub(super) const DESCRIBE_TICKS: u64 = 1000;
+impl Limits {
+    /// Bytes of linear memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_mb as usize * 1024 * 1024
+    }
+
+    /// Bytes that may come out of the plugin in one call.
+    pub(super) fn output_bytes(&self) -> usize {
+        LEAST_OUTPUT_BYTES.max(self.header_kb as usize * 1024)
+    }
+
+    /// Bytes that may come out of the plugin when it is saved: the snapshot, and a few words.
+    pub(super) fn snapshot_bytes(&self) -> usize {
+        self.state_kb as usize * 1024 + 1024
+    }
+
+    /// Wall-clock time of a call.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms.into())
+    }
+}
+
+/// What a plugin may take to describe itself. No frame waits for it, and a busy machine may be slow
+/// to give it a core; a second is still soon enough to notice that it never will.
+pub(super) const DESCRIBE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Limits of loading plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,44 +3,52 @@
 use std::time::{Duration, Instant};
 
 use super::guest::Guest;
-use super::limits::{LOG_LINE_BYTES, LOG_LINES_PER_SECOND};
+use super::limits::LOG_LINE_BYTES;
 use super::wit::comux::plugin::log::{Host, Level};
 
-/// Counts an instance's log lines of the second under way.
+/// What a line costs beside its text: level, time, and whose it is.
+const LINE_OVERHEAD: usize = 64;
+
+/// Counts an instance's log of the second under way.
 #[derive(Default)]
 pub(super) struct LogBudget {
     second: Option<Instant>,
-    lines: u32,
+    bytes: usize,
     dropped: u64,
 }
 
 impl LogBudget {
-    /// Whether one more line may pass, and how many were dropped since the last one.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
+    /// Whether `bytes` more may pass of `most` per second.
+    fn admits(&mut self, now: Instant, bytes: usize, most: usize) -> bool {
         if self.second.is_none_or(|start| now.duration_since(start) >= Duration::from_secs(1)) {
             self.second = Some(now);
-            self.lines = 0;
+            self.bytes = 0;
         }
-        if self.lines >= LOG_LINES_PER_SECOND {
-            self.dropped += 1;
-            return None;
+        let fits = self.bytes + bytes <= most;
+        if fits {
+            self.bytes += bytes;
         }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.dropped))
+        fits
     }
 }
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let Some(dropped) = self.log_budget.admit(Instant::now()) else { return Ok(()) };
+        let end = message.floor_char_boundary(LOG_LINE_BYTES);
+        let message = message.get(..end).unwrap_or_default();
+        let (now, bytes) = (Instant::now(), message.len() + LINE_OVERHEAD);
+        let most = self.limits.log_kb_per_s as usize * 1024;
+        if !self.log_budget.admits(now, bytes, most) || !self.meter.charge_log(now, bytes as u64) {
+            self.log_budget.dropped += 1;
+            return Ok(());
+        }
+        let dropped = std::mem::take(&mut self.log_budget.dropped);
         let tenant = &*self.owner.tenant;
         let camera = &*self.owner.camera;
         let plugin = &*self.owner.plugin;
         if dropped > 0 {
             tracing::warn!(tenant, camera, plugin, dropped, "the plugin logs too much");
         }
-        let end = message.floor_char_boundary(LOG_LINE_BYTES);
-        let message = message.get(..end).unwrap_or_default();
         match level {
             Level::Trace => tracing::trace!(tenant, camera, plugin, "{message}"),
             Level::Debug => tracing::debug!(tenant, camera, plugin, "{message}"),
@@ -57,13 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_cut_and_its_size_is_told_once() {
+    fn no_more_bytes_pass_in_a_second_than_may() {
         let mut budget = LogBudget::default();
         let start = Instant::now();
-        let passed = (0..1000).filter(|_| budget.admit(start).is_some()).count();
-        assert_eq!(passed, LOG_LINES_PER_SECOND as usize);
+        let passed = (0..1000).filter(|_| budget.admits(start, 100, 1050)).count();
+        assert_eq!(passed, 10);
+        assert!(budget.admits(start, 50, 1050), "what is smaller may still fit");
         let later = start + Duration::from_secs(1);
-        assert_eq!(budget.admit(later), Some(1000 - u64::from(LOG_LINES_PER_SECOND)));
-        assert_eq!(budget.admit(later), Some(0));
+        assert!(budget.admits(later, 1050, 1050));
+        assert!(!budget.admits(later, 1, 1050));
     }
 }

@@ -7,7 +7,9 @@
 //! A plugin is named by a [`Source`] and known by its [`Digest`]. The [`Loader`] leads from one to
 //! the other, and to machine code, off the cameras' threads.
 
+mod breaker;
 mod cache;
+mod clock;
 mod digest;
 mod engine;
 mod frames;
@@ -20,7 +22,9 @@ mod limits;
 mod load_error;
 mod loader;
 mod log;
+mod metrics;
 mod names;
+mod overlay;
 mod pool;
 mod private;
 mod settings;
@@ -32,13 +36,15 @@ mod store;
 #[cfg(test)]
 mod test_plugin;
 
+pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
 pub use cache::CacheError;
 pub use digest::{Digest, NoDigest};
 pub use engine::{Engine, LoadedPlugin};
-pub use instance::{CallFailure, ConfigureError, Instance};
-pub use limits::{Limits, LoadLimits};
+pub use instance::{CallFailure, ConfigureError, Instance, NoResult, Terms};
+pub use limits::{Limits, LimitsTable, LoadLimits};
 pub use load_error::{LoadError, LoadProblem};
 pub use loader::{JobFailed, Loaded, Loader};
+pub use metrics::{Metric, MetricsBook, MetricsSnapshot};
 pub use pool::JobPanicked;
 pub use settings::{LoaderSettings, OpenError};
 pub use shelf::{AddError, Shelf, StoredPlugin};

@@ -4,11 +4,6 @@
 pub struct Cursor<'d>(pub &'d [u8]);
 
 impl<'d> Cursor<'d> {
-    /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The next byte.
     pub fn byte(&mut self) -> u8 {
         self.bytes(1).first().copied().unwrap_or_default()

@@ -11,6 +11,7 @@ use crate::camera::orders::{Change, Order, SwapEvent};
 use crate::config::Rate;
 use crate::decode::Decoder;
 use crate::memories::Memory;
+use crate::plugin::BreakerSettings;
 use crate::sink::Progress;
 use crate::source::CameraQueue;
 
@@ -78,6 +79,7 @@ impl Pipeline<'_> {
             }
         }
         self.gate.set_lag_limit(lag_limit(&spec));
+        self.analysis.set_breakers(spec.breaker.within(BreakerSettings::default()));
         self.spec = spec;
         let _ = done.send(Ok(()));
         Ok(input)
@@ -88,6 +90,8 @@ impl Pipeline<'_> {
         Carried {
             next_seq: self.ledger.next_seq(),
             spec: self.spec,
+            tenant: self.tenant,
+            seat: self.seat,
             analysis: self.analysis,
             paused: self.paused,
             stats: self.stats,

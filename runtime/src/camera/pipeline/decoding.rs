@@ -1,21 +1,23 @@
 //! An access unit into the decoder, and the pictures that come out through the plugins.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::message::Message;
 
 use super::Pipeline;
+use crate::camera::analysis::Failure;
 use crate::config::Rate;
 use crate::decode::{Decoded, DecoderError};
 use crate::ledger::Seq;
 use crate::outcome::{FailReason, Outcome, SkipReason, Timing};
 use crate::packet::{Content, Inspection};
 use crate::picture::{Picture, PictureInfo};
+use crate::tenant::cpu;
 
 impl Pipeline<'_> {
     pub(super) fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
-        let begin = Instant::now();
+        let begin = Moment::now();
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
         let sent =
             self.decoder.send(Some(seq), payload.unwrap_or_default(), inspection.length_prefixed);
@@ -23,7 +25,7 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
-        let begin = Instant::now();
+        let begin = Moment::now();
         let sent = self.decoder.send(seq, data, inspection.length_prefixed);
         self.after_send(seq, sent, inspection.content, begin);
     }
@@ -33,10 +35,9 @@ impl Pipeline<'_> {
         seq: Option<Seq>,
         sent: Result<(), DecoderError>,
         content: Content,
-        begin: Instant,
+        begin: Moment,
     ) {
-        let decode_us = micros_since(begin);
-        self.stats.record_work(decode_us, 0);
+        let decode_us = self.charge_decode(begin);
         if content == Content::KeyPicture {
             self.latest_key = seq.unwrap_or_default();
         }
@@ -63,13 +64,12 @@ impl Pipeline<'_> {
 
     pub(super) fn receive_pictures(&mut self) {
         loop {
-            let begin = Instant::now();
+            let begin = Moment::now();
             let received = self.decoder.receive();
-            let decode_us = micros_since(begin);
+            let decode_us = self.charge_decode(begin);
             match received {
                 Ok(None) => return,
                 Ok(Some(decoded)) => {
-                    self.stats.record_work(decode_us, 0);
                     if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
                         record.decode_us += decode_us;
                     }
@@ -125,19 +125,28 @@ impl Pipeline<'_> {
             Outcome::failed(FailReason::DecodeError)
         } else if !self.analysis.is_due(info.recorded_at_us.unwrap_or_default()) {
             Outcome::skipped(SkipReason::Rate)
+        } else if !self.tenant.may_analyse(Instant::now()) {
+            self.analysis.miss_picture();
+            Outcome::skipped(SkipReason::Quota)
         } else {
             let input_headers = record.headers();
             let picture = Arc::new(Picture::new(info, decoded.frame));
             let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
             let stats = &self.stats;
-            let (mut outcome, plugin_us) = self.analysis.run(&picture, &input_headers, |failed| {
-                let plugin = failed.plugin;
-                let reason = failed.failure.reason.word();
-                if failed.failure.restarted {
+            let report = |failed: Failure<'_>| {
+                let Failure { plugin, failure } = failed;
+                let reason = failure.reason.word();
+                if failure.restarted {
                     stats.record_plugin_restart();
                 }
-                tracing::debug!(camera, tenant, plugin, seq, reason, "{}", failed.failure.message);
-            });
+                tracing::debug!(camera, tenant, plugin, seq, reason, "{}", failure.message);
+                if let Some(quarantine) = failure.quarantine {
+                    let (seconds, why) = (quarantine.as_secs_f64(), &failure.message);
+                    tracing::warn!(camera, tenant, plugin, "left out for {seconds} s: {why}");
+                }
+            };
+            let (mut outcome, plugin_us) =
+                self.analysis.run(&picture, &input_headers, &self.seat, report);
             self.stats.record_work(0, plugin_us);
             let queue = micros_since(received_at).saturating_sub(decode_us + plugin_us);
             outcome.timing = Some(Timing { queue, decode: decode_us, plugin: plugin_us });
@@ -147,9 +156,35 @@ impl Pipeline<'_> {
         self.ledger.settle(seq, outcome);
     }
 
+    /// Time went into decoding: how many microseconds.
+    fn charge_decode(&self, begin: Moment) -> u64 {
+        let decode_us = micros_since(begin.wall);
+        self.stats.record_work(decode_us, 0);
+        let cpu = match self.spec.decode_threads {
+            1 => Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin.cpu)),
+            // Other threads work while this one waits for them; as much as they can in that time.
+            threads => begin.wall.elapsed() * u32::try_from(threads).unwrap_or(u32::MAX),
+        };
+        self.tenant.charge_decode(Instant::now(), cpu);
+        decode_us
+    }
+
     fn log_decode_error(&self, seq: Option<Seq>, error: &DecoderError) {
         let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
         tracing::debug!(camera, tenant, seq, "{error}");
+    }
+}
+
+/// When something began.
+struct Moment {
+    wall: Instant,
+    /// CPU time of the thread.
+    cpu: u64,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { wall: Instant::now(), cpu: cpu::of_this_thread() }
     }
 }
 

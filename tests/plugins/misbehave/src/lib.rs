@@ -23,6 +23,8 @@ enum How {
     Undeclared,
     /// On a frame: returns `invalid-input`.
     Error,
+    /// On a frame: returns `fatal`.
+    Fatal,
 
     /// Refuses its configuration.
     ConfigureError,
@@ -128,6 +130,7 @@ impl Plugin for Misbehave {
             How::Grow => grow(),
             How::Undeclared => Ok(headers.text("misbehave.undeclared", "1")),
             How::Error => Err(PluginError::InvalidInput("as configured".to_owned())),
+            How::Fatal => Err(PluginError::Fatal("as configured".to_owned())),
             _ => Ok(headers),
         }
     }

@@ -1,0 +1,337 @@
+//! Tenants at run time: what each uses, what it may use, and its share of the cores.
+//!
+//! Quotas are kept in two ways. What is *held* (instances and their memory) is taken when a plugin is
+//! asked for, and refused with the numbers when there is none left. What is *spent* (CPU time, bytes)
+//! is paid after the fact, and who is in debt waits or is skipped. Both are kept twice, for the tenant
+//! and for the host as a whole. Where the host's budget is spent, a tenant still has its fair part of
+//! it, by weight: nobody goes short because of others.
+
+mod budget;
+mod cores;
+pub mod cpu;
+mod meter;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use cores::{Seat, Turn};
+pub use meter::Meter;
+use usage::Usage;
+pub use usage::UsageCounts;
+
+use crate::config::{Config, Id, Quota, TenantSpec};
+use budget::Budget;
+use cores::{Cores, Share};
+
+/// All tenants of a host.
+pub struct Tenants {
+    known: BTreeMap<Id, Arc<Tenant>>,
+}
+
+/// A tenant: whatever its cameras and plugins use is charged to it.
+pub struct Tenant {
+    /// Its id.
+    pub id: Id,
+    /// What it may use.
+    pub quota: Quota,
+    purse: Purse,
+    /// Its part of what the host may spend.
+    fair: Purse,
+    host: Arc<Purse>,
+    share: Arc<Share>,
+    cores: Arc<Cores>,
+    usage: Usage,
+}
+
+/// What may be used, and what is left of it.
+struct Purse {
+    quota: Quota,
+    cpu: Budget,
+    decode: Budget,
+    headers: Budget,
+    log: Budget,
+    output: Budget,
+    held: Mutex<Held>,
+}
+
+/// What is held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Held {
+    instances: u32,
+    memory_mb: u32,
+}
+
+/// A plugin instance's place within the quota, given back when this is dropped.
+pub struct Room {
+    tenant: Arc<Tenant>,
+    memory_mb: u32,
+}
+
+/// There is no room for one more plugin instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The tenant has as many instances as it may have.
+    #[error("tenant `{tenant}` has {held} plugin instances, and its quota is {most}")]
+    Instances {
+        /// The tenant.
+        tenant: Id,
+        /// How many it has.
+        held: u32,
+        /// How many it may have.
+        most: u32,
+    },
+    /// The tenant's instances may take as much memory as it may have.
+    #[error(
+        "tenant `{tenant}` has {held} of the {most} MiB that are its plugins' quota, and this one \
+         may grow to {wanted} MiB; set a lower limit `memory_mb`, or delete a camera"
+    )]
+    Memory {
+        /// The tenant.
+        tenant: Id,
+        /// How much its instances may take.
+        held: u32,
+        /// How much it may have.
+        most: u32,
+        /// How much this one wants.
+        wanted: u32,
+    },
+    /// The host is full. Who has how much of it is not told.
+    #[error(
+        "this host has no room for a plugin instance of {wanted} MiB: [quota] allows {instances} \
+         instances and {memory_mb} MiB for all tenants together"
+    )]
+    Host {
+        /// How much memory this one wants.
+        wanted: u32,
+        /// How many instances there may be.
+        instances: u32,
+        /// How much memory there is.
+        memory_mb: u32,
+    },
+}
+
+impl Tenants {
+    /// The tenants of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let (host, cores) = (Arc::new(Purse::new(config.quota, 1.0)), Cores::new());
+        let specs: Vec<TenantSpec> =
+            config.tenant_ids().iter().map(|id| config.tenant(id)).collect();
+        let weights = specs.iter().map(|spec| f64::from(spec.weight)).sum::<f64>();
+        let tenant = |spec: TenantSpec| {
+            let part = f64::from(spec.weight) / weights;
+            (spec.id.clone(), Arc::new(Tenant::new(&spec, part, &host, &cores)))
+        };
+        Self { known: specs.into_iter().map(tenant).collect() }
+    }
+
+    /// The tenant of this id.
+    #[must_use]
+    pub fn get(&self, id: &Id) -> Option<Arc<Tenant>> {
+        self.known.get(id).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.known.values()
+    }
+}
+
+impl Tenant {
+    /// `part`: of what the host may spend, a fraction.
+    fn new(spec: &TenantSpec, part: f64, host: &Arc<Purse>, cores: &Arc<Cores>) -> Self {
+        Self {
+            id: spec.id.clone(),
+            quota: spec.quota,
+            purse: Purse::new(spec.quota, 1.0),
+            fair: Purse::new(host.quota, part),
+            host: Arc::clone(host),
+            share: Share::new(spec.weight),
+            cores: Arc::clone(cores),
+            usage: Usage::default(),
+        }
+    }
+
+    /// A tenant without others beside it and without a quota, for a plugin that is tried alone.
+    #[must_use]
+    pub fn nobody() -> Arc<Self> {
+        let host = Arc::new(Purse::new(Quota::default(), 1.0));
+        Arc::new(Self::new(&TenantSpec::default(), 1.0, &host, &Cores::new()))
+    }
+
+    /// A camera's claim to a core.
+    #[must_use]
+    pub fn seat(&self) -> Arc<Seat> {
+        Seat::new(&self.cores, &self.share)
+    }
+
+    /// What all its plugins have used since the start of the instance.
+    #[must_use]
+    pub fn usage(&self) -> UsageCounts {
+        self.usage.counts()
+    }
+
+    // === what is spent ===
+
+    /// Whether its quota lets a picture be decoded now.
+    #[must_use]
+    pub fn may_decode(&self, now: Instant) -> bool {
+        self.both(|purse| purse.decode.has_room(now))
+    }
+
+    /// Whether its quota lets a picture be analysed now.
+    #[must_use]
+    pub fn may_analyse(&self, now: Instant) -> bool {
+        self.both(|purse| purse.cpu.has_room(now) && purse.headers.has_room(now))
+    }
+
+    /// Whether its quota lets a record be output now.
+    #[must_use]
+    pub fn may_output(&self, now: Instant) -> bool {
+        self.both(|purse| purse.output.has_room(now))
+    }
+
+    /// CPU time went into decoding.
+    pub fn charge_decode(&self, now: Instant, cpu: Duration) {
+        self.spend(|purse| purse.decode.charge(now, cpu.as_secs_f64()));
+        self.usage.add_decode(cpu);
+    }
+
+    /// Bytes were output.
+    pub fn charge_output(&self, now: Instant, bytes: usize) {
+        self.spend(|purse| purse.output.charge(now, bytes as f64));
+    }
+
+    fn both(&self, has_room: impl Fn(&Purse) -> bool) -> bool {
+        has_room(&self.purse) && (has_room(&self.host) || has_room(&self.fair))
+    }
+
+    fn spend(&self, charge: impl Fn(&Purse)) {
+        for purse in [&self.purse, &self.fair, &*self.host] {
+            charge(purse);
+        }
+    }
+
+    // === what is held ===
+
+    /// How many plugin instances it has, and how many MiB they may grow to.
+    #[must_use]
+    pub fn held(&self) -> (u32, u32) {
+        let held = self.purse.held();
+        (held.instances, held.memory_mb)
+    }
+
+    /// Takes the room of one plugin instance that may grow to so many MiB.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn take_room(self: &Arc<Self>, wanted: u32) -> Result<Room, NoRoom> {
+        let (mut own, mut all) = (self.purse.held(), self.host.held());
+        let Quota { instances, memory_mb, .. } = self.quota;
+        let (tenant, held) = (self.id.clone(), own.instances);
+        if let Some(most) = instances.filter(|most| held >= *most) {
+            return Err(NoRoom::Instances { tenant, held, most });
+        }
+        let held = own.memory_mb;
+        if let Some(most) = memory_mb.filter(|most| held.saturating_add(wanted) > *most) {
+            return Err(NoRoom::Memory { tenant, held, most, wanted });
+        }
+        let Quota { instances, memory_mb, .. } = self.host.quota;
+        let (instances, memory_mb) = (instances.unwrap_or(u32::MAX), memory_mb.unwrap_or(u32::MAX));
+        let needed = all.memory_mb.saturating_add(wanted);
+        if all.instances >= instances || needed > memory_mb {
+            return Err(NoRoom::Host { wanted, instances, memory_mb });
+        }
+        for held in [&mut own, &mut all] {
+            held.instances += 1;
+            held.memory_mb = held.memory_mb.saturating_add(wanted);
+        }
+        Ok(Room { tenant: Arc::clone(self), memory_mb: wanted })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        for purse in [&self.tenant.purse, &*self.tenant.host] {
+            let mut held = purse.held();
+            held.instances -= 1;
+            held.memory_mb = held.memory_mb.saturating_sub(self.memory_mb);
+        }
+    }
+}
+
+impl Purse {
+    /// A purse with this part of a quota.
+    fn new(quota: Quota, part: f64) -> Self {
+        let cores = |cores: Option<crate::config::Cores>| {
+            Budget::new(cores.map(|cores| f64::from(cores) * part))
+        };
+        let bytes =
+            |kb: Option<NonZeroU32>| Budget::new(kb.map(|kb| f64::from(kb.get()) * 1024.0 * part));
+        Self {
+            cpu: cores(quota.cpu),
+            decode: cores(quota.decode),
+            headers: bytes(quota.header_kb_per_s),
+            log: bytes(quota.log_kb_per_s),
+            output: bytes(quota.output_kb_per_s),
+            held: Mutex::default(),
+            quota,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(own: Quota, all: Quota) -> Arc<Tenant> {
+        let spec = TenantSpec { quota: own, ..TenantSpec::default() };
+        Arc::new(Tenant::new(&spec, 1.0, &Arc::new(Purse::new(all, 1.0)), &Cores::new()))
+    }
+
+    #[test]
+    fn room_is_taken_within_both_quotas_and_given_back() {
+        let own = Quota { instances: Some(2), memory_mb: Some(100), ..Quota::default() };
+        let all = Quota { memory_mb: Some(90), ..Quota::default() };
+        let tenant = tenant(own, all);
+        let first = tenant.take_room(60).unwrap();
+        assert!(matches!(tenant.take_room(41), Err(NoRoom::Memory { held: 60, most: 100, .. })));
+        assert!(matches!(tenant.take_room(31), Err(NoRoom::Host { memory_mb: 90, .. })));
+        let second = tenant.take_room(30).unwrap();
+        assert!(matches!(tenant.take_room(1), Err(NoRoom::Instances { held: 2, most: 2, .. })));
+        drop(first);
+        assert_eq!(tenant.held(), (1, 30));
+        drop((second, tenant.take_room(60).unwrap()));
+        assert_eq!(tenant.held(), (0, 0));
+        assert_eq!(*tenant.host.held(), Held::default());
+    }
+
+    #[test]
+    fn what_the_host_has_spent_leaves_each_tenant_its_fair_part() {
+        let quota = Quota { header_kb_per_s: NonZeroU32::new(4), ..Quota::default() };
+        let (host, cores) = (Arc::new(Purse::new(quota, 1.0)), Cores::new());
+        let tenant = || Arc::new(Tenant::new(&TenantSpec::default(), 0.5, &host, &cores));
+        let (greedy, modest) = (tenant(), tenant());
+        let meters = [&greedy, &modest].map(|it| Meter::new(Arc::clone(it), String::new(), 1));
+        let start = Instant::now();
+        for second in 0..20 {
+            let now = start + Duration::from_secs(second);
+            while greedy.may_analyse(now) {
+                meters[0].charge_headers(now, 512);
+            }
+            assert!(modest.may_analyse(now), "second {second}");
+            meters[1].charge_headers(now, 1024);
+        }
+        // Four in all per second, and what may be had at once in the first.
+        let used = [greedy.usage().header_bytes, modest.usage().header_bytes];
+        assert_eq!(used[1], 20 * 1024);
+        assert!((55 * 1024..70 * 1024).contains(&used[0]), "{used:?}");
+    }
+}
