@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::{self, Actions, CameraReport, CameraView, ControlPlane};
-use crate::host::{Host, HostError, TopicClients};
+use crate::clusters::TopicClients;
+use crate::host::{Host, HostError};
 use crate::kafka::{TopicError, reach};
 use crate::plugin::{Loader, OpenError};
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::DEFAULT_TENANT;
+use super::kafka::{Cluster, KafkaTable, Role, TenantKafkaTable};
 use super::values::Id;
 use crate::plugin::{Limits, LimitsTable};
 
@@ -18,6 +19,7 @@ pub(super) struct TenantTable {
     quota: Quota,
     #[serde(default)]
     limits: LimitsTable,
+    kafka: Option<TenantKafkaTable>,
 }
 
 /// A tenant.
@@ -32,6 +34,17 @@ pub struct TenantSpec {
     /// The limits of its plugins, where its cameras say nothing; from its own control topic it may
     /// set lower ones only.
     pub limits: Limits,
+    /// Where its packets come from and go to, if not where the host's do.
+    pub clusters: Option<Clusters>,
+}
+
+/// The clusters of a tenant's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clusters {
+    /// Packets in.
+    pub consume: Cluster,
+    /// Packets out.
+    pub produce: Cluster,
 }
 
 /// How much a tenant, or all of them together, may use. What is absent is not limited.
@@ -87,13 +100,18 @@ impl From<Cores> for f64 {
 }
 
 impl TenantTable {
-    /// With `limits` where it says nothing.
-    pub(super) fn complete(self, limits: Limits) -> TenantSpec {
+    /// With `limits`, and the clusters of `host`, where it says nothing.
+    pub(super) fn complete(self, limits: Limits, host: &KafkaTable) -> TenantSpec {
+        let clusters = self.kafka.map(|own| Clusters {
+            consume: own.overlay(&host.cluster(Role::Consume), Role::Consume),
+            produce: own.overlay(&host.cluster(Role::Produce), Role::Produce),
+        });
         TenantSpec {
             id: self.id,
             weight: self.weight.map_or(1, NonZeroU32::get),
             quota: self.quota,
             limits: self.limits.within(limits),
+            clusters,
         }
     }
 }
@@ -101,7 +119,7 @@ impl TenantTable {
 impl TenantSpec {
     /// A tenant that the configuration says nothing of.
     pub(super) fn plain(id: Id, limits: Limits) -> Self {
-        Self { id, weight: 1, quota: Quota::default(), limits }
+        Self { id, weight: 1, quota: Quota::default(), limits, clusters: None }
     }
 }
 

@@ -97,9 +97,8 @@ impl Actor {
         };
         let changed = self.change_prepared(&mut spec, &mut desired, input, swap).await;
         if other_input {
-            let given_up = if changed.is_ok() { &old.consume_topic } else { &spec.consume_topic };
-            let topic = given_up.clone();
-            blocking(move || host.close_input(&topic)).await?;
+            let given_up = if changed.is_ok() { Arc::clone(old) } else { Arc::new(spec) };
+            blocking(move || host.close_input(&given_up)).await?;
         }
         changed.map(|()| desired)
     }

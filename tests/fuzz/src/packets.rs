@@ -192,7 +192,11 @@ impl Camera {
                     assert!(frame.width() > 0 && frame.height() > 0);
                     self.damaged |= damaged;
                     // Only what went in comes out.
-                    let seq = seq.expect("nothing was fed silently with a picture");
+                    let Some(seq) = seq else {
+                        // What was taken for a hidden frame; NAL units of no picture wait for one.
+                        assert!(!self.codec.has_nal_units(), "a picture of no record");
+                        continue;
+                    };
                     assert!(seq < self.ledger.next_seq(), "a picture of record {seq}");
                     if self.ledger.record(seq).is_none() {
                         continue;
