@@ -85,7 +85,7 @@ impl Host {
         clients.source(&config.consume, &config)?;
         clients.sink(&config.produce, &config)?;
         let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
-        let tenants = Tenants::new(&config);
+        let tenants = config.open_tenants();
         Ok(Self { config, loader, memories, tenants, clients })
     }
 

@@ -47,7 +47,9 @@ impl Log {
     pub fn start() -> io::Result<Self> {
         let log = Self::default();
         let queue = Arc::clone(&log.0);
-        std::thread::Builder::new().name("log".into()).spawn(move || queue.write_on(io::stderr()))?;
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || queue.write_on(io::stderr()))?;
         Ok(log)
     }
 
@@ -163,7 +165,8 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(lines.recv().unwrap(), line);
         }
-        let told: Vec<u8> = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok()).flatten().collect();
+        let told: Vec<u8> =
+            std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok()).flatten().collect();
         let told = String::from_utf8(told).unwrap();
         assert!(told.contains("6 log lines were dropped"), "{told}");
         log.flush_all();

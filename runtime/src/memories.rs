@@ -1,4 +1,5 @@
-//! What plugins remember, on disk: one file for each camera, written off the frame path.
+//! What plugins remember, on disk: one file for each camera of each tenant, written off the frame
+//! path. A camera's id alone would not do: it may go from one tenant to another.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,13 +11,29 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{CameraSpec, Id};
 use crate::plugin::Snapshot;
+
+/// Whose memory it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rememberer {
+    /// The tenant.
+    pub tenant: Id,
+    /// Its camera.
+    pub camera: Id,
+}
+
+impl From<&CameraSpec> for Rememberer {
+    fn from(spec: &CameraSpec) -> Self {
+        Self { tenant: spec.tenant.clone(), camera: spec.id.clone() }
+    }
+}
 
 /// The state of a camera's plugins at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
-    /// The camera.
-    pub camera: String,
+    /// Whose it is.
+    pub of: Rememberer,
     /// The name of each plugin that has state, with it.
     pub plugins: Vec<(String, Snapshot)>,
 }
@@ -37,14 +54,14 @@ pub struct Desk {
 
 #[derive(Default)]
 struct Pile {
-    memories: BTreeMap<String, Memory>,
+    memories: BTreeMap<Rememberer, Memory>,
     is_closed: bool,
 }
 
 impl Desk {
     /// Has a camera's memory written. Without plugins, the camera is forgotten.
     pub fn put(&self, memory: Memory) {
-        self.lock().memories.insert(memory.camera.clone(), memory);
+        self.lock().memories.insert(memory.of.clone(), memory);
         self.changed.notify_one();
     }
 
@@ -105,13 +122,13 @@ impl Memories {
 
     /// What a camera's plugins remembered, by the name of the plugin.
     #[must_use]
-    pub fn recall(&self, camera: &str) -> Vec<(String, Snapshot)> {
-        let path = file(&self.directory, camera);
+    pub fn recall(&self, of: &Rememberer) -> Vec<(String, Snapshot)> {
+        let path = file(&self.directory, of);
         match read(&path) {
             Ok(snapshots) => snapshots,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
-                let path = path.display();
+                let (path, camera) = (path.display(), of.camera.as_str());
                 tracing::warn!(camera, "plugins begin afresh: {path} can't be read: {error}");
                 Vec::new()
             }
@@ -119,8 +136,8 @@ impl Memories {
     }
 
     /// Forgets what a camera's plugins remembered.
-    pub fn forget(&self, camera: &str) {
-        self.desk.put(Memory { camera: camera.to_owned(), plugins: Vec::new() });
+    pub fn forget(&self, of: Rememberer) {
+        self.desk.put(Memory { of, plugins: Vec::new() });
     }
 
     /// Waits until everything is written. All cameras must have ended.
@@ -135,7 +152,7 @@ impl Memories {
 
 fn keep(directory: &Path, desk: &Desk) {
     while let Some(memory) = desk.take() {
-        let camera = memory.camera.as_str();
+        let camera = memory.of.camera.as_str();
         if let Err(error) = write(directory, &memory) {
             tracing::error!(camera, "the state of its plugins can't be kept: {error}");
         }
@@ -143,7 +160,7 @@ fn keep(directory: &Path, desk: &Desk) {
 }
 
 fn write(directory: &Path, memory: &Memory) -> io::Result<()> {
-    let path = file(directory, &memory.camera);
+    let path = file(directory, &memory.of);
     if memory.plugins.is_empty() {
         return match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -156,6 +173,9 @@ fn write(directory: &Path, memory: &Memory) -> io::Result<()> {
         schema: snapshot.schema,
         data: BASE64.encode(&snapshot.data),
     });
+    if let Some(of_tenant) = path.parent() {
+        std::fs::create_dir_all(of_tenant)?;
+    }
     let mut new = tempfile::NamedTempFile::new_in(directory)?;
     serde_json::to_writer(&mut new, &written.collect::<Vec<_>>())?;
     new.as_file().sync_data()?;
@@ -174,8 +194,9 @@ fn read(path: &Path) -> io::Result<Vec<(String, Snapshot)>> {
 }
 
 /// Ids have no slash; the prefix keeps `..` and hidden files away.
-fn file(directory: &Path, camera: &str) -> PathBuf {
-    directory.join(format!("camera-{camera}.json"))
+fn file(directory: &Path, of: &Rememberer) -> PathBuf {
+    let Rememberer { tenant, camera } = of;
+    directory.join(format!("tenant-{tenant}")).join(format!("camera-{camera}.json"))
 }
 
 #[cfg(test)]
@@ -190,14 +211,18 @@ mod tests {
         let plugins = vec![("line/../counter".to_owned(), snapshot)];
         let open = || Memories::open(directory.path()).expect("opens");
 
+        let of = |tenant| {
+            let [tenant, camera] = [tenant, ".."].map(|id| Id::new(id).expect("an id"));
+            Rememberer { tenant, camera }
+        };
         let memories = open();
-        let memory = Memory { camera: "..".to_owned(), plugins: plugins.clone() };
-        memories.desk().put(memory);
+        memories.desk().put(Memory { of: of("acme"), plugins: plugins.clone() });
         memories.finish();
         let memories = open();
-        assert_eq!(memories.recall(".."), plugins);
-        memories.forget("..");
+        assert_eq!(memories.recall(&of("acme")), plugins);
+        assert_eq!(memories.recall(&of("zeta")), [], "the same camera of another tenant");
+        memories.forget(of("acme"));
         memories.finish();
-        assert_eq!(open().recall(".."), []);
+        assert_eq!(open().recall(&of("acme")), []);
     }
 }

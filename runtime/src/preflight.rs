@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::control::{self, Refusal, Steps, configure_alone};
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
-use crate::tenant::Tenants;
 
 /// Something that would keep the instance from starting.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +65,14 @@ pub enum Finding {
 /// The first obstacle.
 pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Result<(), Obstacle> {
     let loader = Loader::open(LoaderSettings { state_dir: None, ..config.loader() })?;
-    let (tenants, mut instances) = (Tenants::new(config), Vec::new());
+    let (tenants, mut instances) = (config.open_tenants(), Vec::new());
     for spec in &config.cameras {
         let camera = spec.id.to_string();
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
         let chain = control::load_all(&loader, &spec.plugins, &mut steps).await;
         for placed in chain.map_err(obstacle)? {
-            let Some(tenant) = tenants.get(&spec.tenant) else { continue };
+            let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
             let (owner, terms) = ((tenant, &spec.id), config.terms_of(spec));
             let configured = configure_alone(&loader, owner, &placed, terms, &mut steps).await;
             // Kept until all are there: together they have to fit into the quotas.
@@ -133,7 +132,8 @@ pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, KafkaE
     let mut conflicts = Vec::new();
     for camera in &config.cameras {
         let [consume, produce] = config.clusters_of(&camera.tenant);
-        let [consume, produce] = [clients.topics(consume, config)?, clients.topics(produce, config)?];
+        let [consume, produce] =
+            [clients.topics(consume, config)?, clients.topics(produce, config)?];
         let input = largest_record(&consume.lock().await.admin, &camera.consume_topic).await;
         let output = largest_record(&produce.lock().await.admin, &camera.produce_topic).await;
         if let (Some(input), Some(output)) = (input, output)

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::outcome::{FailReason, SkipReason, Status};
-use crate::tenant::Meter;
+use crate::plugin::Meter;
 
 /// The live counters.
 #[derive(Default)]

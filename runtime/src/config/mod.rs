@@ -16,11 +16,12 @@ use serde::Deserialize;
 
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
-pub use tenant::{Clusters, Cores, Quota, TenantSpec};
+pub use tenant::{Clusters, TenantSpec};
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
 use crate::plugin::{BreakerSettings, Limits, LimitsTable, LoadLimits, LoaderSettings, Terms};
+use crate::tenant::{Quota, Tenants};
 use tenant::TenantTable;
 
 /// The tenant of cameras that name none.
@@ -148,6 +149,11 @@ impl Config {
             let message = "[camera_defaults] can't have an `id`; give one to each of [[cameras]]";
             return Err(invalid(message.into()));
         }
+        let tables = file.cameras.iter().chain([&file.camera_defaults]);
+        if let Some(source) = tables.filter_map(CameraTable::plugin_with_null).next() {
+            let message = "a plugin's `config` takes no `nan` and no `inf`: JSON has neither";
+            return Err(invalid(format!("plugin `{source}`: {message}")));
+        }
         let topics = file.topics.complete(&file.runtime.name);
         if let Some(topic) = topics.named_twice() {
             let message = format!("[topics]: control, status and state can't share `{topic}`");
@@ -270,6 +276,16 @@ impl Config {
     pub fn tenant_ids(&self) -> BTreeSet<Id> {
         let default = Id::literal(DEFAULT_TENANT);
         self.tenants.iter().map(|tenant| tenant.id.clone()).chain([default]).collect()
+    }
+
+    /// The tenants at run time, with nothing used yet.
+    #[must_use]
+    pub fn open_tenants(&self) -> Tenants {
+        let terms = self.tenant_ids().into_iter().map(|id| {
+            let TenantSpec { weight, quota, .. } = self.tenant(&id);
+            (id.as_str().into(), weight, quota)
+        });
+        Tenants::new(terms.collect(), self.quota)
     }
 
     /// What is said of a tenant.

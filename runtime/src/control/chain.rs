@@ -93,7 +93,7 @@ pub async fn configure(
     placed: &Placed,
     steps: &mut Steps,
 ) -> Result<Instance, Refusal> {
-    let tenant = host.tenants.get(&spec.tenant);
+    let tenant = host.tenants.get(spec.tenant.as_str());
     let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
     let owner = (tenant, &spec.id);
     configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await

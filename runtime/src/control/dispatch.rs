@@ -15,7 +15,8 @@ use super::registry::CameraView;
 use super::request::{Request, from_json};
 use super::swap::{Deploy, Options, Wanted};
 use crate::config::{CameraTable, Id};
-use crate::tenant::{Meter, Tenant};
+use crate::plugin::Meter;
+use crate::tenant::Tenant;
 
 /// Cameras that a command may name one by one.
 const MOST_CAMERAS: usize = 1000;
@@ -303,7 +304,8 @@ impl Dispatcher {
             }
         };
         let tenants = self.shared.host.tenants.all();
-        let tenants = tenants.filter(|tenant| reach.as_ref().is_none_or(|own| *own == tenant.id));
+        let tenants =
+            tenants.filter(|tenant| reach.as_ref().is_none_or(|own| own.as_str() == &*tenant.id));
         let tenants: Vec<_> = tenants.map(|tenant| describe_tenant(tenant)).collect();
         let mut fields = result_fields("status", &Ok(message));
         fields.insert("cameras".to_owned(), json!(cameras));
@@ -390,7 +392,7 @@ fn describe_usage(meter: &Meter) -> Value {
 fn describe_tenant(tenant: &Tenant) -> Value {
     let mut used = json!(tenant.usage());
     if let Value::Object(fields) = &mut used {
-        fields.insert("tenant".to_owned(), tenant.id.as_str().into());
+        fields.insert("tenant".to_owned(), (*tenant.id).into());
         fields.insert("quota".to_owned(), json!(tenant.quota));
         let (instances, memory_mb) = tenant.held();
         fields.insert("instances".to_owned(), instances.into());

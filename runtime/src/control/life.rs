@@ -135,7 +135,7 @@ impl Actor {
         let on_end = move || {
             let _ = jobs.send(Assignment::internal(Job::Ended(start)));
         };
-        let tenant = host.tenants.get(&spec.tenant);
+        let tenant = host.tenants.get(spec.tenant.as_str());
         let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
         let start = move || host.start_camera(&shared_spec, tenant, instances, how, on_end);
         let camera =
@@ -154,7 +154,7 @@ impl Actor {
         steps: &mut Steps,
     ) -> Result<Vec<Instance>, Refusal> {
         let host = &self.shared.host;
-        let memories = if remembers { host.memories.recall(self.id.as_str()) } else { Vec::new() };
+        let memories = if remembers { host.memories.recall(&spec.into()) } else { Vec::new() };
         let mut instances = Vec::with_capacity(chain.len());
         for placed in chain {
             let mut instance = chain::configure(host, spec, placed, steps).await?;
@@ -191,8 +191,9 @@ impl Actor {
         // First of all, so that a crash on the way does not bring it back.
         let kept = bus.put_state(id, record.as_deref(), &commands).await;
         kept.map_err(|error| Kind::Failed.because(format!("the state topic refused it: {error}")))?;
+        let rememberer = (&desired.spec).into();
         self.stop_camera().await;
-        self.shared.host.memories.forget(self.id.as_str());
+        self.shared.host.memories.forget(rememberer);
         self.desired = None;
         self.failed = None;
         self.shared.registry.release(&self.id);

@@ -19,8 +19,9 @@ use super::job::{Assignment, Job};
 use super::listener::{ControlConsumer, Incoming, Listener, StateRecord};
 use super::registry::{CameraView, Registry};
 use super::request::{Commands, ControlRecord, Request};
+use crate::clusters::TopicClients;
 use crate::config::{Config, Id};
-use crate::host::{Host, TopicClients};
+use crate::host::Host;
 use crate::kafka::{TopicError, ensure_topic, reach};
 
 /// Commands of the operator that are carried out at the same time; further ones wait on the topic.

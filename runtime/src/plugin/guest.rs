@@ -7,9 +7,10 @@ use wasmtime::{ResourceLimiter, Store};
 use super::clock::{self, CallClock};
 use super::limits::Limits;
 use super::log::LogBudget;
+use super::meter::Meter;
 use crate::outcome::ResultHeader;
 use crate::picture::{Picture, Scaler};
-use crate::tenant::{Meter, Tenant};
+use crate::tenant::Tenant;
 
 /// Bytes of a buffer that is kept whether it is needed or not.
 const LEAST_BUFFER: usize = 1024 * 1024;

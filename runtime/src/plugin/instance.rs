@@ -15,13 +15,14 @@ use super::engine::{Engine, LoadedPlugin, innermost};
 use super::frames::FrameHandle;
 use super::guest::{Guest, Owner};
 use super::limits::Limits;
+use super::meter::Meter;
 use super::snapshot::{Restored, Snapshot};
 use super::wit::Plugin;
 use super::wit::comux::plugin::types::{Header, PluginError};
 use super::wit::exports::comux::plugin::state;
 use crate::outcome::{FailReason, ResultHeader};
 use crate::picture::Picture;
-use crate::tenant::{Meter, NoRoom, Room, Seat, Tenant, cpu};
+use crate::tenant::{NoRoom, Room, Seat, Tenant, cpu};
 
 /// The plugin would not take its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +128,7 @@ impl Instance {
         let Terms { limits, breaker } = terms;
         let room = tenant.take_room(limits.memory_mb)?;
         let plugin: Arc<str> = format!("{}@{}", loaded.name, loaded.version).into();
-        let owner = Owner { tenant: tenant.id.as_str().into(), camera: camera.into(), plugin };
+        let owner = Owner { tenant: Arc::clone(&tenant.id), camera: camera.into(), plugin };
         let mut instance = Self {
             engine: engine.clone(),
             meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), limits.metrics)),

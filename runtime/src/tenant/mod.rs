@@ -9,7 +9,7 @@
 mod budget;
 mod cores;
 pub mod cpu;
-mod meter;
+mod quota;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -18,23 +18,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use cores::{Seat, Turn};
-pub use meter::Meter;
-use usage::Usage;
-pub use usage::UsageCounts;
+pub use quota::{CoreCount, Quota};
+pub use usage::{Usage, UsageCounts};
 
-use crate::config::{Config, Id, Quota, TenantSpec};
+use crate::outcome::FailReason;
 use budget::Budget;
 use cores::{Cores, Share};
 
 /// All tenants of a host.
 pub struct Tenants {
-    known: BTreeMap<Id, Arc<Tenant>>,
+    known: BTreeMap<Arc<str>, Arc<Tenant>>,
 }
 
 /// A tenant: whatever its cameras and plugins use is charged to it.
 pub struct Tenant {
     /// Its id.
-    pub id: Id,
+    pub id: Arc<str>,
     /// What it may use.
     pub quota: Quota,
     purse: Purse,
@@ -77,7 +76,7 @@ pub enum NoRoom {
     #[error("tenant `{tenant}` has {held} plugin instances, and its quota is {most}")]
     Instances {
         /// The tenant.
-        tenant: Id,
+        tenant: Arc<str>,
         /// How many it has.
         held: u32,
         /// How many it may have.
@@ -90,7 +89,7 @@ pub enum NoRoom {
     )]
     Memory {
         /// The tenant.
-        tenant: Id,
+        tenant: Arc<str>,
         /// How much its instances may take.
         held: u32,
         /// How much it may have.
@@ -114,23 +113,22 @@ pub enum NoRoom {
 }
 
 impl Tenants {
-    /// The tenants of a configuration.
+    /// Tenants with their weights and quotas, and what all of them together may use.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let (host, cores) = (Arc::new(Purse::new(config.quota, 1.0)), Cores::new());
-        let specs: Vec<TenantSpec> =
-            config.tenant_ids().iter().map(|id| config.tenant(id)).collect();
-        let weights = specs.iter().map(|spec| f64::from(spec.weight)).sum::<f64>();
-        let tenant = |spec: TenantSpec| {
-            let part = f64::from(spec.weight) / weights;
-            (spec.id.clone(), Arc::new(Tenant::new(&spec, part, &host, &cores)))
+    pub fn new(terms: Vec<(Arc<str>, u32, Quota)>, all: Quota) -> Self {
+        let (host, cores) = (Arc::new(Purse::new(all, 1.0)), Cores::new());
+        let weights = terms.iter().map(|(_, weight, _)| f64::from(*weight)).sum::<f64>();
+        let tenant = |(id, weight, quota): (Arc<str>, u32, Quota)| {
+            let part = f64::from(weight) / weights;
+            let tenant = Tenant::new((Arc::clone(&id), weight, quota), part, &host, &cores);
+            (id, Arc::new(tenant))
         };
-        Self { known: specs.into_iter().map(tenant).collect() }
+        Self { known: terms.into_iter().map(tenant).collect() }
     }
 
     /// The tenant of this id.
     #[must_use]
-    pub fn get(&self, id: &Id) -> Option<Arc<Tenant>> {
+    pub fn get(&self, id: &str) -> Option<Arc<Tenant>> {
         self.known.get(id).cloned()
     }
 
@@ -142,14 +140,19 @@ impl Tenants {
 
 impl Tenant {
     /// `part`: of what the host may spend, a fraction.
-    fn new(spec: &TenantSpec, part: f64, host: &Arc<Purse>, cores: &Arc<Cores>) -> Self {
+    fn new(
+        (id, weight, quota): (Arc<str>, u32, Quota),
+        part: f64,
+        host: &Arc<Purse>,
+        cores: &Arc<Cores>,
+    ) -> Self {
         Self {
-            id: spec.id.clone(),
-            quota: spec.quota,
-            purse: Purse::new(spec.quota, 1.0),
+            id,
+            quota,
+            purse: Purse::new(quota, 1.0),
             fair: Purse::new(host.quota, part),
             host: Arc::clone(host),
-            share: Share::new(spec.weight),
+            share: Share::new(weight),
             cores: Arc::clone(cores),
             usage: Usage::default(),
         }
@@ -159,7 +162,7 @@ impl Tenant {
     #[must_use]
     pub fn nobody() -> Arc<Self> {
         let host = Arc::new(Purse::new(Quota::default(), 1.0));
-        Arc::new(Self::new(&TenantSpec::default(), 1.0, &host, &Cores::new()))
+        Arc::new(Self::new(("".into(), 1, Quota::default()), 1.0, &host, &Cores::new()))
     }
 
     /// A camera's claim to a core.
@@ -200,6 +203,39 @@ impl Tenant {
         self.usage.add_decode(cpu);
     }
 
+    /// A plugin was called with a frame: CPU time, bytes of pixels, bytes of its memory.
+    pub fn charge_call(&self, now: Instant, cpu: Duration, bytes_read: u64, memory: u64) {
+        self.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
+        self.usage.add_call(cpu, bytes_read, memory);
+    }
+
+    /// A plugin used CPU time otherwise.
+    pub fn charge_cpu(&self, now: Instant, cpu: Duration) {
+        self.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
+        self.usage.add_cpu(cpu);
+    }
+
+    /// A plugin wrote headers.
+    pub fn charge_headers(&self, now: Instant, bytes: u64) {
+        self.spend(|purse| purse.headers.charge(now, bytes as f64));
+        self.usage.add_headers(bytes);
+    }
+
+    /// A plugin writes log: whether it may.
+    pub fn charge_log(&self, now: Instant, bytes: u64) -> bool {
+        let may = self.both(|purse| purse.log.has_room(now));
+        if may {
+            self.spend(|purse| purse.log.charge(now, bytes as f64));
+            self.usage.add_log(bytes);
+        }
+        may
+    }
+
+    /// A call of a plugin failed.
+    pub fn count_failure(&self, reason: FailReason) {
+        self.usage.add_failure(reason);
+    }
+
     /// Bytes were output.
     pub fn charge_output(&self, now: Instant, bytes: usize) {
         self.spend(|purse| purse.output.charge(now, bytes as f64));
@@ -231,7 +267,7 @@ impl Tenant {
     pub fn take_room(self: &Arc<Self>, wanted: u32) -> Result<Room, NoRoom> {
         let (mut own, mut all) = (self.purse.held(), self.host.held());
         let Quota { instances, memory_mb, .. } = self.quota;
-        let (tenant, held) = (self.id.clone(), own.instances);
+        let (tenant, held) = (Arc::clone(&self.id), own.instances);
         if let Some(most) = instances.filter(|most| held >= *most) {
             return Err(NoRoom::Instances { tenant, held, most });
         }
@@ -266,9 +302,8 @@ impl Drop for Room {
 impl Purse {
     /// A purse with this part of a quota.
     fn new(quota: Quota, part: f64) -> Self {
-        let cores = |cores: Option<crate::config::Cores>| {
-            Budget::new(cores.map(|cores| f64::from(cores) * part))
-        };
+        let cores =
+            |cores: Option<CoreCount>| Budget::new(cores.map(|cores| f64::from(cores) * part));
         let bytes =
             |kb: Option<NonZeroU32>| Budget::new(kb.map(|kb| f64::from(kb.get()) * 1024.0 * part));
         Self {
@@ -292,8 +327,8 @@ mod tests {
     use super::*;
 
     fn tenant(own: Quota, all: Quota) -> Arc<Tenant> {
-        let spec = TenantSpec { quota: own, ..TenantSpec::default() };
-        Arc::new(Tenant::new(&spec, 1.0, &Arc::new(Purse::new(all, 1.0)), &Cores::new()))
+        let host = Arc::new(Purse::new(all, 1.0));
+        Arc::new(Tenant::new(("acme".into(), 1, own), 1.0, &host, &Cores::new()))
     }
 
     #[test]
@@ -317,17 +352,16 @@ mod tests {
     fn what_the_host_has_spent_leaves_each_tenant_its_fair_part() {
         let quota = Quota { header_kb_per_s: NonZeroU32::new(4), ..Quota::default() };
         let (host, cores) = (Arc::new(Purse::new(quota, 1.0)), Cores::new());
-        let tenant = || Arc::new(Tenant::new(&TenantSpec::default(), 0.5, &host, &cores));
+        let tenant = || Tenant::new(("".into(), 1, Quota::default()), 0.5, &host, &cores);
         let (greedy, modest) = (tenant(), tenant());
-        let meters = [&greedy, &modest].map(|it| Meter::new(Arc::clone(it), String::new(), 1));
         let start = Instant::now();
         for second in 0..20 {
             let now = start + Duration::from_secs(second);
             while greedy.may_analyse(now) {
-                meters[0].charge_headers(now, 512);
+                greedy.charge_headers(now, 512);
             }
             assert!(modest.may_analyse(now), "second {second}");
-            meters[1].charge_headers(now, 1024);
+            modest.charge_headers(now, 1024);
         }
         // Four in all per second, and what may be had at once in the first.
         let used = [greedy.usage().header_bytes, modest.usage().header_bytes];

@@ -49,30 +49,36 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Usage {
-    pub(super) fn add_call(&self, cpu: Duration, bytes_read: u64, peak_memory: u64) {
+    /// A plugin was called with a frame.
+    pub fn add_call(&self, cpu: Duration, bytes_read: u64, peak_memory: u64) {
         self.calls.fetch_add(1, Relaxed);
         self.add_cpu(cpu);
         self.bytes_read.fetch_add(bytes_read, Relaxed);
         self.peak_memory.fetch_max(peak_memory, Relaxed);
     }
 
-    pub(super) fn add_decode(&self, cpu: Duration) {
+    /// CPU time went into decoding.
+    pub fn add_decode(&self, cpu: Duration) {
         self.decode_nanos.fetch_add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn add_cpu(&self, cpu: Duration) {
+    /// CPU time went into a plugin.
+    pub fn add_cpu(&self, cpu: Duration) {
         self.cpu_nanos.fetch_add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn add_headers(&self, bytes: u64) {
+    /// A plugin wrote headers.
+    pub fn add_headers(&self, bytes: u64) {
         self.header_bytes.fetch_add(bytes, Relaxed);
     }
 
-    pub(super) fn add_log(&self, bytes: u64) {
+    /// A plugin wrote log.
+    pub fn add_log(&self, bytes: u64) {
         self.log_bytes.fetch_add(bytes, Relaxed);
     }
 
-    pub(super) fn add_failure(&self, reason: FailReason) {
+    /// A call failed.
+    pub fn add_failure(&self, reason: FailReason) {
         if let Some(counter) = self.failed.get(reason as usize) {
             counter.fetch_add(1, Relaxed);
         }

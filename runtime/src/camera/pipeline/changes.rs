@@ -160,10 +160,10 @@ impl Pipeline<'_> {
         if !self.analysis.has_memory() {
             return;
         }
-        let (camera, plugins) = (self.spec.id.to_string(), self.analysis.memory());
+        let (of, plugins) = ((&*self.spec).into(), self.analysis.memory());
         // Without any, it would count as forgotten.
         if !plugins.is_empty() {
-            self.memories.put(Memory { camera, plugins });
+            self.memories.put(Memory { of, plugins });
         }
     }
 }

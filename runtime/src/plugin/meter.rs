@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::Tenant;
-use super::usage::{Usage, UsageCounts};
+use super::breaker::BreakerState;
+use super::metrics::MetricsBook;
 use crate::outcome::FailReason;
-use crate::plugin::{BreakerState, MetricsBook};
+use crate::tenant::{Tenant, Usage, UsageCounts};
 
 /// What one plugin on one camera uses, charged to its tenant.
 pub struct Meter {
@@ -50,39 +50,34 @@ impl Meter {
 
     /// It was called with a frame.
     pub fn charge_call(&self, now: Instant, cpu: Duration, bytes_read: u64, memory: u64) {
-        self.tenant.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
-        self.both(|usage| usage.add_call(cpu, bytes_read, memory));
+        self.usage.add_call(cpu, bytes_read, memory);
+        self.tenant.charge_call(now, cpu, bytes_read, memory);
     }
 
     /// It used CPU time otherwise: it was configured, or handed over its state.
     pub fn charge_cpu(&self, now: Instant, cpu: Duration) {
-        self.tenant.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
-        self.both(|usage| usage.add_cpu(cpu));
+        self.usage.add_cpu(cpu);
+        self.tenant.charge_cpu(now, cpu);
     }
 
     /// It wrote headers.
     pub fn charge_headers(&self, now: Instant, bytes: u64) {
-        self.tenant.spend(|purse| purse.headers.charge(now, bytes as f64));
-        self.both(|usage| usage.add_headers(bytes));
+        self.usage.add_headers(bytes);
+        self.tenant.charge_headers(now, bytes);
     }
 
     /// It writes log: whether it may.
     pub fn charge_log(&self, now: Instant, bytes: u64) -> bool {
-        let may = self.tenant.both(|purse| purse.log.has_room(now));
+        let may = self.tenant.charge_log(now, bytes);
         if may {
-            self.tenant.spend(|purse| purse.log.charge(now, bytes as f64));
-            self.both(|usage| usage.add_log(bytes));
+            self.usage.add_log(bytes);
         }
         may
     }
 
     /// A call failed.
     pub fn count_failure(&self, reason: FailReason) {
-        self.both(|usage| usage.add_failure(reason));
-    }
-
-    fn both(&self, count: impl Fn(&Usage)) {
-        count(&self.usage);
-        count(&self.tenant.usage);
+        self.usage.add_failure(reason);
+        self.tenant.count_failure(reason);
     }
 }
