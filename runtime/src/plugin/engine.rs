@@ -11,7 +11,7 @@ use super::frames::link_read;
 use super::guest::Guest;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
-use super::names::{check_header, check_plugin};
+use super::names::{MOST_HEADERS, check_header, check_plugin};
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
 use super::wit::exports::comux::plugin::state;
 use super::wit::{Plugin, PluginIndices};
@@ -179,10 +179,12 @@ fn is_of_this_track(interface: &str) -> bool {
 }
 
 fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
-    for header in headers {
-        if let Err(reason) = check_header(header) {
-            return Err(LoadProblem::Header { header: header.escape_debug().to_string(), reason });
-        }
+    let refused = headers.iter().find_map(|name| Some((name, check_header(name).err()?)));
+    let too_many = headers.get(MOST_HEADERS).map(|name| (name, "a plugin declares at most 256"));
+    if let Some((name, reason)) = refused.or(too_many) {
+        // It may be of any length, and is repeated in answers.
+        let header = name.chars().take(64).flat_map(char::escape_debug).collect();
+        return Err(LoadProblem::Header { header, reason });
     }
     Ok(())
 }

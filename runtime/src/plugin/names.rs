@@ -5,6 +5,9 @@ use super::source::{NoSource, Source};
 /// The longest name of a header, of a plugin, and of a version.
 const MAX_BYTES: usize = 256;
 
+/// How many headers a plugin may declare: what comes out of each call is looked up among them.
+pub(super) const MOST_HEADERS: usize = 256;
+
 /// Whether plugins may write a header of this name; if not, why.
 pub(super) fn check_header(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {

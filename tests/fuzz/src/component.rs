@@ -61,7 +61,7 @@ fn load(bytes: &[u8]) {
         }
         Err(problem) => {
             let message = problem.to_string();
-            assert!(!message.is_empty() && message.len() <= 64 * 1024, "{}", message.len());
+            assert!(!message.is_empty() && message.len() <= 8 * 1024, "{}", message.len());
         }
     }
 }
