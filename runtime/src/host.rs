@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use rdkafka::admin::AdminClient;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
-use tokio::sync::Mutex;
 
 use crate::camera::{Analysis, Camera, Equipment};
-use crate::config::{CameraSpec, Cluster, Config};
-use crate::kafka::{Quiet, TopicError, consumer_config, ensure_topic, producer_config};
+use crate::clusters::Clients;
+use crate::config::{CameraSpec, Config};
+use crate::kafka::{TopicError, ensure_topic, reach};
 use crate::memories::Memories;
 use crate::plugin::{Instance, Loader, OpenError};
-use crate::sink::{Progress, Sink};
-use crate::source::{CameraQueue, Source};
+use crate::sink::Progress;
+use crate::source::CameraQueue;
 use crate::tenant::{Tenant, Tenants};
 
 /// The instance could not be started.
@@ -36,6 +34,9 @@ pub enum StartError {
     /// A topic can't be used.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// A Kafka client could not be created.
+    #[error("kafka: {0}; see `[tenants.kafka] properties`")]
+    Client(#[from] KafkaError),
     /// A topic can't be consumed.
     #[error("topic `{topic}`: {cause}")]
     Open {
@@ -70,39 +71,7 @@ pub struct Host {
     pub memories: Memories,
     /// Whose the cameras are, and what they may use.
     pub tenants: Tenants,
-    source: Source,
-    sink: Sink,
-    topics: Topics,
-}
-
-/// Clients to ask for topics with. One question at a time: they are rare, and none is on the way of
-/// a frame.
-struct Topics {
-    consume: Mutex<TopicClients>,
-    produce: Mutex<TopicClients>,
-}
-
-/// Clients to ask one cluster with.
-pub struct TopicClients {
-    /// For metadata.
-    pub consumer: BaseConsumer<Quiet>,
-    /// For creation and settings.
-    pub admin: AdminClient<Quiet>,
-}
-
-impl TopicClients {
-    /// Clients for a cluster.
-    ///
-    /// # Errors
-    /// When a property is wrong.
-    pub fn new(cluster: &Cluster, config: &Config) -> Result<Self, KafkaError> {
-        let consumer = consumer_config(cluster, &config.name);
-        let admin = producer_config(cluster, &config.name);
-        Ok(Self {
-            consumer: consumer.create_with_context(Quiet)?,
-            admin: admin.create_with_context(Quiet)?,
-        })
-    }
+    clients: Clients,
 }
 
 impl Host {
@@ -111,28 +80,28 @@ impl Host {
     /// # Errors
     /// When a client can't be created or a directory not be used.
     pub fn open(config: Config, loader: Loader) -> Result<Self, HostError> {
-        let topics = Topics {
-            consume: Mutex::new(TopicClients::new(&config.consume, &config)?),
-            produce: Mutex::new(TopicClients::new(&config.produce, &config)?),
-        };
-        let source = Source::new(&config.consume, &config.name)?;
-        let sink = Sink::new(&config.produce, &config.name)?;
+        let clients = Clients::default();
+        // Wrong properties of the host's own clusters keep it from starting; a tenant's, its cameras.
+        clients.source(&config.consume, &config)?;
+        clients.sink(&config.produce, &config)?;
         let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
         let tenants = config.open_tenants();
-        Ok(Self { config, loader, memories, tenants, source, sink, topics })
+        Ok(Self { config, loader, memories, tenants, clients })
     }
 
     /// Sees to it that a camera's topics exist.
     ///
     /// # Errors
     /// When one can't be created, or has more than one partition.
-    pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), TopicError> {
-        let wanted = [
-            (&self.topics.consume, &spec.consume_topic),
-            (&self.topics.produce, &spec.produce_topic),
-        ];
-        for (clients, topic) in wanted {
+    pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), StartError> {
+        let wanted = [&spec.consume_topic, &spec.produce_topic];
+        for (cluster, topic) in self.config.clusters_of(&spec.tenant).into_iter().zip(wanted) {
+            let clients = self.clients.topics(cluster, &self.config)?;
             let clients = clients.lock().await;
+            if self.config.has_own_clusters(&spec.tenant) {
+                // The host's own were looked at when it started.
+                reach(&clients.consumer, &cluster.bootstrap_servers)?;
+            }
             if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
                 tracing::debug!(camera = spec.id.as_str(), topic, "topic created");
             }
@@ -150,15 +119,22 @@ impl Host {
         goes_on: bool,
     ) -> Result<(CameraQueue, Arc<Progress>), StartError> {
         let progress = Arc::<Progress>::default();
-        match self.source.open(spec, goes_on, Arc::clone(&progress)) {
+        let [cluster, _] = self.config.clusters_of(&spec.tenant);
+        let source = self.clients.source(cluster, &self.config)?;
+        match source.open(spec, goes_on, Arc::clone(&progress)) {
             Ok(queue) => Ok((queue, progress)),
             Err(cause) => Err(StartError::Open { topic: spec.consume_topic.clone(), cause }),
         }
     }
 
-    /// Commits what is acknowledged of a topic, and consumes it no longer. Waits for the broker.
-    pub fn close_input(&self, topic: &str) {
-        self.source.close(topic);
+    /// Commits what is acknowledged of a camera's topic, and consumes it no longer. Waits for the
+    /// broker.
+    pub fn close_input(&self, spec: &CameraSpec) {
+        let [cluster, _] = self.config.clusters_of(&spec.tenant);
+        // There is one: it was consumed.
+        if let Ok(source) = self.clients.source(cluster, &self.config) {
+            source.close(&spec.consume_topic);
+        }
     }
 
     /// Starts a camera whose topics exist. Waits for the broker.
@@ -173,6 +149,8 @@ impl Host {
         how: Start,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Result<Camera, StartError> {
+        let [_, cluster] = self.config.clusters_of(&spec.tenant);
+        let sink = self.clients.sink(cluster, &self.config)?;
         let (queue, progress) = self.open_input(spec, how.goes_on)?;
         let camera = Camera::start(Equipment {
             spec: Arc::clone(spec),
@@ -181,18 +159,18 @@ impl Host {
             tenant,
             analysis: Analysis::new(chain, spec.rate),
             paused: how.paused,
-            sink: self.sink.clone(),
+            sink,
             memories: self.memories.desk(),
             on_end: Box::new(on_end),
         });
         camera.map_err(|cause| {
-            self.close_input(&spec.consume_topic);
+            self.close_input(spec);
             StartError::Thread(cause)
         })
     }
 
     /// Commits what is acknowledged of all cameras. Waits for the broker.
     pub fn commit(&self) {
-        self.source.commit_now();
+        self.clients.commit();
     }
 }

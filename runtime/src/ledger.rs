@@ -15,6 +15,11 @@ pub type Seq = u64;
 /// picture buffer that H.264 and H.265 allow. What is overtaken more often never comes out.
 pub const MAX_OVERTAKEN: u32 = 16;
 
+/// The most records that may wait behind one whose picture has not come. What follows it may hold no
+/// pictures at all, and then nothing overtakes it; a decoder that has all its threads and its whole
+/// picture buffer at work needs 32.
+pub const MOST_WAITING: usize = 256;
+
 #[derive(Debug)]
 struct Entry<R> {
     record: R,

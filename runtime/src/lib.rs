@@ -5,6 +5,7 @@
 
 pub mod author;
 pub mod camera;
+pub mod clusters;
 pub mod config;
 pub mod control;
 pub mod decode;

@@ -1,13 +1,16 @@
 //! The command `comux`.
 
 mod commands;
+mod log;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use commands::{Command, Failure};
 use comux::plugin::compile_plugin;
+use log::{Log, LogFormat};
 
 /// Runs sandboxed WebAssembly plugins on live video in Kafka.
 #[derive(Parser)]
@@ -23,49 +26,46 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A process without log, threads and connections, which has only limits besides.
     if let Command::CompilePlugin(arguments) = arguments.command {
         return compile_plugin(arguments.into());
     }
-    let level = arguments.log.as_deref().unwrap_or(arguments.command.default_log());
-    let result = start_logging(level, arguments.log_format).and_then(|()| {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let tokio = tokio.map_err(Failure::failed)?;
-        let result = tokio.block_on(arguments.command.run());
-        // Cameras that still wait for an unreachable broker must not hold up the end.
-        tokio.shutdown_background();
-        result
-    });
-    match result {
+    let log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("comux: no thread for the log: {error}; raise the limit of threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = run(arguments, &log);
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => complain(&error, 2),
-        Err(Failure::Failed(error)) => complain(&error, 1),
-    }
+        Err(Failure::Usage(error)) => complain(&log, &error, 2),
+        Err(Failure::Failed(error)) => complain(&log, &error, 1),
+    };
+    log.flush_all();
+    code
 }
 
-fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
-    eprintln!("comux: {error:#}");
-    ExitCode::from(code)
-}
-
-fn start_logging(level: &str, format: LogFormat) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|error| Failure::usage(anyhow::anyhow!("--log {level}: {error}")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+fn run(arguments: Arguments, log: &Log) -> Result<(), Failure> {
+    let levels = arguments.log.as_deref().unwrap_or(arguments.command.default_log());
+    log.subscribe(levels, arguments.log_format).map_err(Failure::usage)?;
     // What libavcodec thinks of broken video is in the records' reasons; its own lines have neither
     // camera nor level.
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
-    Ok(())
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let tokio = tokio.map_err(Failure::failed)?;
+    let result = tokio.block_on(arguments.command.run());
+    // Cameras that still wait for an unreachable broker must not hold up the end.
+    tokio.shutdown_background();
+    result
+}
+
+/// Behind the last line of the log, and no more than that waited for.
+fn complain(log: &Log, error: &anyhow::Error, code: u8) -> ExitCode {
+    // It always takes a line, or counts it.
+    let _ = log.clone().write_all(format!("comux: {error:#}\n").as_bytes());
+    ExitCode::from(code)
 }

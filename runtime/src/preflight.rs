@@ -1,10 +1,12 @@
 //! Everything that can fail at start, looked at without starting anything.
 
+use std::collections::HashSet;
+
 use rdkafka::error::KafkaError;
 
+use crate::clusters::Clients;
 use crate::config::Config;
 use crate::control::{self, Refusal, Steps, configure_alone};
-use crate::host::TopicClients;
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
 
@@ -80,22 +82,24 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
         }
     }
     drop(instances);
-    let consume = TopicClients::new(&config.consume, config)?;
-    let produce = TopicClients::new(&config.produce, config)?;
-    let mut reached = Vec::new();
-    for (clients, cluster) in [(&consume, &config.consume), (&produce, &config.produce)] {
-        if !reached.contains(&cluster) {
-            reach(&clients.consumer, &cluster.bootstrap_servers)?;
+    let clients = Clients::default();
+    let mut reached = HashSet::new();
+    let of_cameras = config.cameras.iter().flat_map(|camera| config.clusters_of(&camera.tenant));
+    for cluster in [&config.consume, &config.produce].into_iter().chain(of_cameras) {
+        if reached.insert(cluster) {
+            let clients = clients.topics(cluster, config)?;
+            reach(&clients.lock().await.consumer, &cluster.bootstrap_servers)?;
             found(Finding::Cluster(cluster.bootstrap_servers.clone()));
-            reached.push(cluster);
         }
     }
     control::ensure_topics(config).await?;
     found(Finding::Control);
     for camera in &config.cameras {
-        let topics = [(&consume, &camera.consume_topic), (&produce, &camera.produce_topic)];
+        let topics = [&camera.consume_topic, &camera.produce_topic];
         let mut created = Vec::new();
-        for (clients, topic) in topics {
+        for (cluster, topic) in config.clusters_of(&camera.tenant).into_iter().zip(topics) {
+            let clients = clients.topics(cluster, config)?;
+            let clients = clients.lock().await;
             if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
                 created.push(topic.clone());
             }
@@ -124,12 +128,14 @@ pub struct SizeConflict {
 /// # Errors
 /// When a Kafka client can't be created.
 pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, KafkaError> {
-    let consume = TopicClients::new(&config.consume, config)?;
-    let produce = TopicClients::new(&config.produce, config)?;
+    let clients = Clients::default();
     let mut conflicts = Vec::new();
     for camera in &config.cameras {
-        let input = largest_record(&consume.admin, &camera.consume_topic).await;
-        let output = largest_record(&produce.admin, &camera.produce_topic).await;
+        let [consume, produce] = config.clusters_of(&camera.tenant);
+        let [consume, produce] =
+            [clients.topics(consume, config)?, clients.topics(produce, config)?];
+        let input = largest_record(&consume.lock().await.admin, &camera.consume_topic).await;
+        let output = largest_record(&produce.lock().await.admin, &camera.produce_topic).await;
         if let (Some(input), Some(output)) = (input, output)
             && output < input
         {

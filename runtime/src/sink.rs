@@ -223,16 +223,28 @@ impl Sink {
     }
 }
 
-/// The record's own headers, the runtime's, and the plugins'.
+/// The record's own headers, and what is added to them.
 fn headers(record: &BorrowedMessage<'_>, facts: RecordFacts, outcome: &Outcome) -> OwnedHeaders {
     let own = record
         .headers()
         .map_or_else(|| OwnedHeaders::new_with_capacity(10), |headers| headers.detach());
     let (partition, offset) = (record.partition(), record.offset());
     let source = format!("{}/{partition}/{offset}", record.topic());
+    with_results(own, &source, facts, outcome)
+}
+
+/// The headers `own` of the record at `source`, the runtime's, and the plugins'.
+#[doc(hidden)]
+#[must_use]
+pub fn with_results(
+    own: OwnedHeaders,
+    source: &str,
+    facts: RecordFacts,
+    outcome: &Outcome,
+) -> OwnedHeaders {
     let mut headers = own
         .insert(text("comux-seq", &facts.seq.to_string()))
-        .insert(text("comux-source", &source))
+        .insert(text("comux-source", source))
         .insert(text("comux-status", outcome.status.word()));
     if let Some(reason) = outcome.status.reason() {
         headers = headers.insert(text("comux-reason", reason));

@@ -11,7 +11,7 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ use comux::decode::Decoder;
 use comux::media::MediaReader;
 use comux::outcome::ResultHeader;
 use comux::picture::{self, Picture, PictureInfo};
-use comux::plugin::{Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms};
+use comux::plugin::{
+    Compiler, Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms, Trust,
+};
 use comux::tenant::{Tenant, cpu};
 use comux_sdk::prelude::*;
 use comux_sdk::testing::NativeFrame;
@@ -80,9 +82,8 @@ impl NativeFrame for Lent<'_> {
 
 /// An instance of a component in `target/plugins`.
 fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
-    let path = comux_tests::plugin(name);
-    let source: Source = path.to_str().unwrap().parse().expect("a source");
-    let loaded = loader.load(&source, None).expect("it loads");
+    let source: Source = format!("{name}.wasm").parse().expect("a source");
+    let loaded = loader.load("default", &source, None).expect("it loads");
     let owner = (Arc::clone(tenant), "bench");
     // A busy machine takes away the core for longer than a deadline.
     let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
@@ -96,16 +97,13 @@ fn clip() -> PathBuf {
 }
 
 fn main() {
-    let names = ["motion", "slow"];
-    let named: HashSet<Source> = names
-        .iter()
-        .map(|name| comux_tests::plugin(name).to_str().unwrap().parse().expect("a source"))
-        .collect();
     let loader = Loader::open(LoaderSettings {
         state_dir: None,
-        plugin_dir: PathBuf::from("."),
+        plugin_dir: comux_tests::target_dir().join("plugins"),
         base: PathBuf::from("."),
-        named_sources: named,
+        trust: Trust::default(),
+        tenants: HashMap::new(),
+        compiler: Compiler::default(),
         limits: LoadLimits::default(),
     })
     .expect("plugins can run");

@@ -23,6 +23,9 @@ pub const MAX_RECORD: usize = 20 << 20;
 /// The user that may not do anything, with the password of the same name, on [`Broker::restricted`].
 pub const RESTRICTED_USER: &str = "restricted";
 
+/// A user who may do what [`allow`](crate::acl::allow) says, with the password of the same name, likewise.
+pub const TENANT_USER: &str = "tenant";
+
 /// A running broker. It is killed when this is dropped, or when the thread that started it ends.
 pub struct Broker {
     process: Child,
@@ -206,7 +209,7 @@ fn java(class: &str) -> Command {
     command
 }
 
-/// Three listeners: one for all that tests do, one on which a user has no rights, one for the
+/// Three listeners: one for all that tests do, one on which users have no rights but those they were given, one for the
 /// broker itself. Topics are created by who needs them, with nothing preallocated and nothing
 /// deleted by age, because the tests' timestamps are not of today.
 fn server_properties(directory: &Path, port: u16, restricted: u16, controller: u16) -> String {
@@ -221,7 +224,7 @@ listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,CONTRO
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=PLAIN
-listener.name.restricted.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{RESTRICTED_USER}="{RESTRICTED_USER}";
+listener.name.restricted.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{RESTRICTED_USER}="{RESTRICTED_USER}" user_{TENANT_USER}="{TENANT_USER}";
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 log.dirs={data}

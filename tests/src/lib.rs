@@ -10,6 +10,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+pub mod acl;
 pub mod broker;
 pub mod control;
 pub mod demo;

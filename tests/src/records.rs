@@ -1,13 +1,16 @@
 //! Records in and out of the broker, by clients that have nothing to do with comux.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::bindings::{rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -123,6 +126,41 @@ pub fn topic_exists(name: &str) -> bool {
     metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none())
 }
 
+/// Puts a record on a topic with a header more, whose name may be any bytes.
+///
+/// # Panics
+/// When the broker does not take it.
+pub fn produce_with_raw_header(topic: &str, record: &Record, name: &[u8]) {
+    let headers = OwnedHeaders::new();
+    let raw: *mut rd_kafka_headers_t = ptr::from_ref(headers.as_borrowed()).cast_mut().cast();
+    let length = isize::try_from(name.len()).unwrap();
+    // SAFETY: `headers` is alive and nobody else has it; the name and its length go together.
+    unsafe { rd_kafka_header_add(raw, name.as_ptr().cast(), length, ptr::null(), 0) };
+    let writer = Writer::new();
+    writer.send_with(topic, record, headers);
+    writer.flush();
+}
+
+/// All headers; a name that is no text with its bytes in hexadecimal, on which rdkafka would panic.
+fn headers_of(headers: &BorrowedHeaders) -> Vec<RecordHeader> {
+    let raw: *const rd_kafka_headers_t = ptr::from_ref(headers).cast();
+    let header = |index| {
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: `raw` is valid as long as `headers`; `index` is below their count, so `name` is a C
+        // string, and `value` null or of `size` bytes, and both live as long.
+        let (name, value) = unsafe {
+            rd_kafka_header_get_all(raw, index, &raw mut name, &raw mut value, &raw mut size);
+            let value: *const u8 = value.cast();
+            let value =
+                (!value.is_null()).then(|| std::slice::from_raw_parts(value, size).to_vec());
+            (CStr::from_ptr(name).to_bytes(), value)
+        };
+        let text = std::str::from_utf8(name).map(str::to_owned);
+        (text.unwrap_or_else(|_| name.escape_ascii().to_string()), value)
+    };
+    (0..headers.count()).map(header).collect()
+}
+
 /// Puts records on a topic, in order, and waits until the broker has them all.
 ///
 /// # Panics
@@ -166,7 +204,11 @@ impl Writer {
     /// # Panics
     /// When it is no record that a broker could take.
     pub fn send(&self, topic: &str, record: &Record) {
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        self.send_with(topic, record, OwnedHeaders::new());
+    }
+
+    fn send_with(&self, topic: &str, record: &Record, before: OwnedHeaders) {
+        let headers = record.headers.iter().fold(before, |headers, (key, value)| {
             headers.insert(Header { key, value: value.as_ref() })
         });
         let mut message = BaseRecord::<[u8], [u8]>::to(topic)
@@ -336,12 +378,8 @@ pub fn record_count(topic: &str) -> usize {
     usize::try_from(high - low).unwrap()
 }
 
-fn owned(message: &impl Message) -> Record {
-    let headers = message.headers().map(|headers| {
-        let owned =
-            |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
-        headers.iter().map(owned).collect()
-    });
+fn owned(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(headers_of);
     Record {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),

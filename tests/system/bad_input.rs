@@ -4,7 +4,7 @@
 use comux_tests::media::{self, Clip};
 use comux_tests::nal;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Reader, Record, consume, produce};
+use comux_tests::records::{Reader, Record, consume, produce, produce_with_raw_header};
 
 use crate::promises::{assert_all_means, assert_documented, assert_same_records, topics};
 
@@ -66,6 +66,20 @@ fn bad_records() -> Vec<Bad> {
 
 fn camera_lines() -> String {
     format!("mode = 'every-frame'\nstart = 'beginning'\n{}", plugins_line("brightness", ""))
+}
+
+#[test]
+fn a_header_whose_name_is_no_text_passes_like_any_other() {
+    let clip = media::bframes();
+    let (input, output) = topics("bad-header");
+    let good = clip.records();
+    produce_with_raw_header(&input, &good[0], b"\xff\xfe");
+    produce(&input, &good[1..GROUP]);
+    let comux = Comux::run(&Config::new("bad-header").camera("bad-header", &camera_lines()));
+    let out = consume(&output, GROUP);
+    assert_eq!(out[0].headers[0], ("\\xff\\xfe".to_owned(), None));
+    assert_all_means(clip, &out);
+    comux.stop();
 }
 
 /// Each bad record stands once between two groups of pictures and once in the middle of one.

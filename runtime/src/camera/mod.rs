@@ -4,6 +4,8 @@
 //! decoder or plugin does, the others run. Nothing on this thread waits for another camera.
 
 mod analysis;
+#[doc(hidden)]
+pub mod fuzzing;
 mod orders;
 mod output;
 mod pace;

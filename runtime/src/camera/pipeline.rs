@@ -17,7 +17,7 @@ use super::received::{Received, keyframe_header};
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode, Rate};
 use crate::decode::{Decoder, Gate, Passage};
-use crate::ledger::{Ledger, Seq};
+use crate::ledger::{Ledger, MOST_WAITING, Seq};
 use crate::memories::Desk;
 use crate::outcome::{FailReason, Outcome, SkipReason, Status};
 use crate::packet::{self, Content, Inspection, Splitter, Unit};
@@ -28,9 +28,6 @@ use crate::tenant::{Seat, Tenant, Turn};
 
 /// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
-/// Bytes of a stream in which no access unit ends, after which there is none: far more than the
-/// largest picture.
-const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
@@ -207,7 +204,13 @@ impl<'q> Pipeline<'q> {
         self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
         let _turn = self.turn();
         match self.spec.framing {
-            Framing::Packet => self.take_packet(message, behind),
+            Framing::Packet => {
+                self.take_packet(message, behind);
+                if self.ledger.len() > MOST_WAITING {
+                    // Records without pictures would queue up behind one that waits for the next.
+                    self.drain_silent_camera();
+                }
+            }
             Framing::Bytestream => self.take_chunk(message, behind),
         }
         Ok(())
@@ -259,7 +262,7 @@ impl<'q> Pipeline<'q> {
             self.take_unit(&unit, behind);
         }
         let Some(splitter) = &self.splitter else { return };
-        if splitter.open_bytes() > MAX_OPEN_BYTES {
+        if splitter.is_lost() {
             self.end_stream();
         } else if let Some(open) = splitter.earliest_open() {
             self.ledger.seal_before(open);
@@ -355,7 +358,7 @@ impl<'q> Pipeline<'q> {
     fn inspect(&self, message: &BorrowedMessage<'_>, data: &[u8]) -> Option<Inspection> {
         let mut inspection = packet::inspect(self.spec.codec, data)?;
         if inspection.content == Content::Unknown {
-            inspection.content = match keyframe_header(message) {
+            inspection.content = match keyframe_header(message.headers()) {
                 Some(true) => Content::KeyPicture,
                 Some(false) => Content::Picture,
                 None => Content::Unknown,

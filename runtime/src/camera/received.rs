@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
 
+use crate::kafka::{self, each_header};
 use crate::outcome::ResultHeader;
 
 /// A record on its way through a camera.
@@ -21,7 +22,7 @@ pub(super) struct Received<'q> {
 
 impl<'q> Received<'q> {
     pub fn new(message: BorrowedMessage<'q>) -> Self {
-        let pts_us = pts_us(&message);
+        let pts_us = pts_us(message.headers());
         Self {
             at: Instant::now(),
             decode_us: 0,
@@ -38,20 +39,21 @@ impl<'q> Received<'q> {
         self.message.timestamp().to_millis().and_then(|millis| millis.checked_mul(1000))
     }
 
-    /// The record's own headers, for plugins. Those without a value come with an empty one.
+    /// The record's own headers, for plugins. Those without a value come with an empty one; those
+    /// whose name is no text can't be told to a plugin.
     pub fn headers(&self) -> Vec<ResultHeader> {
-        let headers = self.message.headers().into_iter().flat_map(|headers| headers.iter());
-        let own = |header: rdkafka::message::Header<'_, &[u8]>| ResultHeader {
-            name: header.key.to_owned(),
-            value: header.value.unwrap_or_default().to_vec(),
+        let own = |(name, value): (&[u8], Option<&[u8]>)| {
+            let name = std::str::from_utf8(name).ok()?.to_owned();
+            Some(ResultHeader { name, value: value.unwrap_or_default().to_vec() })
         };
-        headers.map(own).collect()
+        each_header(self.message.headers()).filter_map(own).collect()
     }
 }
 
 /// The input header `keyframe`, for codecs that are not looked into.
-pub(super) fn keyframe_header(message: &BorrowedMessage<'_>) -> Option<bool> {
-    match text_header(message, "keyframe")? {
+#[must_use]
+pub fn keyframe_header(headers: Option<&BorrowedHeaders>) -> Option<bool> {
+    match text_header(headers, "keyframe")? {
         "1" | "true" => Some(true),
         "0" | "false" => Some(false),
         _ => None,
@@ -59,9 +61,10 @@ pub(super) fn keyframe_header(message: &BorrowedMessage<'_>) -> Option<bool> {
 }
 
 /// The input header `pts`, in units of `time_base` (`1/90000`, say), else of microseconds.
-fn pts_us(message: &BorrowedMessage<'_>) -> Option<i64> {
-    let pts: i64 = text_header(message, "pts")?.parse().ok()?;
-    let Some(time_base) = text_header(message, "time_base") else { return Some(pts) };
+#[must_use]
+pub fn pts_us(headers: Option<&BorrowedHeaders>) -> Option<i64> {
+    let pts: i64 = text_header(headers, "pts")?.parse().ok()?;
+    let Some(time_base) = text_header(headers, "time_base") else { return Some(pts) };
     let (numerator, denominator) = time_base.split_once('/')?;
     let (numerator, denominator): (i128, i128) =
         (numerator.parse().ok()?, denominator.parse().ok()?);
@@ -69,7 +72,6 @@ fn pts_us(message: &BorrowedMessage<'_>) -> Option<i64> {
     i64::try_from(scaled.checked_div(denominator)?).ok()
 }
 
-fn text_header<'m>(message: &'m BorrowedMessage<'_>, key: &str) -> Option<&'m str> {
-    let header = message.headers()?.iter().find(|header| header.key == key)?;
-    std::str::from_utf8(header.value?).ok().map(str::trim)
+fn text_header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
+    kafka::text_header(headers, name).map(str::trim)
 }

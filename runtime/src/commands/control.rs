@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use comux::config::{Config, Id};
-use comux::kafka::{PARTITION, Quiet, consumer_config, producer_config};
+use comux::kafka::{PARTITION, Quiet, consumer_config, producer_config, text_header};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -199,10 +199,7 @@ impl Answers {
         let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) else {
             return Ok(None);
         };
-        let ours = message.headers().into_iter().flat_map(|headers| headers.iter()).any(|header| {
-            header.key == "correlation-id" && header.value == Some(self.id.as_bytes())
-        });
-        if !ours {
+        if text_header(message.headers(), "correlation-id") != Some(&self.id) {
             return Ok(None);
         }
         Ok(Some(serde_json::from_slice(message.payload().unwrap_or_default())?))

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use comux::kafka::PARTITION;
+use comux::kafka::{PARTITION, each_header};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde::Serialize;
 
@@ -72,15 +72,15 @@ impl Follower {
 
     fn read(&self, message: &BorrowedMessage<'_>) -> Followed {
         let (mut comux, mut headers) = (BTreeMap::new(), BTreeMap::new());
-        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-            let value = header.value.unwrap_or_default();
+        for (name, value) in each_header(message.headers()) {
+            let (name, value) = (String::from_utf8_lossy(name), value.unwrap_or_default());
             let text = match std::str::from_utf8(value) {
                 Ok(text) => text.to_owned(),
                 Err(_) => format!("({} bytes)", value.len()),
             };
-            match header.key.strip_prefix("comux-") {
+            match name.strip_prefix("comux-") {
                 Some(key) => comux.insert(key.to_owned(), text),
-                None => headers.insert(header.key.to_owned(), text),
+                None => headers.insert(name.into_owned(), text),
             };
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

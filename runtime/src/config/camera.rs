@@ -152,6 +152,22 @@ impl CameraTable {
         self.limits
     }
 
+    /// The first of its plugins whose configuration has a null somewhere. A file has no other than what
+    /// JSON makes of numbers that are none.
+    pub(super) fn plugin_with_null(&self) -> Option<&Source> {
+        fn has_null(value: &serde_json::Value) -> bool {
+            match value {
+                serde_json::Value::Null => true,
+                serde_json::Value::Array(values) => values.iter().any(has_null),
+                serde_json::Value::Object(values) => values.values().any(has_null),
+                _ => false,
+            }
+        }
+        let mut plugins = self.plugins.iter().flatten();
+        let found = plugins.find(|plugin| plugin.config.values().any(has_null));
+        found.map(|plugin| &plugin.source)
+    }
+
     /// Completes a camera with `defaults`, and its topics by the templates of `topics`.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use serde::Deserialize;
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
 pub use security::{Security, SecurityTable};
-pub use tenant::TenantSpec;
+pub use tenant::{Clusters, TenantSpec};
 pub use topics::Topics;
 pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 
@@ -160,6 +160,11 @@ impl Config {
             let message = "[camera_defaults] can't have an `id`; give one to each of [[cameras]]";
             return Err(invalid(message.into()));
         }
+        let tables = file.cameras.iter().chain([&file.camera_defaults]);
+        if let Some(source) = tables.filter_map(CameraTable::plugin_with_null).next() {
+            let message = "a plugin's `config` takes no `nan` and no `inf`: JSON has neither";
+            return Err(invalid(format!("plugin `{source}`: {message}")));
+        }
         let topics = file.topics.complete(&file.runtime.name);
         if let Some(topic) = topics.named_twice() {
             let message = format!("[topics]: control, status and state can't share `{topic}`");
@@ -174,7 +179,7 @@ impl Config {
         let limits = file.limits.within(Limits::default());
         // A tenant's limits count more than those of cameras that say nothing.
         let limits = file.camera_defaults.limits().within(limits);
-        let tenants = file.tenants.into_iter().map(|table| table.complete(limits));
+        let tenants = file.tenants.into_iter().map(|table| table.complete(limits, &file.kafka));
         let tenants: Vec<TenantSpec> = tenants.collect();
         for (number, tenant) in tenants.iter().enumerate() {
             if tenants.iter().take(number).any(|other| other.id == tenant.id) {
@@ -337,10 +342,28 @@ impl Config {
 
     /// A camera's topics, each with the address of its cluster.
     fn topics_of<'a>(&'a self, camera: &'a CameraSpec) -> [(&'a str, &'a str); 2] {
+        let [consume, produce] = self.clusters_of(&camera.tenant);
         [
-            (&self.consume.bootstrap_servers, &camera.consume_topic),
-            (&self.produce.bootstrap_servers, &camera.produce_topic),
+            (&consume.bootstrap_servers, &camera.consume_topic),
+            (&produce.bootstrap_servers, &camera.produce_topic),
         ]
+    }
+
+    /// Where a tenant's packets come from and go to.
+    #[must_use]
+    pub fn clusters_of(&self, tenant: &Id) -> [&Cluster; 2] {
+        let known = self.tenants.iter().find(|known| known.id == *tenant);
+        match known.and_then(|tenant| tenant.clusters.as_ref()) {
+            Some(own) => [&own.consume, &own.produce],
+            None => [&self.consume, &self.produce],
+        }
+    }
+
+    /// Whether a tenant's packets are on clusters, or under credentials, that are not the host's: what
+    /// is wrong with those concerns its cameras only.
+    #[must_use]
+    pub fn has_own_clusters(&self, tenant: &Id) -> bool {
+        self.clusters_of(tenant) != [&self.consume, &self.produce]
     }
 
     /// Where plugins come from. Sources that the file names may be anywhere, for their tenant.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::kafka::{Cluster, KafkaTable, Role, TenantKafkaTable};
 use super::security::SecurityTable;
 use super::values::Id;
 use crate::plugin::{Limits, LimitsTable};
@@ -24,6 +25,7 @@ pub(super) struct TenantTable {
     quota: Quota,
     #[serde(default)]
     limits: LimitsTable,
+    kafka: Option<TenantKafkaTable>,
 }
 
 /// A tenant.
@@ -38,16 +40,32 @@ pub struct TenantSpec {
     /// The limits of its plugins, where its cameras say nothing; from its own control topic it may
     /// set lower ones only.
     pub limits: Limits,
+    /// Where its packets come from and go to, if not where the host's do.
+    pub clusters: Option<Clusters>,
+}
+
+/// The clusters of a tenant's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clusters {
+    /// Packets in.
+    pub consume: Cluster,
+    /// Packets out.
+    pub produce: Cluster,
 }
 
 impl TenantTable {
-    /// With `limits` where it says nothing.
-    pub(super) fn complete(self, limits: Limits) -> TenantSpec {
+    /// With `limits`, and the clusters of `host`, where it says nothing.
+    pub(super) fn complete(self, limits: Limits, host: &KafkaTable) -> TenantSpec {
+        let clusters = self.kafka.map(|own| Clusters {
+            consume: own.overlay(&host.cluster(Role::Consume), Role::Consume),
+            produce: own.overlay(&host.cluster(Role::Produce), Role::Produce),
+        });
         TenantSpec {
             id: self.id,
             weight: self.weight.map_or(1, NonZeroU32::get),
             quota: self.quota,
             limits: self.limits.within(limits),
+            clusters,
         }
     }
 }
@@ -55,6 +73,6 @@ impl TenantTable {
 impl TenantSpec {
     /// A tenant that the configuration says nothing of.
     pub(super) fn plain(id: Id, limits: Limits) -> Self {
-        Self { id, weight: 1, quota: Quota::default(), limits }
+        Self { id, weight: 1, quota: Quota::default(), limits, clusters: None }
     }
 }

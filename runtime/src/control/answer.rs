@@ -34,7 +34,7 @@ impl Kind {
     /// A refusal of this kind.
     #[must_use]
     pub fn because(self, message: impl Into<String>) -> Refusal {
-        Refusal { kind: self, message: message.into(), step: None }
+        Refusal { kind: self, message: cut(message.into()), step: None }
     }
 }
 
@@ -54,9 +54,21 @@ impl Refusal {
     /// A swap that failed at `step`.
     #[must_use]
     pub fn at(step: Step, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Refused, message: message.into(), step: Some(step) }
+        Self { kind: Kind::Refused, message: cut(message.into()), step: Some(step) }
     }
 }
+
+/// A message may name what was asked, of any length, and has to fit into an answer.
+fn cut(mut message: String) -> String {
+    if message.len() > MOST_BYTES {
+        message.truncate(message.floor_char_boundary(MOST_BYTES));
+        message.push('…');
+    }
+    message
+}
+
+/// The longest message of a refusal, in bytes.
+const MOST_BYTES: usize = 2048;
 
 /// How long the steps of a change took, in their order.
 #[derive(Debug, Clone, Default)]

@@ -9,13 +9,13 @@ use tokio::sync::oneshot;
 
 use super::actor::{Actor, OnBehalf};
 use super::answer::{Kind, Refusal, SwapReport};
-use super::desired::{Desired, Record};
+use super::desired::{Desired, Record, patched};
 use super::job::Done;
 use super::life::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking, stopped};
-use super::request::{Commands, Origin, from_json};
+use super::request::{Commands, Origin};
 use super::swap::Plan;
 use crate::camera::{self, Change, Order};
-use crate::config::{CameraSpec, CameraTable};
+use crate::config::CameraSpec;
 use crate::host::Start;
 use crate::sink::Progress;
 use crate::source::CameraQueue;
@@ -34,19 +34,11 @@ impl Actor {
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
-        let mut document = serde_json::to_value(desired.spec.table())
-            .map_err(|error| Kind::Failed.because(error.to_string()))?;
-        if let Value::Object(camera) = &mut document {
-            camera.remove("id");
-        }
-        json_patch::merge(&mut document, &Value::Object(patch));
-        let table: CameraTable = from_json(document)?;
+        let spec = patched(&desired.spec, patch, &self.shared.host.config)?;
         if let Some(tenant) = &scope {
             // What the operator has set stays, whatever it is.
-            self.check_limits(table.limits().other_than(desired.spec.limits), tenant)?;
+            self.check_limits(spec.limits.other_than(desired.spec.limits), tenant)?;
         }
-        let spec = self.shared.host.config.complete(table);
-        let spec = spec.map_err(|error| Kind::Invalid.because(error.to_string()))?;
         if spec == desired.spec && self.running.is_some() {
             return Ok("nothing to change".to_owned());
         }
@@ -104,9 +96,8 @@ impl Actor {
         };
         let changed = self.change_prepared(&mut spec, &mut desired, input, swap).await;
         if other_input {
-            let given_up = if changed.is_ok() { &old.consume_topic } else { &spec.consume_topic };
-            let topic = given_up.clone();
-            blocking(move || host.close_input(&topic)).await?;
+            let given_up = if changed.is_ok() { Arc::clone(old) } else { Arc::new(spec) };
+            blocking(move || host.close_input(&given_up)).await?;
         }
         changed.map(|()| desired)
     }

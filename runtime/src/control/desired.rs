@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::answer::Refusal;
+use super::answer::{Kind, Refusal};
 use super::request::{Commands, from_json};
 use crate::config::{CameraSpec, CameraTable, Config, PluginEntry};
 use crate::plugin::Digest;
@@ -97,8 +98,8 @@ impl Record {
         commands: Commands,
         config: &Config,
     ) -> Result<Self, Refusal> {
-        use super::answer::Kind::Invalid;
-        let value: serde_json::Value = serde_json::from_slice(value)
+        use Kind::Invalid;
+        let value: Value = serde_json::from_slice(value)
             .map_err(|error| Invalid.because(format!("the value is no JSON: {error}")))?;
         if !value.is_object() {
             return Err(Invalid.because("the value must be a JSON object"));
@@ -128,6 +129,26 @@ impl Record {
         let desired = Desired { spec, generation, paused, previous, commands };
         Ok(Self::Camera(Box::new(desired), written.generation))
     }
+}
+
+/// What a camera becomes when `patch` is merged into it (RFC 7396).
+///
+/// # Errors
+/// With the key that is wrong.
+pub fn patched(
+    spec: &CameraSpec,
+    patch: Map<String, Value>,
+    config: &Config,
+) -> Result<CameraSpec, Refusal> {
+    let table = serde_json::to_value(spec.table());
+    let mut document = table.map_err(|error| Kind::Failed.because(error.to_string()))?;
+    if let Value::Object(camera) = &mut document {
+        // The patch has it, perhaps as `_id`.
+        camera.remove("id");
+    }
+    json_patch::merge(&mut document, &Value::Object(patch));
+    let spec = config.complete(from_json(document)?);
+    spec.map_err(|error| Kind::Invalid.because(error.to_string()))
 }
 
 #[cfg(test)]

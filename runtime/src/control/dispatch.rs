@@ -219,15 +219,7 @@ impl Dispatcher {
 
     /// The cameras that a command is for, and its other fields. `Ok`: the one camera of `id`.
     fn cameras(&self, request: &Request) -> Result<(Result<Id, Vec<Id>>, Value), Refusal> {
-        let mut fields = request.value.clone();
-        let mut which = Map::new();
-        for key in ["id", "_id", "cameras", "tenant", "all"] {
-            if let Some((key, value)) = fields.remove_entry(key) {
-                which.insert(key, value);
-            }
-        }
-        let which: Cameras = from_json(Value::Object(which))?;
-        let fields = Value::Object(fields);
+        let (which, fields) = Cameras::split(&request.value)?;
         let reach = request.reach();
         let views = || {
             let views = self.shared.registry.views().into_iter();

@@ -1,7 +1,10 @@
 //! The fields of commands, as they are written.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::answer::Refusal;
+use super::request::from_json;
 use super::swap::WantedPlugin;
 use crate::config::{Id, PluginEntry};
 
@@ -14,6 +17,20 @@ pub(super) struct Cameras {
     pub cameras: Option<Vec<Id>>,
     pub tenant: Option<Id>,
     pub all: Option<bool>,
+}
+
+impl Cameras {
+    /// Which cameras, and the other fields.
+    pub fn split(value: &Map<String, Value>) -> Result<(Self, Value), Refusal> {
+        let mut fields = value.clone();
+        let mut which = Map::new();
+        for key in ["id", "_id", "cameras", "tenant", "all"] {
+            if let Some((key, value)) = fields.remove_entry(key) {
+                which.insert(key, value);
+            }
+        }
+        Ok((from_json(Value::Object(which))?, Value::Object(fields)))
+    }
 }
 
 #[derive(Debug, Deserialize)]

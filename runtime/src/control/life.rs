@@ -289,11 +289,11 @@ impl Actor {
         let Running { camera, chain } = self.running.take()?;
         camera.stop();
         let host = Arc::clone(&self.shared.host);
-        let topic = self.desired.as_ref().map(|desired| desired.spec.consume_topic.clone());
+        let spec = self.desired.as_ref().map(|desired| desired.spec.clone());
         let ended = blocking(move || {
             let ended = camera.join();
-            if let Some(topic) = topic {
-                host.close_input(&topic);
+            if let Some(spec) = spec {
+                host.close_input(&spec);
             }
             drop(chain);
             ended.err().map(|error| error.to_string())

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::bus::{COMMANDS, WRITER};
 use super::request::{ControlRecord, MAX_VALUE, Origin, Target};
 use crate::config::{Config, Id};
-use crate::kafka::{Logging, PARTITION, consumer_config, watermarks};
+use crate::kafka::{Logging, PARTITION, consumer_config, text_header, watermarks};
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -279,9 +279,8 @@ fn state_record(message: &BorrowedMessage<'_>) -> StateRecord {
     StateRecord { key, value, commands, writer }
 }
 
-fn header(message: &BorrowedMessage<'_>, key: &str) -> Option<String> {
-    let header = message.headers()?.iter().find(|header| header.key == key)?;
-    std::str::from_utf8(header.value?).ok().map(str::to_owned)
+fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
+    text_header(message.headers(), name).map(str::to_owned)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

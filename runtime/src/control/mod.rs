@@ -19,6 +19,8 @@ mod change;
 mod desired;
 mod dispatch;
 mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod life;
 mod listener;

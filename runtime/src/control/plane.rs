@@ -19,8 +19,9 @@ use super::job::{Assignment, Job};
 use super::listener::{ControlConsumer, Incoming, Listener, StateRecord};
 use super::registry::{CameraView, Registry};
 use super::request::{Commands, ControlRecord, Request};
+use crate::clusters::TopicClients;
 use crate::config::{Config, Id};
-use crate::host::{Host, TopicClients};
+use crate::host::Host;
 use crate::kafka::{TopicError, ensure_topic, reach};
 
 /// Commands of the operator that are carried out at the same time; further ones wait on the topic.
@@ -238,16 +239,18 @@ async fn start_cameras(
     }
     let mut starting = Vec::with_capacity(wanted.len());
     for (id, (desired, is_of_file)) in wanted {
+        let is_of_own_cluster = shared.host.config.has_own_clusters(&desired.spec.tenant);
         let (assignment, answered) = Assignment::answered(Job::Resume(Box::new(desired)));
         dispatcher.tell(&id, assignment);
-        starting.push((id, is_of_file, answered));
+        // What a tenant's own cluster does must not keep the others' cameras from running.
+        starting.push((id, is_of_file && !is_of_own_cluster, answered));
     }
-    for (camera, is_of_file, answered) in starting {
+    for (camera, must_start, answered) in starting {
         let Ok(CameraAnswer { result: Err(refusal), .. }) = answered.await else { continue };
-        if is_of_file {
+        if must_start {
             return Err(StartError::Camera { camera, refusal });
         }
-        let message = format!("✘ {camera} could not be started again: {refusal}");
+        let message = format!("✘ {camera} could not be started: {refusal}");
         tracing::error!(camera = camera.as_str(), "{message}");
         shared.bus.event("camera-stopped", camera.as_str(), &message).await;
     }

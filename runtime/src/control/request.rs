@@ -174,10 +174,12 @@ impl Request {
         Ok(request)
     }
 
-    /// The one camera that it names, if it does.
+    /// The one camera that it names, if it does. A text that is no id names none: it could be of any
+    /// length, and is repeated in answers.
     #[must_use]
     pub fn camera(&self) -> Option<&str> {
-        ["id", "_id"].iter().find_map(|key| self.value.get(*key)?.as_str())
+        let named = ["id", "_id"].iter().find_map(|key| self.value.get(*key)?.as_str());
+        named.filter(|id| Id::new(id).is_ok())
     }
 
     /// The tenant whose cameras the command may reach; absent: all. A header can restrict what a

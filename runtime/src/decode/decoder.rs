@@ -49,6 +49,10 @@ pub struct Decoder {
     headers: Vec<u8>,
 }
 
+/// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and libavcodec
+/// alone would believe gigabytes of a record of a hundred bytes.
+const MAX_PIXELS: i64 = 8192 * 4320;
+
 /// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
@@ -61,6 +65,8 @@ impl Decoder {
         let open = || {
             let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
             let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
+            // SAFETY: the context is ours, and not open yet.
+            unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS };
             context.set_threading(threading::Config { kind, count: threads, ..Default::default() });
             context.decoder().open_as(codec.decoder())?.video()
         };

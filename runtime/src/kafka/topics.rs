@@ -19,7 +19,7 @@ pub enum TopicError {
     /// No broker answers.
     #[error(
         "Kafka at `{servers}` does not answer within {} s: {cause}; \
-         check `bootstrap_servers`, and that the broker runs", PATIENCE.as_secs()
+         check `bootstrap_servers` and credentials, and that the broker runs", PATIENCE.as_secs()
     )]
     Unreachable {
         /// The address.

@@ -38,6 +38,8 @@ impl Codec {
         };
         let decoder = match id {
             Some(id) => ffmpeg::decoder::find(id),
+            // libavcodec's names end at a NUL, on which the binding would panic.
+            None if name.contains('\0') => None,
             None => ffmpeg::decoder::find_by_name(name),
         };
         match decoder {

@@ -11,6 +11,12 @@ use super::annexb;
 use super::codec::Codec;
 use crate::ledger::Seq;
 
+/// Bytes of a stream in which no access unit ends, after which there is none: far more than the
+/// largest picture.
+const MAX_OPEN_BYTES: u64 = 16 * 1024 * 1024;
+/// Likewise chunks, which may be empty: the largest picture in the packets of a transport stream.
+const MAX_OPEN_CHUNKS: usize = 64 * 1024;
+
 /// One access unit and the chunk in which its first byte lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
@@ -109,10 +115,10 @@ impl Splitter {
         unit
     }
 
-    /// Bytes that belong to an access unit whose end has not come.
+    /// Whether so much has come without the end of an access unit that there is none to come.
     #[must_use]
-    pub fn open_bytes(&self) -> u64 {
-        self.fed - self.given
+    pub fn is_lost(&self) -> bool {
+        self.fed - self.given > MAX_OPEN_BYTES || self.chunks.len() > MAX_OPEN_CHUNKS
     }
 
     /// The first chunk in which an access unit to come may begin.
@@ -240,6 +246,22 @@ mod tests {
                 assert!(without_zeros(&unit.data) == without_zeros(&packet.data), "{clip} {seq}");
                 assert_eq!(unit.seq, Some(2 * seq + 1), "{clip}");
             }
+        }
+    }
+
+    #[test]
+    fn a_stream_in_which_nothing_ends_is_lost_before_it_fills_the_memory() {
+        let h264 = Codec::from_name("h264").expect("h264");
+        for (chunk, most) in [(&b""[..], MAX_OPEN_CHUNKS), (&[0x55; 1 << 20], 16)] {
+            let mut splitter = Splitter::new(h264).expect("a parser");
+            for seq in 0..most {
+                splitter.push(Some(seq as Seq), chunk);
+                assert!(!splitter.is_lost());
+            }
+            splitter.push(Some(most as Seq), chunk);
+            assert!(splitter.is_lost());
+            splitter.finish();
+            assert!(!splitter.is_lost());
         }
     }
 

@@ -14,6 +14,7 @@ use super::guest::Guest;
 use super::inspect::is_of_this_track;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
+use super::names::{MOST_HEADERS, check_header, check_plugin};
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
 use super::wit::exports::comux::plugin::state;
 use super::wit::{Plugin, PluginIndices};
@@ -111,8 +112,7 @@ impl Engine {
         let described = self.describe(&pre, &indices, state.as_ref());
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
-        check_title(&name, "name")?;
-        check_title(&version, "version")?;
+        check_plugin(&name, &version)?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
         Ok(LoadedPlugin { pre, indices, state, name, version, headers, digest, identity })
@@ -175,41 +175,13 @@ fn instantiate(
     Ok((plugin, state))
 }
 
-/// The most headers that a plugin may declare: more than [`Limits::headers`] on one frame, since it
-/// may choose.
-const MOST_HEADERS: usize = 256;
-/// Bytes of a header's name. It is on each record, and looked up for each.
-const LONGEST_HEADER: usize = 128;
-/// Bytes of a name or a version. Both are on each record, and in each line of the log.
-const LONGEST_TITLE: usize = 64;
-
-/// Sees to it that a name or version can stand in headers and logs.
-fn check_title(text: &str, what: &'static str) -> Result<(), LoadProblem> {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
-    if (1..=LONGEST_TITLE).contains(&text.len()) && text.bytes().all(is_plain) {
-        return Ok(());
-    }
-    let begin = text.get(..text.floor_char_boundary(LONGEST_TITLE)).unwrap_or_default();
-    Err(LoadProblem::Title { what, text: begin.escape_debug().to_string() })
-}
-
 fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
-    if headers.len() > MOST_HEADERS {
-        return Err(LoadProblem::ManyHeaders { count: headers.len(), most: MOST_HEADERS });
-    }
-    for header in headers {
-        let is_plain = |byte: u8| byte.is_ascii_graphic();
-        let reason = if header.is_empty() {
-            "a header needs a name"
-        } else if header.len() > LONGEST_HEADER || !header.bytes().all(is_plain) {
-            "a name has at most 128 letters, digits and signs of ASCII, and no spaces"
-        } else if header.starts_with("comux-") {
-            "names that begin with `comux-` are the runtime's own"
-        } else {
-            continue;
-        };
-        let begin = header.get(..header.floor_char_boundary(LONGEST_HEADER)).unwrap_or_default();
-        return Err(LoadProblem::Header { header: begin.escape_debug().to_string(), reason });
+    let refused = headers.iter().find_map(|name| Some((name, check_header(name).err()?)));
+    let too_many = headers.get(MOST_HEADERS).map(|name| (name, "a plugin declares at most 256"));
+    if let Some((name, reason)) = refused.or(too_many) {
+        // It may be of any length, and is repeated in answers.
+        let header = name.chars().take(64).flat_map(char::escape_debug).collect();
+        return Err(LoadProblem::Header { header, reason });
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::engine::{Engine, LoadedPlugin, innermost};
 use super::frames::FrameHandle;
 use super::guest::{Guest, Owner};
 use super::limits::Limits;
+use super::log::one_line;
 use super::meter::Meter;
 use super::snapshot::{Restored, Snapshot};
 use super::wit::Plugin;
@@ -286,7 +287,7 @@ impl Instance {
         let result = match saved {
             Ok(answer) => {
                 self.running = Some(running);
-                answer.map(Snapshot::from)
+                answer.map(Snapshot::from).map_err(|why| one_line(&why))
             }
             Err(error) => {
                 let failure = trapped(&error, &mut running.store);
@@ -343,9 +344,13 @@ impl Instance {
     ) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
         let headers = result.map_err(|error| {
             let (message, weight) = match error {
-                PluginError::InvalidInput(why) => (format!("invalid input: {why}"), Weight::None),
-                PluginError::Transient(why) => (format!("transient: {why}"), Weight::Some),
-                PluginError::Fatal(why) => (format!("fatal: {why}"), Weight::Fatal),
+                PluginError::InvalidInput(why) => {
+                    (format!("invalid input: {}", one_line(&why)), Weight::None)
+                }
+                PluginError::Transient(why) => {
+                    (format!("transient: {}", one_line(&why)), Weight::Some)
+                }
+                PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Weight::Fatal),
             };
             (failed(FailReason::PluginError, message), weight)
         })?;
@@ -361,7 +366,7 @@ impl Instance {
         }
         let undeclared = headers.iter().find(|header| !self.loaded.headers.contains(&header.name));
         if let Some(header) = undeclared {
-            let message = format!("returned the header `{}` undeclared", header.name);
+            let message = format!("returned the header `{}` undeclared", one_line(&header.name));
             return Err((failed(FailReason::PluginError, message), Weight::Some));
         }
         let own = |header: Header| ResultHeader { name: header.name, value: header.value };
@@ -417,7 +422,7 @@ impl Instance {
         match configured {
             Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),
             Ok((_, _, Err(reason))) => {
-                Err(ConfigureError::Refused { plugin: plugin_name(), reason })
+                Err(ConfigureError::Refused { plugin: plugin_name(), reason: one_line(&reason) })
             }
             Err(error) => {
                 let failure = trapped(&error, &mut store);
@@ -432,7 +437,7 @@ fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, Strin
     let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
     let answer = state.call_restore(&mut running.store, &snapshot.into());
     let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
-    answer.map(Restored::from)
+    answer.map(Restored::from).map_err(|why| one_line(&why))
 }
 
 /// What wasmtime says, in an error without a type, when more comes out of a plugin than may.

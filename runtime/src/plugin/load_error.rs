@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::inspect::VERSION;
 use super::loader::JobFailed;
 use super::pool::JobPanicked;
-use super::source::Source;
+use super::source::{NoSource, Source};
 use super::step::Step;
 use super::store::FetchError;
 use super::trust::Grant;
@@ -141,25 +141,9 @@ pub enum LoadProblem {
     /// It failed while it was asked to describe itself.
     #[error("it could not describe itself: {0}")]
     NoDescription(String),
-    /// It calls itself by what can't stand in a header.
-    #[error(
-        "its {what} `{text}` can't stand in headers: 1 to 64 letters, digits and signs of ASCII, \
-         without spaces and commas"
-    )]
-    Title {
-        /// Its name or its version.
-        what: &'static str,
-        /// How it begins.
-        text: String,
-    },
-    /// It claims too many headers.
-    #[error("it declares {count} headers, and may declare {most}")]
-    ManyHeaders {
-        /// How many.
-        count: usize,
-        /// How many it may.
-        most: usize,
-    },
+    /// It has a name or version that can't be told apart from others in headers and sources.
+    #[error("{0}; give it another in its descriptor")]
+    Name(#[from] NoSource),
     /// It claims headers that it may not write.
     #[error("it declares the header `{header}`: {reason}")]
     Header {
@@ -203,8 +187,7 @@ impl LoadProblem {
             | Self::OtherVersion(_)
             | Self::WrongShape(_)
             | Self::NoDescription(_)
-            | Self::Title { .. }
-            | Self::ManyHeaders { .. }
+            | Self::Name(_)
             | Self::Header { .. }
             | Self::OtherName { .. } => Step::Check,
         }

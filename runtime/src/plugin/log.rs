@@ -12,7 +12,7 @@ const LINE_OVERHEAD: usize = 64;
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let message = one_line(&message);
-        let bytes = (message.len() + LINE_OVERHEAD) as u64;
+        let bytes = (message.len() + self.owner.plugin.len() + LINE_OVERHEAD) as u64;
         let Some(dropped) = self.meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
         let tenant = &*self.owner.tenant;
         let camera = &*self.owner.camera;
@@ -31,9 +31,9 @@ impl Host for Guest {
     }
 }
 
-/// The beginning of a message, without what would make it look like several lines, or like those of
+/// The beginning of what a plugin says, without what would make it look like several lines, or like those of
 /// somebody else.
-fn one_line(message: &str) -> String {
+pub(super) fn one_line(message: &str) -> String {
     let end = message.floor_char_boundary(LOG_LINE_BYTES);
     let visible = |character: char| if character.is_control() { ' ' } else { character };
     message.get(..end).unwrap_or_default().chars().map(visible).collect()

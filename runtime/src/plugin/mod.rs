@@ -14,6 +14,8 @@ mod compile;
 mod digest;
 mod engine;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod inspect;
 mod instance;
@@ -26,6 +28,7 @@ mod loader;
 mod log;
 mod meter;
 mod metrics;
+mod names;
 mod overlay;
 mod places;
 mod pool;

@@ -1,5 +1,6 @@
 //! What a plugin remembers, outside of the plugin.
 
+use super::log::one_line;
 use super::wit::exports::comux::plugin::state;
 
 /// A plugin's memory, as its export `state` gives and takes it.
@@ -42,8 +43,8 @@ impl From<state::Restored> for Restored {
     fn from(restored: state::Restored) -> Self {
         match restored {
             state::Restored::Full => Self::Full,
-            state::Restored::Partial(what) => Self::Partial(what),
-            state::Restored::Fresh(why) => Self::Fresh(why),
+            state::Restored::Partial(what) => Self::Partial(one_line(&what)),
+            state::Restored::Fresh(why) => Self::Fresh(one_line(&why)),
         }
     }
 }

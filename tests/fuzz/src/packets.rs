@@ -1,0 +1,253 @@
+//! The packet path: any bytes of any codec, in records of any length, through everything between a
+//! camera's queue and its sink that needs neither Kafka nor plugins.
+//!
+//! An input is a byte for the codec, one for how the camera is configured, and the stream, in which
+//! five bytes end a record: `|cut|`, `|end|` (and the stream ends), `|lag|` (and the camera lags behind).
+
+use std::sync::Once;
+
+use comux::decode::{Decoded, Decoder, Gate, Passage};
+use comux::ledger::{Ledger, MOST_WAITING, Seq};
+use comux::outcome::{FailReason, Outcome, SkipReason, Status};
+use comux::packet::{Codec, Content, Splitter, inspect};
+use comux::stats::CameraStats;
+
+const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
+const MARK: usize = 5;
+
+pub fn run(data: &[u8]) {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet));
+    let [codec, settings, stream @ ..] = data else { return };
+    let codec = CODECS[usize::from(*codec) % CODECS.len()];
+    let Ok(codec) = Codec::from_name(codec) else { return };
+    let Some(mut camera) = Camera::new(codec, *settings) else { return };
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let marked = rest.windows(MARK).position(|window| window[0] == b'|' && window[4] == b'|');
+        let (record, mark) = match marked {
+            Some(at) => (&rest[..at], &rest[at + 1..at + 4]),
+            None => (rest, &b"cut"[..]),
+        };
+        rest = marked.map_or(&[], |at| &rest[at + MARK..]);
+        camera.take(record, if mark == b"lag" { 1000 } else { 0 });
+        if mark == b"end" || camera.is_full() {
+            camera.end_stream();
+        }
+        camera.emit();
+    }
+    camera.end_stream();
+    camera.emit();
+    camera.is_balanced();
+}
+
+/// As `camera::pipeline` has it, without records of Kafka.
+struct Camera {
+    codec: Codec,
+    keyframes_only: bool,
+    ledger: Ledger<usize>,
+    splitter: Option<Splitter>,
+    gate: Gate,
+    decoder: Decoder,
+    stats: CameraStats,
+    damaged: bool,
+    taken: usize,
+    emitted: usize,
+    /// The latest chunk that a unit began in: units come in the order of their chunks.
+    latest: Seq,
+}
+
+impl Camera {
+    fn new(codec: Codec, settings: u8) -> Option<Self> {
+        let splitter = if settings & 1 == 1 { Some(Splitter::new(codec)?) } else { None };
+        Some(Self {
+            codec,
+            keyframes_only: settings & 2 == 2,
+            ledger: Ledger::default(),
+            splitter,
+            gate: Gate::new((settings & 4 == 4).then_some(20)),
+            decoder: Decoder::open(codec, 1).ok()?,
+            stats: CameraStats::default(),
+            damaged: false,
+            taken: 0,
+            emitted: 0,
+            latest: 0,
+        })
+    }
+
+    /// More records wait than pictures could.
+    fn is_full(&self) -> bool {
+        self.splitter.is_none() && self.ledger.len() > MOST_WAITING
+    }
+
+    fn take(&mut self, record: &[u8], behind: u64) {
+        self.stats.record_received(i64::try_from(behind).unwrap());
+        let number = self.taken;
+        self.taken += 1;
+        let Some(splitter) = &mut self.splitter else {
+            return self.take_packet(number, record, behind);
+        };
+        let seq = self.ledger.admit_chunk(number);
+        for unit in splitter.push(Some(seq), record) {
+            self.take_unit(unit.seq, &unit.data, behind);
+        }
+        let splitter = self.splitter.as_ref().unwrap();
+        if splitter.is_lost() {
+            self.end_stream();
+        } else if let Some(open) = splitter.earliest_open() {
+            assert!(open <= seq);
+            self.ledger.seal_before(open);
+        }
+    }
+
+    fn take_packet(&mut self, number: usize, data: &[u8], behind: u64) {
+        let Some(inspection) = inspect(self.codec, data) else {
+            self.ledger.admit_settled(number, Outcome::failed(FailReason::NotVideo));
+            return;
+        };
+        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+            self.ledger.admit_settled(number, Outcome::skipped(reason));
+            return;
+        }
+        if inspection.content == Content::NoPicture {
+            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.receive();
+            self.ledger.admit_settled(number, Outcome::skipped(SkipReason::NoPicture));
+            return;
+        }
+        let seq = self.ledger.admit_unit(number);
+        self.decode(seq, data, inspection.length_prefixed);
+    }
+
+    fn take_unit(&mut self, seq: Option<Seq>, data: &[u8], behind: u64) {
+        let seq = seq.expect("every chunk has a number");
+        assert!(seq >= self.latest && seq < self.ledger.next_seq(), "{seq} after {}", self.latest);
+        self.latest = seq;
+        assert!(self.ledger.record(seq).is_some(), "a unit of a record that left");
+        self.ledger.seal_before(seq);
+        let Some(inspection) = inspect(self.codec, data) else {
+            self.ledger.unit_begins(seq);
+            self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
+            return;
+        };
+        let skipped = self.pass_gate(inspection.content, behind);
+        self.ledger.unit_begins(seq);
+        if let Some(reason) = skipped {
+            self.ledger.settle(seq, Outcome::skipped(reason));
+        } else if inspection.content == Content::NoPicture {
+            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.receive();
+            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
+        } else {
+            self.decode(seq, data, inspection.length_prefixed);
+        }
+    }
+
+    fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
+        if self.keyframes_only && content == Content::Picture {
+            return Some(SkipReason::Rate);
+        }
+        let was_running = self.gate.is_running();
+        match self.gate.judge(content, behind) {
+            Passage::Decode => {
+                assert!(was_running || content == Content::NoPicture, "decoded behind a shut gate");
+                None
+            }
+            Passage::DecodeAfresh => {
+                assert!(!was_running && content != Content::Picture, "begun without a key frame");
+                self.empty_decoder();
+                None
+            }
+            Passage::Skip(reason) => {
+                assert!(!self.gate.is_running());
+                if was_running {
+                    self.decoder.restart();
+                    self.ledger.settle_waiting(&Outcome::skipped(reason));
+                }
+                Some(reason)
+            }
+        }
+    }
+
+    fn decode(&mut self, seq: Seq, data: &[u8], length_prefixed: bool) {
+        let sent = self.decoder.send(Some(seq), data, length_prefixed);
+        self.receive();
+        if sent.is_err() {
+            self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
+            self.damaged = true;
+        }
+        if self.damaged {
+            self.gate.shut();
+            self.empty_decoder();
+        } else if self.keyframes_only {
+            self.empty_decoder();
+        }
+    }
+
+    fn receive(&mut self) {
+        loop {
+            match self.decoder.receive() {
+                Ok(None) => return,
+                Ok(Some(Decoded { seq, frame, damaged })) => {
+                    assert!(frame.width() > 0 && frame.height() > 0);
+                    self.damaged |= damaged;
+                    // Only what went in comes out.
+                    let Some(seq) = seq else {
+                        // What was taken for a hidden frame; NAL units of no picture wait for one.
+                        assert!(!self.codec.has_nal_units(), "a picture of no record");
+                        continue;
+                    };
+                    assert!(seq < self.ledger.next_seq(), "a picture of record {seq}");
+                    if self.ledger.record(seq).is_none() {
+                        continue;
+                    }
+                    let outcome = match damaged {
+                        true => Outcome::failed(FailReason::DecodeError),
+                        false => Outcome::bare(Status::Analysed),
+                    };
+                    self.ledger.picture_out(seq, self.decoder.most_overtaken());
+                    self.ledger.settle(seq, outcome);
+                }
+                Err(_) => {
+                    self.damaged = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn empty_decoder(&mut self) {
+        self.decoder.finish();
+        self.receive();
+        self.damaged = false;
+        self.ledger.settle_waiting(&Outcome::failed(FailReason::DecodeError));
+        self.decoder.restart();
+    }
+
+    fn end_stream(&mut self) {
+        if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
+            self.take_unit(unit.seq, &unit.data, 0);
+        }
+        self.gate.shut();
+        self.empty_decoder();
+        self.ledger.seal_before(self.ledger.next_seq());
+        assert!(self.ledger.is_settled_before(self.ledger.next_seq()), "a record without a fate");
+    }
+
+    fn emit(&mut self) {
+        while let Some((seq, number, outcome)) = self.ledger.pop_settled() {
+            assert_eq!((seq, number), (self.emitted as Seq, self.emitted), "out of order");
+            self.emitted += 1;
+            self.stats.record_settled(outcome.status);
+        }
+    }
+
+    fn is_balanced(&self) {
+        assert!(self.ledger.is_empty());
+        assert_eq!(self.emitted, self.taken);
+        let counts = self.stats.counts();
+        let skipped: u64 = counts.skipped.values().sum();
+        let failed: u64 = counts.failed.values().sum();
+        assert_eq!(counts.received, counts.analysed + counts.passthrough + skipped + failed);
+    }
+}
