@@ -7,11 +7,11 @@ use std::thread::Thread;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use crate::config::{Cluster, Id};
-use crate::kafka::{Logging, PARTITION, producer_config};
+use crate::kafka::{Logging, PARTITION, each_header, producer_config};
 use crate::ledger::Seq;
 use crate::outcome::Outcome;
 
@@ -191,8 +191,8 @@ impl Sink {
         progress: &Arc<Progress>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
-        let own = record.headers().into_iter().flat_map(|headers| headers.iter());
-        let own = own.map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        let own = each_header(record.headers());
+        let own = own.map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
         let bytes = record.payload_len() + record.key_len() + results.chain(own).sum::<usize>();
         if progress.is_full(bytes) {
             return Err(ProduceError::Full);
