@@ -283,7 +283,7 @@ fn compiled_code_that_was_tampered_with_is_made_anew() {
             "it is made anew"
         );
     }
-    feed.stop();
+    let _ = feed.stop();
     let ended = instance.unwrap().stop();
     assert!(ended.sums(name).failed.is_empty(), "{:?}", ended.sums(name));
 }
