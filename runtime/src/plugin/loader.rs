@@ -241,7 +241,7 @@ impl Inner {
         let component = self.store.fetch(tenant, source, pinned).inspect_err(|error| {
             // Only here: the answer may go to a tenant.
             let path = error.path().map(|path| path.display().to_string());
-            tracing::info!(tenant, %source, path, %error, "a plugin can't be fetched");
+            tracing::debug!(tenant, %source, path, %error, "a plugin can't be fetched");
         })?;
         trust.check_signature(tenant, &component.bytes)?;
         let steps = vec![(Step::Fetch, begin.elapsed())];
