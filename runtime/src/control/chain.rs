@@ -104,7 +104,7 @@ pub async fn configure(
 /// Instantiates and configures a plugin for a camera, with nothing else of an instance of comux.
 ///
 /// # Errors
-/// As [`configure`].
+/// When the tenant has no room for it, or it refuses its configuration, or fails.
 pub async fn configure_alone(
     loader: &Loader,
     (tenant, camera): (Arc<Tenant>, &Id),

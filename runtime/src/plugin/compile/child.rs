@@ -36,7 +36,7 @@ pub(super) const MOST_THREADS: usize = 4;
 pub struct ChildArguments {
     /// The process that waits for it: without that one it ends.
     pub parent: u32,
-    /// What the code is for; see [`engine_key`].
+    /// What the code is for; see `cache::engine_key`.
     pub engine: Digest,
     /// Bytes of address space that it may have.
     pub memory: u64,
