@@ -75,7 +75,8 @@ fn a_header_whose_name_is_no_text_passes_like_any_other() {
     let good = clip.records();
     produce_with_raw_header(&input, &good[0], b"\xff\xfe");
     produce(&input, &good[1..GROUP]);
-    let comux = Comux::run(&Config::new("bad-header-name").camera("bad-header-name", &camera_lines()));
+    let comux =
+        Comux::run(&Config::new("bad-header-name").camera("bad-header-name", &camera_lines()));
     let out = consume(&output, GROUP);
     assert_eq!(out[0].headers[0], ("\\xff\\xfe".to_owned(), None));
     assert_all_means(clip, &out);
