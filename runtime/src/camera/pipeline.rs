@@ -2,6 +2,7 @@
 
 mod changes;
 mod decoding;
+mod intake;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +14,18 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::analysis::Analysis;
 use super::orders::{Order, SwapEvent};
 use super::output::Output;
-use super::received::{Received, keyframe_header};
+use super::received::Received;
 use super::{CameraError, NAP};
-use crate::config::{CameraSpec, Framing, Mode, Rate};
-use crate::decode::{Decoder, Gate, Passage};
-use crate::ledger::{Ledger, MOST_WAITING, Seq};
+use crate::config::{CameraSpec, Framing, Mode};
+use crate::decode::{Decoder, Gate};
+use crate::ledger::{Ledger, Seq};
 use crate::memories::Desk;
-use crate::outcome::{FailReason, Outcome, SkipReason, Status};
-use crate::packet::{self, Content, Inspection, Splitter, Unit};
+use crate::outcome::{Outcome, SkipReason, Status};
+use crate::packet::{Content, Splitter};
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
 use crate::tenant::{Seat, Tenant, Turn};
-
-/// Input offsets that may be missing without pictures being lost: the marker behind a transaction.
-const HARMLESS_GAP: i64 = 1;
 
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
@@ -174,101 +172,6 @@ impl<'q> Pipeline<'q> {
         Ok(Exit::Stopped)
     }
 
-    // === from the queue into the decoder ===
-
-    fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
-        let offset = message.offset();
-        if self.next_offset.is_some_and(|next| offset > next + HARMLESS_GAP) {
-            self.end_stream_in_turn();
-        }
-        self.next_offset = Some(offset + 1);
-        if offset < self.output_from {
-            let _turn = self.turn();
-            self.take_silently(&message);
-            return Ok(());
-        }
-        if let Some(from) = self.refill_from {
-            match self.content_after_silence(&message) {
-                // What is no video changes nothing.
-                None if self.splitter.is_none() => {}
-                Some(Content::KeyPicture) => self.refill_from = None,
-                _ => {
-                    self.refill_from = None;
-                    self.next_offset = None;
-                    self.output_from = offset;
-                    return self.queue.seek(from).map_err(CameraError::Input);
-                }
-            }
-        }
-        let behind = self.queue.behind(offset);
-        self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
-        let _turn = self.turn();
-        match self.spec.framing {
-            Framing::Packet => {
-                self.take_packet(message, behind);
-                if self.ledger.len() > MOST_WAITING {
-                    // Records without pictures would queue up behind one that waits for the next.
-                    self.drain_silent_camera();
-                }
-            }
-            Framing::Bytestream => self.take_chunk(message, behind),
-        }
-        Ok(())
-    }
-
-    fn take_packet(&mut self, message: BorrowedMessage<'q>, behind: u64) {
-        let inspection = self.inspect(&message, message.payload().unwrap_or_default());
-        let mut received = Received::new(message);
-        if let Some(Inspection { content: Content::KeyPicture, .. }) = inspection {
-            received.keyframe = true;
-            self.gop_start = Some(received.message.offset());
-        }
-        received.gop_start = self.gop_start;
-        if let Some(outcome) = self.unanalysed() {
-            self.ledger.admit_settled(received, outcome);
-            return;
-        }
-        let Some(inspection) = inspection else {
-            self.ledger.admit_settled(received, Outcome::failed(FailReason::NotVideo));
-            return;
-        };
-        if let Some(reason) = self.pass_gate(inspection.content, behind) {
-            self.ledger.admit_settled(received, Outcome::skipped(reason));
-            return;
-        }
-        if inspection.content == Content::NoPicture {
-            let data = received.message.payload().unwrap_or_default();
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
-            self.receive_pictures();
-            self.ledger.admit_settled(received, Outcome::skipped(SkipReason::NoPicture));
-            return;
-        }
-        received.discontinuity = std::mem::take(&mut self.discontinuity);
-        let seq = self.ledger.admit_unit(received);
-        self.decode_record(seq, inspection);
-    }
-
-    fn take_chunk(&mut self, message: BorrowedMessage<'q>, behind: u64) {
-        let mut received = Received::new(message);
-        received.gop_start = self.gop_start;
-        if let Some(outcome) = self.unanalysed() {
-            self.ledger.admit_settled(received, outcome);
-            return;
-        }
-        let seq = self.ledger.admit_chunk(received);
-        let Some(splitter) = &mut self.splitter else { return };
-        let chunk = self.ledger.record(seq).and_then(|record| record.message.payload());
-        for unit in splitter.push(Some(seq), chunk.unwrap_or_default()) {
-            self.take_unit(&unit, behind);
-        }
-        let Some(splitter) = &self.splitter else { return };
-        if splitter.is_lost() {
-            self.end_stream();
-        } else if let Some(open) = splitter.earliest_open() {
-            self.ledger.seal_before(open);
-        }
-    }
-
     /// Waits until a core is to be had, where one is needed.
     fn turn(&self) -> Option<Turn> {
         self.unanalysed().is_none().then(|| self.seat.take())
@@ -282,119 +185,6 @@ impl<'q> Pipeline<'q> {
             Some(Outcome::bare(Status::Passthrough))
         } else {
             None
-        }
-    }
-
-    /// An access unit that the splitter found; it begins in the record `unit.seq`.
-    fn take_unit(&mut self, unit: &Unit, behind: u64) {
-        let Some(seq) = unit.seq else { return self.feed_silently(&unit.data) };
-        self.ledger.seal_before(seq);
-        let Some(inspection) = packet::inspect(self.spec.codec, &unit.data) else {
-            self.ledger.unit_begins(seq);
-            self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
-            return;
-        };
-        let keyframe = inspection.content == Content::KeyPicture;
-        if let Some(record) = self.ledger.record_mut(seq)
-            && keyframe
-        {
-            record.keyframe = true;
-            self.gop_start = Some(record.message.offset());
-            record.gop_start = self.gop_start;
-        }
-        // The gate may empty the decoder, which settles what has begun before.
-        let skipped = self.pass_gate(inspection.content, behind);
-        self.ledger.unit_begins(seq);
-        if let Some(reason) = skipped {
-            self.ledger.settle(seq, Outcome::skipped(reason));
-            return;
-        }
-        if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(&unit.data, inspection.length_prefixed);
-            self.receive_pictures();
-            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
-            return;
-        }
-        let discontinuity = std::mem::take(&mut self.discontinuity);
-        if let Some(record) = self.ledger.record_mut(seq) {
-            record.discontinuity |= discontinuity;
-        }
-        self.decode(Some(seq), &unit.data, inspection);
-    }
-
-    /// Records that were output by an earlier run, or before a silence, only fill the decoder.
-    fn take_silently(&mut self, message: &BorrowedMessage<'q>) {
-        if self.unanalysed().is_some() {
-            return;
-        }
-        let payload = message.payload().unwrap_or_default();
-        match &mut self.splitter {
-            None => {
-                if self.inspect(message, payload).map(|i| i.content) == Some(Content::KeyPicture) {
-                    self.gop_start = Some(message.offset());
-                }
-                self.feed_silently(payload);
-            }
-            Some(splitter) => {
-                self.gop_start.get_or_insert(message.offset());
-                for unit in splitter.push(None, payload) {
-                    self.feed_silently(&unit.data);
-                }
-            }
-        }
-    }
-
-    fn feed_silently(&mut self, data: &[u8]) {
-        let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
-        if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
-        } else if self.pass_gate(inspection.content, 0).is_none() {
-            self.decode(None, data, inspection);
-            // The pictures before the next record were analysed, only not by this run.
-            self.discontinuity = false;
-        }
-    }
-
-    fn inspect(&self, message: &BorrowedMessage<'_>, data: &[u8]) -> Option<Inspection> {
-        let mut inspection = packet::inspect(self.spec.codec, data)?;
-        if inspection.content == Content::Unknown {
-            inspection.content = match keyframe_header(message.headers()) {
-                Some(true) => Content::KeyPicture,
-                Some(false) => Content::Picture,
-                None => Content::Unknown,
-            };
-        }
-        Some(inspection)
-    }
-
-    /// Asks rate and gate whether an access unit is decoded; if not, why.
-    fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
-        if self.spec.rate == Rate::Keyframes && content == Content::Picture {
-            return Some(SkipReason::Rate);
-        }
-        let was_running = self.gate.is_running();
-        if !self.tenant.may_decode(Instant::now()) && content != Content::NoPicture {
-            if was_running {
-                // What the decoder holds is paid for.
-                self.start_afresh();
-            }
-            return Some(SkipReason::Quota);
-        }
-        match self.gate.judge(content, behind) {
-            Passage::Decode => None,
-            Passage::DecodeAfresh => {
-                self.empty_decoder();
-                self.discontinuity = true;
-                None
-            }
-            Passage::Skip(reason) => {
-                if was_running {
-                    // What the decoder holds is as late as this record.
-                    self.decoder.restart();
-                    self.ledger.settle_waiting(&Outcome::skipped(reason));
-                }
-                Some(reason)
-            }
         }
     }
 

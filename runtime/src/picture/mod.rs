@@ -1,7 +1,9 @@
 //! A decoded picture, and everything that plugins may ask of it.
 
+mod bands;
 mod luma;
 mod motion;
+mod planes;
 mod scale;
 mod view;
 

@@ -7,6 +7,8 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 
 use super::Picture;
+use super::bands::band_rows;
+use super::planes::Source;
 use super::view::{MAX_SIDE, PixelFormat, ReadError, Rect, View, clip};
 
 /// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
@@ -25,13 +27,6 @@ const ROW_ALIGNMENT: usize = 64;
 
 /// How much larger than its region a view may be: more would only make the host work.
 const MOST_ENLARGED: u32 = 16;
-
-/// Samples, read or written, between two looks at the time: some tenths of a millisecond.
-const BAND_SAMPLES: u64 = 256 * 1024;
-/// Rows of a band are a multiple of this, so that chroma goes with its luma.
-const BAND_STEP: u32 = 4;
-/// libswscale scales in two steps beyond this, and then not in bands.
-const MOST_REDUCED: u32 = 128;
 
 // SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
 unsafe impl Send for Scaler {}
@@ -220,40 +215,6 @@ impl Scaler {
     }
 }
 
-/// The formats that libswscale was seen to read in bands. With some others, such as those of Bayer
-/// sensors, it reads memory that it never set up.
-const BANDED: [Pixel; 14] = [
-    Pixel::GRAY8,
-    Pixel::NV12,
-    Pixel::YUV420P,
-    Pixel::YUV422P,
-    Pixel::YUV444P,
-    Pixel::YUVJ420P,
-    Pixel::YUVJ422P,
-    Pixel::YUVJ444P,
-    Pixel::YUV420P10LE,
-    Pixel::YUV422P10LE,
-    Pixel::YUV444P10LE,
-    Pixel::YUVA420P,
-    Pixel::RGB24,
-    Pixel::BGR24,
-];
-
-/// How many rows of a region are scaled at once.
-fn band_rows(format: Pixel, region: Rect, (width, height): (u32, u32)) -> u32 {
-    if !BANDED.contains(&format) {
-        return region.height;
-    }
-    let is_reduced = |side: u32, of: u32| side.saturating_mul(MOST_REDUCED) < of;
-    if is_reduced(width, region.width) || is_reduced(height, region.height) {
-        return region.height;
-    }
-    let read = u64::from(region.width);
-    let written = u64::from(width) * u64::from(height) / u64::from(region.height.max(1));
-    let rows = BAND_SAMPLES / (read + written).max(1);
-    u32::try_from(rows).unwrap_or(u32::MAX).next_multiple_of(BAND_STEP).max(BAND_STEP)
-}
-
 /// The luma plane of a frame whose format has none of 8 bit. `None` when it can't be converted.
 pub(super) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
     let (width, height) = (frame.width(), frame.height());
@@ -263,64 +224,6 @@ pub(super) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
     Scaler::default().scale(whole, (width, height), PixelFormat::I420, &mut out, || false).ok()?;
     out.truncate(width as usize * height as usize);
     Some(out)
-}
-
-/// Planes to read from.
-struct Source {
-    data: [*const u8; 4],
-    strides: [i32; 4],
-    format: Pixel,
-}
-
-impl Source {
-    fn of(frame: &ffmpeg::frame::Video) -> Self {
-        // SAFETY: the frame is valid; its first four planes are all that video formats have.
-        let (data, strides) = unsafe {
-            let raw = &*frame.as_ptr();
-            let [d0, d1, d2, d3, ..] = raw.data;
-            let [s0, s1, s2, s3, ..] = raw.linesize;
-            ([d0.cast_const(), d1.cast_const(), d2.cast_const(), d3.cast_const()], [s0, s1, s2, s3])
-        };
-        let format = frame.format();
-        Self { data, strides, format }
-    }
-
-    /// The planes from the region's top left corner on. With subsampled chroma, the corner is that
-    /// of the chroma sample it lies in.
-    /// `None`: the format's pixels can't be addressed one by one.
-    fn cropped(&self, region: Rect) -> Option<[*const u8; 4]> {
-        if (region.x, region.y) == (0, 0) {
-            return Some(self.data);
-        }
-        // SAFETY: descriptors are static tables, null for formats without one.
-        let descriptor = unsafe { ffi::av_pix_fmt_desc_get(self.format.into()).as_ref() };
-        let descriptor = descriptor?;
-        let unaddressable = ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM;
-        if descriptor.flags & unaddressable as u64 != 0 {
-            return None;
-        }
-        let mut data = self.data;
-        for (plane, (pointer, stride)) in data.iter_mut().zip(self.strides).enumerate() {
-            if pointer.is_null() {
-                continue;
-            }
-            let chroma = (plane == 1 || plane == 2) && u32::from(descriptor.nb_components) > 2;
-            let (shift_x, shift_y) =
-                if chroma { (descriptor.log2_chroma_w, descriptor.log2_chroma_h) } else { (0, 0) };
-            let align = |value: u32, shift: u8| (value >> shift) as usize;
-            let step = descriptor.comp.iter().take(usize::from(descriptor.nb_components));
-            let step = step.filter(|c| c.plane == plane as i32).map(|c| c.step).next().unwrap_or(1);
-            // An odd corner would shift luma against chroma by a pixel.
-            let (x, y) = (
-                region.x >> descriptor.log2_chroma_w << descriptor.log2_chroma_w,
-                region.y >> descriptor.log2_chroma_h << descriptor.log2_chroma_h,
-            );
-            let offset = align(y, shift_y) as isize * stride as isize
-                + (align(x, shift_x) * usize::try_from(step).unwrap_or(1)) as isize;
-            *pointer = pointer.wrapping_offset(offset);
-        }
-        Some(data)
-    }
 }
 
 fn unsupported_format(frame: &ffmpeg::frame::Video) -> ReadError {

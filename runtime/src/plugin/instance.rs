@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmtime::Store;
 use wasmtime::component::Resource;
-use wasmtime::{Store, Trap};
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState};
 use super::clock;
-use super::engine::{Engine, LoadedPlugin, innermost};
+use super::engine::{Engine, LoadedPlugin};
+use super::failure::{CallFailure, ConfigureError, NoResult, Weight, failed, told, trapped};
 use super::frames::FrameHandle;
 use super::guest::{Guest, Owner};
 use super::limits::Limits;
@@ -23,64 +24,7 @@ use super::wit::comux::plugin::types::{Header, PluginError};
 use super::wit::exports::comux::plugin::state;
 use crate::outcome::{FailReason, ResultHeader};
 use crate::picture::Picture;
-use crate::tenant::{NoRoom, Room, Seat, Tenant, cpu};
-
-/// The plugin would not take its configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigureError {
-    /// It says what is wrong.
-    #[error("plugin {plugin} refuses its configuration: {reason}")]
-    Refused {
-        /// The plugin as `name@version`.
-        plugin: Arc<str>,
-        /// Its own words.
-        reason: String,
-    },
-    /// It failed while it was configured.
-    #[error("plugin {plugin} failed in `configure`: {reason}")]
-    Failed {
-        /// The plugin as `name@version`.
-        plugin: Arc<str>,
-        /// How.
-        reason: String,
-    },
-    /// There is no room for one more.
-    #[error(transparent)]
-    NoRoom(#[from] NoRoom),
-}
-
-/// A frame got no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoResult {
-    /// The plugin failed.
-    Failed(CallFailure),
-    /// It failed too often, and was not called.
-    Quarantined,
-}
-
-/// A call failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallFailure {
-    /// What goes into `comux-reason`.
-    pub reason: FailReason,
-    /// For the log.
-    pub message: String,
-    /// The instance was lost, and another one takes over.
-    pub restarted: bool,
-    /// For how long the plugin is left out now.
-    pub quarantine: Option<Duration>,
-}
-
-/// How a failure counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weight {
-    /// It is about this frame alone.
-    None,
-    /// Several of them are too many.
-    Some,
-    /// One is.
-    Fatal,
-}
+use crate::tenant::{Room, Seat, Tenant, cpu};
 
 /// What an instance may do, and when it is left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -342,18 +286,7 @@ impl Instance {
         &self,
         result: Result<Vec<Header>, PluginError>,
     ) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
-        let headers = result.map_err(|error| {
-            let (message, weight) = match error {
-                PluginError::InvalidInput(why) => {
-                    (format!("invalid input: {}", one_line(&why)), Weight::None)
-                }
-                PluginError::Transient(why) => {
-                    (format!("transient: {}", one_line(&why)), Weight::Some)
-                }
-                PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Weight::Fatal),
-            };
-            (failed(FailReason::PluginError, message), weight)
-        })?;
+        let headers = result.map_err(told)?;
         let (most, most_kb) = (self.limits.headers, self.limits.header_kb);
         let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
         let bytes = bytes.sum::<usize>();
@@ -438,29 +371,4 @@ fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, Strin
     let answer = state.call_restore(&mut running.store, &snapshot.into());
     let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
     answer.map(Restored::from).map_err(|why| one_line(&why))
-}
-
-/// What wasmtime says, in an error without a type, when more comes out of a plugin than may.
-const TOO_MUCH_OUTPUT: &str = "fuel allocated for hostcalls has been exhausted";
-
-/// Why a call ended by a trap.
-fn trapped(error: &wasmtime::Error, store: &mut Store<Guest>) -> CallFailure {
-    let (reason, message) = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
-        _ if store.data_mut().memory.was_hit() => {
-            (FailReason::Memory, "wanted more memory than it may have".to_owned())
-        }
-        _ => match innermost(error) {
-            message if message.contains(TOO_MUCH_OUTPUT) => {
-                let most = store.data().limits.output_bytes() / 1024;
-                (FailReason::Output, format!("gave more than {most} KiB in one call"))
-            }
-            message => (FailReason::PluginTrap, message),
-        },
-    };
-    CallFailure { restarted: true, ..failed(reason, message) }
-}
-
-fn failed(reason: FailReason, message: String) -> CallFailure {
-    CallFailure { reason, message, restarted: false, quarantine: None }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod compile;
 mod digest;
 mod engine;
+mod failure;
 mod frames;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -51,7 +52,8 @@ pub use cache::CacheError;
 pub use compile::{ChildArguments, Compiler, compile_plugin};
 pub use digest::{Digest, NoDigest};
 pub use engine::{Engine, LoadedPlugin};
-pub use instance::{CallFailure, ConfigureError, Instance, NoResult, Terms};
+pub use failure::{CallFailure, ConfigureError, NoResult};
+pub use instance::{Instance, Terms};
 pub use keys::{KeyError, NoPublicKey, PrivateKey, PublicKey};
 pub use limits::{Limits, LimitsTable};
 pub use load_error::{LoadError, LoadProblem};
