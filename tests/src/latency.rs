@@ -128,14 +128,14 @@ pub struct Comparison {
 
 impl Comparison {
     /// Measures `neighbours` in phases of this length, quiet and loaded in turns, `rounds` of both.
-    /// The load is `clip` sent to the topics `raw_…` of `loaders`, at 25 records a second.
+    /// The load is `clip` sent to the topics `raw_…` of `loaders`, so many records a second.
     ///
     /// # Panics
     /// When the broker does not take part.
     #[must_use]
     pub fn measure(
         neighbours: &[String],
-        loaders: &[String],
+        (loaders, per_second): (&[String], u32),
         clip: &'static Clip,
         (phase, rounds): (Duration, usize),
     ) -> Self {
@@ -147,7 +147,7 @@ impl Comparison {
         let mut phases = Vec::new();
         for _ in 0..rounds {
             for loaded in [false, true] {
-                let feed = loaded.then(|| Feed::start(&inputs, clip, 25));
+                let feed = loaded.then(|| Feed::start(&inputs, clip, per_second));
                 let begin = probe.now() + settling;
                 std::thread::sleep(phase);
                 phases.push((loaded, begin..probe.now()));

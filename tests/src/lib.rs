@@ -13,6 +13,7 @@
 pub mod acl;
 pub mod broker;
 pub mod control;
+pub mod cost;
 pub mod demo;
 pub mod example;
 pub mod feed;

@@ -14,6 +14,8 @@ pub struct Load {
     pub plugin: &'static str,
     /// Its configuration.
     pub config: &'static str,
+    /// How many records a second each of them gets.
+    pub per_second: u32,
 }
 
 /// Measures three cameras, each of a tenant of its own, without and with a load of another tenant in
@@ -52,6 +54,6 @@ pub fn compare(
     create_topics(&neighbours);
     create_topics(&loaders);
     let comux = Comux::run(&config);
-    let comparison = Comparison::measure(&neighbours, &loaders, clip, phases);
+    let comparison = Comparison::measure(&neighbours, (&loaders, load.per_second), clip, phases);
     (comparison, comux.stop())
 }

@@ -223,6 +223,15 @@ impl Comux {
         kilobytes.parse::<u64>().expect("a number") * 1024
     }
 
+    /// The CPU time that it has used.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        crate::cost::of_process(self.process.id())
+    }
+
     /// How many threads it has.
     ///
     /// # Panics

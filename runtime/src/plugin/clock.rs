@@ -31,7 +31,7 @@ impl CallClock {
 
     fn tick(&mut self) -> UpdateDeadline {
         if let Some(seat) = &self.seat {
-            // What others had of its time is given back.
+            // The time that others had is given back.
             self.ends_at += seat.give_way();
         }
         if self.has_run_out() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
@@ -47,6 +47,13 @@ pub(super) fn wind(store: &mut Store<Guest>) {
 pub(super) fn start(store: &mut Store<Guest>, ends_at: Instant, seat: Option<&Arc<Seat>>) {
     store.data_mut().clock = CallClock { ends_at, seat: seat.cloned() };
     store.set_epoch_deadline(1);
+}
+
+/// The plugin in `store` was left: what comes next is the host's work.
+pub(super) fn leave(store: &Store<Guest>) {
+    if let Some(seat) = &store.data().clock.seat {
+        seat.come_back();
+    }
 }
 
 /// Starts the thread that makes the ticks of an engine. It ends with the engine.

@@ -180,6 +180,7 @@ impl Instance {
         let frame = Resource::<FrameHandle>::new_borrow(0);
         let hook = running.plugin.comux_plugin_frame_hook();
         let answer = hook.call_on_frame(&mut running.store, frame);
+        clock::leave(&running.store);
         let bytes_read = running.store.data_mut().leave();
         let result = match answer {
             Ok(result) => {
@@ -351,6 +352,7 @@ impl Instance {
                 plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;
             Ok((plugin, state, answer))
         });
+        clock::leave(&store);
         let plugin_name = || Arc::clone(&self.owner.plugin);
         match configured {
             Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),
@@ -369,6 +371,7 @@ impl Instance {
 fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, String> {
     let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
     let answer = state.call_restore(&mut running.store, &snapshot.into());
+    clock::leave(&running.store);
     let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
     answer.map(Restored::from).map_err(|why| one_line(&why))
 }

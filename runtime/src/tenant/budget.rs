@@ -42,7 +42,8 @@ impl Budget {
     }
 }
 
-fn nanos(now: Instant) -> u64 {
+/// Nanoseconds since the first time that any were asked for.
+pub(super) fn nanos(now: Instant) -> u64 {
     nanos_of(now.duration_since(*BEGINNING))
 }
 

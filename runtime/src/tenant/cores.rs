@@ -13,13 +13,21 @@
 //! credit, whoever uses less than its share is served at once: beyond the number of seats if need
 //! be, until one of those who use more gives way. A plugin gives way within a millisecond, in the
 //! middle of a call; a decoder when its picture is done.
+//!
+//! Seats are comux's own affair: the operating system knows nothing of them, and threads that need no
+//! seat, such as those that talk to Kafka, would wait behind plugins for milliseconds at each step of
+//! a record's way. So whoever uses more than its share *steps back* while it decodes and analyses:
+//! its thread then runs on cores that no other thread wants (see [`super::background`]).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::background;
+use super::budget::nanos;
 use super::cpu;
+use super::fair::{Crowd, FairShare};
 
 /// How far behind the others' virtual time somebody who was idle begins.
 const CREDIT: u64 = 20_000_000;
@@ -35,6 +43,8 @@ pub struct Cores {
     line: Mutex<Line>,
     /// How many are too many, waiting or seated, to be looked at without the lock.
     pressure: AtomicUsize,
+    /// Among how many tenants the cores are shared.
+    crowd: Crowd,
 }
 
 /// A tenant's part.
@@ -46,6 +56,8 @@ pub(super) struct Share {
     used: AtomicU64,
     /// The virtual time among its cameras.
     floor: AtomicU64,
+    /// What it used of its part of the cores.
+    fair: FairShare,
 }
 
 /// A camera's claim to a core, for its one thread.
@@ -54,9 +66,13 @@ pub struct Seat {
     share: Arc<Share>,
     /// Nanoseconds of CPU time.
     used: AtomicU64,
-    /// CPU time of the thread up to which it is charged.
+    /// CPU time of the thread up to which it is charged, …
     charged: AtomicU64,
+    /// … and when that was.
+    charged_at: AtomicU64,
     is_seated: AtomicBool,
+    /// Its thread leaves the cores to others for now.
+    is_behind: AtomicBool,
     thread: Mutex<Option<Thread>>,
 }
 
@@ -80,7 +96,8 @@ impl Cores {
 
     fn with_seats(seats: usize) -> Arc<Self> {
         let line = Line { seats, floor: 0, seated: Vec::new(), waiting: Vec::new() };
-        Arc::new(Self { line: Mutex::new(line), pressure: AtomicUsize::new(0) })
+        let (line, pressure) = (Mutex::new(line), AtomicUsize::new(0));
+        Arc::new(Self { line, pressure, crowd: Crowd::new(seats) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -103,7 +120,7 @@ impl Cores {
 impl Share {
     pub fn new(pace: f64) -> Arc<Self> {
         let (used, floor) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { pace, used, floor })
+        Arc::new(Self { pace, used, floor, fair: FairShare::default() })
     }
 }
 
@@ -114,14 +131,19 @@ impl Seat {
             share: Arc::clone(share),
             used: AtomicU64::new(0),
             charged: AtomicU64::new(0),
+            charged_at: AtomicU64::new(0),
             is_seated: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
             thread: Mutex::default(),
         })
     }
 
     /// Waits until the calling thread, which is the camera's, may use a core.
     pub fn take(self: &Arc<Self>) -> Turn {
+        let now = nanos(Instant::now());
+        self.cores.crowd.arrive(&self.share.fair, self.share.pace.recip(), now);
         self.charged.store(cpu::of_this_thread(), Ordering::Relaxed);
+        self.charged_at.store(now, Ordering::Relaxed);
         let mut line = self.cores.lock();
         line.arrive(self);
         let given = line.give();
@@ -130,16 +152,26 @@ impl Seat {
         Turn(Arc::clone(self))
     }
 
-    /// Gives way in the midst of a turn, if others have the better claim by now. Returns for how
-    /// long that was. Without a turn it does nothing.
+    /// Gives way in the midst of a turn, to others with the better claim by now, or to all other
+    /// threads. Returns for how long it had no core. Without a turn it does nothing.
     pub fn give_way(self: &Arc<Self>) -> Duration {
         if !self.is_seated.load(Ordering::Relaxed) {
             return Duration::ZERO;
         }
-        self.charge();
-        if self.cores.pressure.load(Ordering::Acquire) == 0 {
-            return Duration::ZERO;
-        }
+        let without_core = self.charge();
+        // Whoever is behind all others must not hold what they may wait for.
+        let waited = if self.cores.pressure.load(Ordering::Acquire) == 0 {
+            Duration::ZERO
+        } else {
+            self.come_back();
+            self.let_others()
+        };
+        self.step_back();
+        without_core + waited
+    }
+
+    /// Lets those have the seat who have the better claim.
+    fn let_others(self: &Arc<Self>) -> Duration {
         let mut line = self.cores.lock();
         if !line.should_give_way(self) {
             return Duration::ZERO;
@@ -152,7 +184,25 @@ impl Seat {
         let begin = Instant::now();
         self.cores.wake(line, given);
         self.wait();
+        self.charged_at.store(nanos(Instant::now()), Ordering::Relaxed);
         begin.elapsed()
+    }
+
+    /// Leaves the cores to other threads from now on, if its tenant has used more than its part.
+    /// What follows must be long, and must not lock what others need.
+    pub fn step_back(&self) {
+        let is_seated = self.is_seated.load(Ordering::Relaxed);
+        let is_behind = self.is_behind.load(Ordering::Relaxed);
+        if is_seated && !is_behind && self.share.fair.is_exceeded(nanos(Instant::now())) {
+            self.is_behind.store(background::step_back(), Ordering::Relaxed);
+        }
+    }
+
+    /// Ends what [`Self::step_back`] began.
+    pub fn come_back(&self) {
+        if self.is_behind.swap(false, Ordering::Relaxed) {
+            background::come_back();
+        }
     }
 
     fn wait(&self) {
@@ -165,16 +215,26 @@ impl Seat {
         }
     }
 
-    fn charge(&self) {
-        let now = cpu::of_this_thread();
-        let spent = now.saturating_sub(self.charged.swap(now, Ordering::Relaxed));
-        self.add(spent);
+    /// Charges what was used since it was charged last. Returns for how long other threads had the
+    /// core meanwhile, if that was to be: plugins do not wait for anything else.
+    fn charge(&self) -> Duration {
+        let (cpu, now) = (cpu::of_this_thread(), nanos(Instant::now()));
+        let spent = cpu.saturating_sub(self.charged.swap(cpu, Ordering::Relaxed));
+        let passed = now.saturating_sub(self.charged_at.swap(now, Ordering::Relaxed));
+        let at_pace = self.add(spent);
+        self.cores.crowd.charge(&self.share.fair, at_pace, now);
+        if self.is_behind.load(Ordering::Relaxed) {
+            Duration::from_nanos(passed.saturating_sub(spent))
+        } else {
+            Duration::ZERO
+        }
     }
 
-    fn add(&self, spent: u64) {
+    fn add(&self, spent: u64) -> u64 {
         self.used.fetch_add(spent, Ordering::Relaxed);
         let at_pace = (spent as f64 * self.share.pace).ceil() as u64;
         self.share.used.fetch_add(at_pace, Ordering::Relaxed);
+        at_pace
     }
 
     /// Whose turn it is: the lowest has the best claim.
@@ -196,6 +256,7 @@ impl Seat {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Self(seat) = self;
+        seat.come_back();
         seat.charge();
         seat.is_seated.store(false, Ordering::Relaxed);
         let mut line = seat.cores.lock();

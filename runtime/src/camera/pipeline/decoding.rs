@@ -17,7 +17,7 @@ use crate::tenant::cpu;
 
 impl Pipeline<'_> {
     pub(super) fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
-        let begin = Moment::now();
+        let begin = self.begin_decode();
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
         let sent =
             self.decoder.send(Some(seq), payload.unwrap_or_default(), inspection.length_prefixed);
@@ -25,7 +25,7 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
-        let begin = Moment::now();
+        let begin = self.begin_decode();
         let sent = self.decoder.send(seq, data, inspection.length_prefixed);
         self.after_send(seq, sent, inspection.content, begin);
     }
@@ -64,7 +64,7 @@ impl Pipeline<'_> {
 
     pub(super) fn receive_pictures(&mut self) {
         loop {
-            let begin = Moment::now();
+            let begin = self.begin_decode();
             let received = self.decoder.receive();
             let decode_us = self.charge_decode(begin);
             match received {
@@ -156,8 +156,15 @@ impl Pipeline<'_> {
         self.ledger.settle(seq, outcome);
     }
 
+    /// Decoding begins: a long piece of work, which nobody else waits for.
+    fn begin_decode(&self) -> Moment {
+        self.seat.step_back();
+        Moment::now()
+    }
+
     /// Time went into decoding: how many microseconds.
     fn charge_decode(&self, begin: Moment) -> u64 {
+        self.seat.come_back();
         let decode_us = micros_since(begin.wall);
         self.stats.record_work(decode_us, 0);
         let cpu = match self.spec.decode_threads {
