@@ -16,6 +16,7 @@ pub mod control;
 pub mod demo;
 pub mod example;
 pub mod feed;
+pub mod handmade;
 pub mod home;
 pub mod latency;
 pub mod media;
