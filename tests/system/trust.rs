@@ -5,7 +5,7 @@ use std::fs;
 
 use comux_tests::PATIENCE;
 use comux_tests::control::{Control, Names};
-use comux_tests::handmade::{endless_to_compile, slow_to_compile, with_instances};
+use comux_tests::handmade::{self, endless_to_compile, slow_to_compile, with_instances};
 use comux_tests::home::{Home, component, identity};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, run_to_end};
@@ -183,6 +183,8 @@ fn only_what_a_trusted_key_signed_runs_where_keys_are_named() {
     comux(0, &["plugin", "sign", &file, "--key", &release.0, "--out", &signed]);
     comux(0, &["plugin", "sign", &file, "--key", &other.0]);
     comux(0, &["plugin", "verify", &signed, "--key", &release.1]);
+    home.store_file("silent.wasm", &handmade::plugin("", ""));
+    comux(0, &["plugin", "sign", &stored("silent.wasm"), "--key", &release.0]);
     let refusal = comux(1, &["plugin", "verify", &file, "--key", &release.1]);
     assert!(refusal.contains("not signed by"), "{refusal}");
     assert!(comux(0, &["plugin", "verify", &file]).contains(&other.1));
@@ -207,27 +209,34 @@ fn only_what_a_trusted_key_signed_runs_where_keys_are_named() {
         let answer = control.refused("create", create("acme", "b", source), "refused", &expected);
         assert_eq!(answer["failed_step"], "fetch", "{answer:?}");
     }
-    // What an SDK's plugin logs with is not granted to this tenant.
-    let answer = control.ask("create", create("acme", "b", "signed.wasm"));
-    if !answer.ok() {
-        assert_eq!(answer["failed_step"], "check", "{answer:?}");
-        for words in ["comux:plugin/log", "acme", "grants"] {
-            assert!(answer.message().contains(words), "{answer:?}");
-        }
-    }
+    // What an SDK's plugin logs with is not granted to this tenant, whoever signed it.
+    let words = ["comux:plugin/log", "acme", "grants"];
+    let answer = control.refused("create", create("acme", "b", "signed.wasm"), "refused", &words);
+    assert_eq!(answer["failed_step"], "check", "{answer:?}");
+    control.done("create", create("acme", "c", "silent.wasm"));
     instance.stop();
-    // A key that is named later counts for what runs already, and `check` says the same.
-    let file = home.path().join("comux.toml");
-    let camera = "source = 'brightness.wasm'";
-    let text = format!(
-        "{}\n[security]\ntrusted_keys = ['{}']\n[[cameras]]\nid = 'trust-signed-d'\nplugins = \
-         [{{ {camera} }}]",
-        Config::new("trust-signed").text(),
-        release.1
-    );
-    fs::write(&file, text).unwrap();
-    let said = comux(2, &["check", "--config", file.to_str().unwrap()]);
-    assert!(said.contains("not signed") || said.contains("can't read"), "{said}");
+    // A key that is named later counts for what ran already.
+    let key = format!("[security]\ntrusted_keys = ['{}']", release.1);
+    let instance = Comux::run_in(&home, &config.with(&key));
+    for (id, phase) in [("trust-signed-a", "failed"), ("trust-signed-c", "running")] {
+        wait_until("it is known what becomes of it", || control.status(id)["phase"] == phase);
+    }
+    let error = control.status("trust-signed-a")["error"].to_string();
+    assert!(error.contains("is not signed"), "{error}");
+    instance.terminate();
+    assert_eq!(instance.wait().code, Some(1), "a camera had stopped");
+    // `check` says the same.
+    let file = path("comux.toml");
+    let said_of = |plugin: &str, code: i32| {
+        let source = format!("plugins = [{{ source = 'plugins/{plugin}.wasm' }}]");
+        let config = names.configure(Config::new("trust-signed")).with(&key);
+        fs::write(&file, config.camera("trust-signed-d", &source).text()).unwrap();
+        comux(code, &["check", "--config", &file])
+    };
+    let said = said_of("brightness", 2);
+    assert!(said.contains("trust-signed-d") && said.contains("is not signed"), "{said}");
+    let said = said_of("signed", 0);
+    assert!(said.contains("✔ camera trust-signed-d: plugin motion@"), "{said}");
 }
 
 #[test]
