@@ -24,6 +24,7 @@ mod desired_state;
 mod embedding;
 mod fixture;
 mod hostile;
+mod hostile_components;
 mod hostile_hooks;
 mod identity;
 mod isolation;
