@@ -12,6 +12,7 @@ mod bad_input;
 mod breaker;
 mod churn;
 mod codecs;
+mod compiler;
 mod configuration;
 mod control_actions;
 mod control_bad;
