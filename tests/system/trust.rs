@@ -154,11 +154,10 @@ fn one_tenants_compiling_keeps_no_other_tenant_waiting() {
     let create = |id: &String| of("hog", id, &format!("{id}.wasm"));
     let sent: Vec<_> =
         ids.iter().map(|id| control.send(&Control::record("create", &create(id)))).collect();
-    let begin = std::time::Instant::now();
     control.done("create", of("acme", "trust-turns-acme", "brightness.wasm"));
-    let took = begin.elapsed();
-    eprintln!("the other tenant's camera ran after {took:?}");
-    let begin = std::time::Instant::now();
+    let answered = sent.iter().filter(|id| !control.to(id).is_empty()).count();
+    eprintln!("the other tenant's camera ran after {answered} of them");
+    assert!(answered < sent.len() / 2, "it waited for {answered} of {}", sent.len());
     for id in &sent {
         let answer = control.answer(id);
         assert!(
@@ -166,7 +165,6 @@ fn one_tenants_compiling_keeps_no_other_tenant_waiting() {
             "{answer:?}"
         );
     }
-    assert!(begin.elapsed() > took, "the others were not done before");
     comux.stop();
 }
 
@@ -296,10 +294,7 @@ fn compiled_code_that_was_tampered_with_is_made_anew() {
         instance = Some(Comux::run_in(&home, &names.configure(Config::new(name))));
         let analysed = |control: &mut Control| control.status(name)["counts"]["analysed"].as_u64();
         wait_until("it analyses", || analysed(&mut control) > Some(0));
-        assert!(
-            fs::read(files().next().unwrap()).unwrap().len() > whole.len() / 2,
-            "it is made anew"
-        );
+        assert!(fs::read(files().next().unwrap()).unwrap() == whole, "it is made anew");
     }
     let _ = feed.stop();
     let ended = instance.unwrap().stop();
