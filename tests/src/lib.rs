@@ -17,6 +17,7 @@ pub mod cost;
 pub mod demo;
 pub mod example;
 pub mod feed;
+pub mod handmade;
 pub mod home;
 pub mod latency;
 pub mod media;

@@ -250,6 +250,23 @@ impl Comux {
         self.entries("fd")
     }
 
+    /// The processes that it has started and not yet waited for.
+    ///
+    /// # Panics
+    /// When there is no `/proc`.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let processes = fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let parent = format!("PPid:\t{}", self.pid());
+        // One may end while it is looked at.
+        let is_ours = |pid: &i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|line| line == parent)
+        };
+        pids.filter(is_ours).map(Pid::from_raw).collect()
+    }
+
     fn entries(&self, directory: &str) -> usize {
         let path = format!("/proc/{}/{directory}", self.process.id());
         fs::read_dir(path).expect("comux is running").count()

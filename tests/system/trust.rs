@@ -5,13 +5,16 @@ use std::fs;
 
 use comux_tests::PATIENCE;
 use comux_tests::control::{Control, Names};
-use comux_tests::home::{Home, component};
+use comux_tests::handmade::{self, endless_to_compile, slow_to_compile, with_instances};
+use comux_tests::home::{Home, component, identity};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, run_to_end};
+use comux_tests::records::record_count;
 use serde_json::{Value, json};
 
 use crate::live::{
-    Controlled, all_output, camera, controlled, controlled_with, feed_all, only, wait_until,
+    Controlled, all_output, answered_versions, camera, controlled, controlled_with, feed_all, only,
+    wait_until,
 };
 use crate::promises::topics;
 
@@ -48,25 +51,11 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let nested: String = (1..30)
         .map(|n| format!("(type $t{n} (tuple {}))", format!("$t{} ", n - 1).repeat(100)))
         .collect();
-    // Each component makes two instances of the one before it.
-    let doubling: String = (1..40)
-        .map(|n| {
-            let before = n - 1;
-            let alias = format!("(alias outer $top $c{before} (component $b))");
-            format!(
-                "(component $c{n} {alias} (instance (instantiate $b)) (instance (instantiate $b)))"
-            )
-        })
-        .collect();
-    let doubling = format!(
-        "(component $top (core module $m (memory 1)) (component $c0 (alias outer $top $m (core module \
-         $m)) (core instance (instantiate $m))) {doubling} (instance (instantiate $c39)))"
-    );
     let forged = format!("(component {})", "(core module (func (export \"describe\")))");
     vec![
-        ("truncated", real[..real.len() / 2].to_vec(), "compile", "component"),
-        ("header", real[..8].to_vec(), "check", "comux:plugin"),
-        ("forged", wat(&forged), "check", "comux:plugin"),
+        ("truncated", real[..real.len() / 2].to_vec(), "compile", "unexpected end"),
+        ("header", real[..8].to_vec(), "check", "comux:plugin/lifecycle@0.1.0"),
+        ("forged", wat(&forged), "check", "comux:plugin/lifecycle@0.1.0"),
         (
             "modules",
             wat(&format!("(component {})", "(core module)".repeat(101))),
@@ -76,8 +65,14 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("locals", module(&locals), "check", "local variables"),
         ("table", module(&table), "check", "bytes in a function"),
         ("types", wat_unchecked(&nested), "compile", "size"),
-        ("doubling", wat(&doubling), "compile", ""),
-        ("memory", module("(memory 65536)"), "check", "comux:plugin"),
+        ("doubling", endless_to_compile(), "compile", "2048 MiB of memory"),
+        // Nothing but what it would take is wrong with it.
+        (
+            "memory",
+            with_instances(&real, "(memory 65536)", 1),
+            "check",
+            "65536 pages exceeds memory",
+        ),
     ]
 }
 
@@ -86,18 +81,21 @@ fn wat_unchecked(inside: &str) -> Vec<u8> {
     wat(&format!("(component (type $t0 u8) {inside})"))
 }
 
+/// Every so many bytes of a plugin, a bit of one is flipped and the plugin deployed. More than twenty
+/// times as many flips are in `tests/fuzz/tests/flips.rs`.
+const FLIPS: usize = 97 * 24;
+
 #[test]
 fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
     let plugins = ["brightness"];
-    let Controlled { comux, mut control, home, .. } = controlled("trust-bombs", &plugins);
+    // A busy machine must not make the old version late.
+    let Controlled { comux, mut control, home, .. } =
+        controlled_with("trust-bombs", &plugins, "[limits]\ndeadline_ms = 2_000");
     let feed = feed_all(&["trust-bombs"], media::bframes());
     control.done("create", camera("trust-bombs", only("brightness")));
     feed.wait_for_more(20);
     let before = comux.memory("VmRSS");
-    let deploy = |name: &str| {
-        let plugin = json!({ "source": format!("{name}.wasm") });
-        json!({ "id": "trust-bombs", "plugin": plugin, "replaces": "brightness", "probation": 0 })
-    };
+    let deploy = |name: &str| json!({ "id": "trust-bombs", "plugins": only(name), "probation": 0 });
     for (name, bytes, step, words) in bombs() {
         home.store_file(&format!("{name}.wasm"), &bytes);
         let answer = control.ask("deploy", deploy(name));
@@ -106,29 +104,40 @@ fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
         eprintln!("{name}, {} bytes: {}", bytes.len(), answer.message());
     }
     let real = component("brightness");
-    for at in (1..real.len()).step_by(real.len() / 12) {
+    let (mut refused, mut taken) = (0, Vec::new());
+    for at in (0..real.len()).step_by(FLIPS) {
         let mut flipped = real.clone();
         flipped[at] ^= 0x10;
         home.store_file("flipped.wasm", &flipped);
         let answer = control.ask("deploy", deploy("flipped"));
-        assert!(answer.ok() || answer["failed_step"].is_string(), "byte {at}: {answer:?}");
-        control.done("deploy", deploy("brightness"));
+        if answer.ok() {
+            taken.extend([answer, control.done("deploy", deploy("brightness"))]);
+            continue;
+        }
+        let step = answer["failed_step"].as_str().unwrap_or_default();
+        assert!(["check", "compile", "configure"].contains(&step), "byte {at}: {answer:?}");
+        refused += 1;
     }
+    eprintln!("{refused} flips were refused, {} taken", taken.len() / 2);
+    assert!(refused > 0 && !taken.is_empty());
     let peak = comux.memory("VmHWM");
     assert!(peak < before + (300 << 20), "memory grew from {before} to {peak} at most");
     feed.wait_for_more(20);
     let outputs = all_output(feed, media::bframes(), (comux, &mut control), &["trust-bombs"]);
-    // A flipped plugin that ran may fail, and its camera's records say so; none is lost.
-    assert!(outputs[0].iter().all(|record| record.header("comux-status").is_some()));
-}
-
-/// A function that takes the compiler long: many variables that are all alive in a long function.
-fn slow_to_compile(functions: usize) -> Vec<u8> {
-    let body = "(local.set 0 (i64.add (i64.mul (local.get 0) (local.get 1)) (local.get 2)))\
-                (if (i64.eqz (local.get 0)) (then (local.set 1 (i64.const 7))))"
-        .repeat(4000);
-    let function = format!("(func (local i64 i64 i64) {body})");
-    wat(&format!("(component (core module {}))", function.repeat(functions)))
+    assert_eq!(record_count("stream_trust-bombs"), outputs[0].len(), "each is there once");
+    // A flipped version may fail, and its records say so. The old one never does.
+    let old = identity("brightness", "0.1.0", &real);
+    let changes = answered_versions(&taken);
+    for (number, record) in outputs[0].iter().enumerate() {
+        let change = changes.iter().rev().find(|(cut, _)| *cut <= number);
+        let version = change.map_or(&old, |(_, version)| version);
+        if *version == old {
+            assert_eq!(record.status(), ("analysed", None), "record {number}: {changes:?}");
+            assert_eq!(record.header("comux-plugin"), Some(&**version), "record {number}");
+        } else if record.is_analysed() {
+            assert_eq!(record.header("comux-plugin"), Some(&**version), "record {number}");
+        }
+    }
 }
 
 #[test]
@@ -145,11 +154,10 @@ fn one_tenants_compiling_keeps_no_other_tenant_waiting() {
     let create = |id: &String| of("hog", id, &format!("{id}.wasm"));
     let sent: Vec<_> =
         ids.iter().map(|id| control.send(&Control::record("create", &create(id)))).collect();
-    let begin = std::time::Instant::now();
     control.done("create", of("acme", "trust-turns-acme", "brightness.wasm"));
-    let took = begin.elapsed();
-    eprintln!("the other tenant's camera ran after {took:?}");
-    let begin = std::time::Instant::now();
+    let answered = sent.iter().filter(|id| !control.to(id).is_empty()).count();
+    eprintln!("the other tenant's camera ran after {answered} of them");
+    assert!(answered < sent.len() / 2, "it waited for {answered} of {}", sent.len());
     for id in &sent {
         let answer = control.answer(id);
         assert!(
@@ -157,7 +165,6 @@ fn one_tenants_compiling_keeps_no_other_tenant_waiting() {
             "{answer:?}"
         );
     }
-    assert!(begin.elapsed() > took, "the others were not done before");
     comux.stop();
 }
 
@@ -174,6 +181,8 @@ fn only_what_a_trusted_key_signed_runs_where_keys_are_named() {
     comux(0, &["plugin", "sign", &file, "--key", &release.0, "--out", &signed]);
     comux(0, &["plugin", "sign", &file, "--key", &other.0]);
     comux(0, &["plugin", "verify", &signed, "--key", &release.1]);
+    home.store_file("silent.wasm", &handmade::plugin("", ""));
+    comux(0, &["plugin", "sign", &stored("silent.wasm"), "--key", &release.0]);
     let refusal = comux(1, &["plugin", "verify", &file, "--key", &release.1]);
     assert!(refusal.contains("not signed by"), "{refusal}");
     assert!(comux(0, &["plugin", "verify", &file]).contains(&other.1));
@@ -198,27 +207,34 @@ fn only_what_a_trusted_key_signed_runs_where_keys_are_named() {
         let answer = control.refused("create", create("acme", "b", source), "refused", &expected);
         assert_eq!(answer["failed_step"], "fetch", "{answer:?}");
     }
-    // What an SDK's plugin logs with is not granted to this tenant.
-    let answer = control.ask("create", create("acme", "b", "signed.wasm"));
-    if !answer.ok() {
-        assert_eq!(answer["failed_step"], "check", "{answer:?}");
-        for words in ["comux:plugin/log", "acme", "grants"] {
-            assert!(answer.message().contains(words), "{answer:?}");
-        }
-    }
+    // What an SDK's plugin logs with is not granted to this tenant, whoever signed it.
+    let words = ["comux:plugin/log", "acme", "grants"];
+    let answer = control.refused("create", create("acme", "b", "signed.wasm"), "refused", &words);
+    assert_eq!(answer["failed_step"], "check", "{answer:?}");
+    control.done("create", create("acme", "c", "silent.wasm"));
     instance.stop();
-    // A key that is named later counts for what runs already, and `check` says the same.
-    let file = home.path().join("comux.toml");
-    let camera = "source = 'brightness.wasm'";
-    let text = format!(
-        "{}\n[security]\ntrusted_keys = ['{}']\n[[cameras]]\nid = 'trust-signed-d'\nplugins = \
-         [{{ {camera} }}]",
-        Config::new("trust-signed").text(),
-        release.1
-    );
-    fs::write(&file, text).unwrap();
-    let said = comux(2, &["check", "--config", file.to_str().unwrap()]);
-    assert!(said.contains("not signed") || said.contains("can't read"), "{said}");
+    // A key that is named later counts for what ran already.
+    let key = format!("[security]\ntrusted_keys = ['{}']", release.1);
+    let instance = Comux::run_in(&home, &config.with(&key));
+    for (id, phase) in [("trust-signed-a", "failed"), ("trust-signed-c", "running")] {
+        wait_until("it is known what becomes of it", || control.status(id)["phase"] == phase);
+    }
+    let error = control.status("trust-signed-a")["error"].to_string();
+    assert!(error.contains("is not signed"), "{error}");
+    instance.terminate();
+    assert_eq!(instance.wait().code, Some(1), "a camera had stopped");
+    // `check` says the same.
+    let file = path("comux.toml");
+    let said_of = |plugin: &str, code: i32| {
+        let source = format!("plugins = [{{ source = 'plugins/{plugin}.wasm' }}]");
+        let config = names.configure(Config::new("trust-signed")).with(&key);
+        fs::write(&file, config.camera("trust-signed-d", &source).text()).unwrap();
+        comux(code, &["check", "--config", &file])
+    };
+    let said = said_of("brightness", 2);
+    assert!(said.contains("trust-signed-d") && said.contains("is not signed"), "{said}");
+    let said = said_of("signed", 0);
+    assert!(said.contains("✔ camera trust-signed-d: plugin motion@"), "{said}");
 }
 
 #[test]
@@ -278,10 +294,7 @@ fn compiled_code_that_was_tampered_with_is_made_anew() {
         instance = Some(Comux::run_in(&home, &names.configure(Config::new(name))));
         let analysed = |control: &mut Control| control.status(name)["counts"]["analysed"].as_u64();
         wait_until("it analyses", || analysed(&mut control) > Some(0));
-        assert!(
-            fs::read(files().next().unwrap()).unwrap().len() > whole.len() / 2,
-            "it is made anew"
-        );
+        assert!(fs::read(files().next().unwrap()).unwrap() == whole, "it is made anew");
     }
     let _ = feed.stop();
     let ended = instance.unwrap().stop();

@@ -146,7 +146,13 @@ impl Analysis {
             match snapshot {
                 Ok(snapshot) => Some((name, snapshot)),
                 Err(why) => {
-                    tracing::warn!(plugin = name, "its state can't be saved: {why}");
+                    let (tenant, camera) = (&*plugin.owner().tenant, &*plugin.owner().camera);
+                    tracing::warn!(
+                        tenant,
+                        camera,
+                        plugin = name,
+                        "its state can't be saved: {why}"
+                    );
                     None
                 }
             }

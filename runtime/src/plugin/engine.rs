@@ -14,6 +14,7 @@ use super::guest::Guest;
 use super::inspect::is_of_this_track;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
+use super::log::one_line;
 use super::names::{MOST_HEADERS, check_header, check_plugin};
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
 use super::wit::exports::comux::plugin::state;
@@ -128,7 +129,7 @@ impl Engine {
             return Ok(None);
         };
         if !is_of_this_track(name) {
-            return Err(LoadProblem::OtherVersion(name.to_owned()));
+            return Err(LoadProblem::OtherVersion(one_line(name)));
         }
         let indices = state::GuestIndices::new(pre);
         indices.map(Some).map_err(|error| LoadProblem::WrongShape(innermost(&error)))

@@ -7,13 +7,24 @@ use wasmtime::component::Component;
 use super::cache::CompiledCache;
 use super::digest::Digest;
 use super::engine::{Engine, LoadedPlugin};
+use super::inspect::Outline;
 use super::load_error::LoadProblem;
+use super::load_limits::LoadLimits;
 use super::names;
+use super::trust::Trust;
 
 /// Whether plugins may write a header of this name.
 #[must_use]
 pub fn is_header_name(name: &str) -> bool {
     names::check_header(name).is_ok()
+}
+
+/// Looks at a component's outline and imports, as is done before it is compiled.
+///
+/// # Errors
+/// When it is none, declares too much, or wants what no plugin gets.
+pub fn inspect(bytes: &[u8]) -> Result<(), LoadProblem> {
+    Outline::of(bytes, &LoadLimits::default())?.check_imports("fuzzed", &Trust::default())
 }
 
 /// Compiles a component.

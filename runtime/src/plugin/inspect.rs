@@ -9,6 +9,7 @@ use wasmparser::{ComponentImportSectionReader, Encoding, Parser, Payload};
 
 use super::load_error::LoadProblem;
 use super::load_limits::LoadLimits;
+use super::log::one_line;
 use super::trust::{Grant, Trust};
 
 /// The package whose interfaces a plugin may import, and the version this host has.
@@ -79,20 +80,20 @@ impl Outline {
     pub fn check_imports(&self, tenant: &str, trust: &Trust) -> Result<(), LoadProblem> {
         for import in &self.imports {
             let Some(interface) = import.strip_prefix(PACKAGE) else {
-                return Err(LoadProblem::ForeignImport(import.clone()));
+                return Err(LoadProblem::ForeignImport(one_line(import)));
             };
             if !is_of_this_track(interface) {
-                return Err(LoadProblem::OtherVersion(import.clone()));
+                return Err(LoadProblem::OtherVersion(one_line(import)));
             }
             let name = interface.split('@').next().unwrap_or(interface);
             if ALWAYS.contains(&name) {
                 continue;
             }
             let Some(grant) = Grant::ALL.into_iter().find(|grant| grant.name() == name) else {
-                return Err(LoadProblem::OtherVersion(import.clone()));
+                return Err(LoadProblem::OtherVersion(one_line(import)));
             };
             if !trust.grants.contains(&grant) {
-                let (import, tenant) = (import.clone(), tenant.to_owned());
+                let (import, tenant) = (one_line(import), tenant.to_owned());
                 return Err(LoadProblem::NotGranted { import, tenant, grant });
             }
         }
@@ -267,6 +268,18 @@ mod tests {
         for other in ["comux:plugin/log@0.2.0", "comux:plugin/log", "comux:plugin/secrets@0.1.0"] {
             let refusal = check(other, &all).unwrap_err();
             assert!(matches!(refusal, LoadProblem::OtherVersion(_)), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_a_refusal_repeats_of_an_import_is_one_line_of_bounded_length() {
+        let long = format!("\\n{}", "x".repeat(90_000));
+        for start in ["", "comux:plugin/", "comux:plugin/frames@0.2.", "comux:plugin/log@0.1."] {
+            let outline = importing(&format!("{start}{long}"));
+            let none = Trust { grants: Vec::new(), ..Trust::default() };
+            let refusal = outline.check_imports("acme", &none).unwrap_err().to_string();
+            assert!(refusal.contains(start) && refusal.len() < 2048, "{}", refusal.len());
+            assert!(!refusal.contains('\n'), "{refusal}");
         }
     }
 

@@ -103,6 +103,11 @@ impl Instance {
         &self.loaded.name
     }
 
+    /// Whose it is.
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// `name@version+sha256.…`.
     #[must_use]
     pub fn identity(&self) -> &str {

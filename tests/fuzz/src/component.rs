@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use comux::plugin::fuzzing::{Cache, check, compile, is_header_name};
-use comux::plugin::{Digest, Engine, Source};
+use comux::plugin::fuzzing::{Cache, check, compile, inspect, is_header_name};
+use comux::plugin::{Digest, Engine, LoadError, Source, Step};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("an engine"));
 static CACHE: LazyLock<CacheFile> = LazyLock::new(CacheFile::new);
@@ -50,9 +50,11 @@ pub fn run(data: &[u8]) {
 }
 
 fn load(bytes: &[u8]) {
-    let Ok(component) = compile(&ENGINE, bytes) else { return };
     let digest = Digest::of(bytes);
-    match check(&ENGINE, &component, digest) {
+    let made = inspect(bytes)
+        .and_then(|()| compile(&ENGINE, bytes))
+        .and_then(|component| check(&ENGINE, &component, digest));
+    match made {
         Ok(plugin) => {
             assert!(plugin.headers.iter().all(|name| is_header_name(name)));
             let source = Source::stored(&plugin.name, &plugin.version).expect("a storable name");
@@ -60,7 +62,9 @@ fn load(bytes: &[u8]) {
             assert!(plugin.identity.len() <= 1024 && !plugin.identity.contains([',', '\0']));
         }
         Err(problem) => {
-            let message = problem.to_string();
+            let error = LoadError { plugin: Source::File("fuzzed.wasm".to_owned()), problem };
+            assert!([Step::Check, Step::Compile].contains(&error.step()), "{error}");
+            let message = error.problem.to_string();
             assert!(!message.is_empty() && message.len() <= 8 * 1024, "{}", message.len());
         }
     }

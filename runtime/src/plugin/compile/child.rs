@@ -96,7 +96,10 @@ fn confine(arguments: &ChildArguments) -> std::io::Result<()> {
     // No core files of somebody's component.
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_AS, arguments.memory)?;
-    limit(Resource::RLIMIT_CPU, arguments.cpu_seconds)?;
+    // At the hard limit the kernel kills, which looks like a want of memory; a second before, it says
+    // that the time is over.
+    let seconds = arguments.cpu_seconds;
+    setrlimit(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
     // Beyond what may be given out, for an error's text.
     limit(Resource::RLIMIT_FSIZE, arguments.code_bytes.saturating_add(64 * 1024))?;
     // The panic's text is given out once, by us.

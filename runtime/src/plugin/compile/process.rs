@@ -155,8 +155,10 @@ fn anonymous_file() -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::hint::black_box;
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::super::pool::Pool;
     use super::*;
 
     /// A program that does this instead of compiling, whatever it is asked.
@@ -192,6 +194,29 @@ mod tests {
         }
         let nowhere = compile(Path::new("/no/compiler"), Digest::of(b""), b"", &limits);
         assert!(nowhere.unwrap_err().to_string().contains("does not work"));
+    }
+
+    /// What the standard library says and does then is its own matter, and no promise of its.
+    #[test]
+    fn a_stack_that_is_used_up_is_told_from_other_crashes() {
+        fn deeper(depth: u64) -> u64 {
+            if black_box(depth) == u64::MAX { 0 } else { black_box(deeper(depth + 1)) + 1 }
+        }
+        // This very test is the program as well.
+        if std::env::var_os("COMUX_TEST_OVERFLOWS").is_some() {
+            let _ = Pool::new(1).unwrap().run(|| deeper(0));
+        }
+        let program = std::env::current_exe().unwrap();
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let test = format!("{module}::a_stack_that_is_used_up_is_told_from_other_crashes");
+        let script = format!(
+            "COMUX_TEST_OVERFLOWS=1 exec '{}' --exact {test} --nocapture",
+            program.display()
+        );
+        let crashed = compile_by(&script, &LoadLimits::default()).unwrap_err();
+        let LoadProblem::CompilerCrashed { signal, how } = crashed else { panic!("{crashed}") };
+        assert_eq!(signal, libc::SIGABRT);
+        assert!(how.contains("stack"), "{how}");
     }
 
     #[test]

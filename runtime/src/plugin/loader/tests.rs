@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::{Barrier, mpsc};
 
 use super::super::compile::Compiler;
 use super::super::keys::PrivateKey;
@@ -195,6 +196,44 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
     drop((loaded, compiling));
     let loaded = loader.load_within(ACME, motion(), None).await.unwrap();
     assert_eq!(steps(&loaded), [Step::Fetch, Step::Load, Step::Check]);
+}
+
+#[tokio::test]
+async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
+    let (_home, mut settings) = home();
+    settings.limits.time = Duration::from_secs(1);
+    let loader = Loader::open(settings).unwrap();
+    // All threads that compile are held up.
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let (gate, (begun, all_begun)) = (Arc::new(Barrier::new(threads + 1)), mpsc::channel());
+    for _ in 0..threads {
+        let (loader, gate, begun) = (loader.clone(), Arc::clone(&gate), begun.clone());
+        std::thread::spawn(move || {
+            let Workshop::InProcess(pool) = &loader.0.workshop else { panic!("as in `home`") };
+            pool.run(|| {
+                begun.send(()).unwrap();
+                gate.wait();
+            })
+        });
+    }
+    (0..threads).for_each(|_| all_begun.recv().unwrap());
+    let late = loader.load_within(ACME, motion(), None).await.err().unwrap();
+    assert!(matches!(late.problem, LoadProblem::StillCompiling(_)), "{late}");
+    assert_eq!(late.step(), Step::Compile);
+    assert!(late.to_string().contains("goes on in the background"), "{late}");
+    // Whoever asks meanwhile waits for the same turn, and does not compile it as well.
+    let busy = loader.load_within("other", motion(), None).await.err().unwrap();
+    assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
+    gate.wait();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let loaded = loop {
+        match loader.load_within(ACME, motion(), None).await {
+            Ok(loaded) => break loaded,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    assert!(steps(&loaded).contains(&Step::Load), "{:?}", loaded.steps);
+    assert!(!steps(&loaded).contains(&Step::Compile), "{:?}", loaded.steps);
 }
 
 #[tokio::test]
