@@ -239,7 +239,7 @@ fn thousand(table: &mut Table) {
 }
 
 fn main() {
-    let x264 = ["-c:v", "libx264", "-preset", "medium"];
+    let x264 = ["-c:v", "libx264", "-preset", "veryfast"];
     let clip = |name: &'static str, codec, encoder: &[&str]| {
         let path = directory().join(format!("{}.mp4", clip_id(name)));
         (name, Clip::full_hd(codec, encoder, &path), path)
@@ -250,7 +250,7 @@ fn main() {
         clip(
             "H.265",
             "h265",
-            &["-c:v", "libx265", "-preset", "fast", "-x265-params", "log-level=error"],
+            &["-c:v", "libx265", "-preset", "superfast", "-x265-params", "log-level=error"],
         ),
     ];
     let wanted = std::env::var("ONLY").unwrap_or_default();
