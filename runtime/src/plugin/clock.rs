@@ -1,5 +1,10 @@
-//! Time within a call: when it has to end, and when it has to let others have the core.
+//! Time within a call: when it has to end, when it has to let others have the core, and how much it
+//! has used.
+//!
+//! The kernel's clock of a thread's CPU time costs as much as a short call. So it is read where
+//! calls look at their deadline anyway: what is shorter than a tick is charged by the wall clock.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,15 +18,40 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The clock of one store.
 pub(super) struct CallClock {
+    began: Instant,
     ends_at: Instant,
+    /// When it was looked at last, …
+    seen_at: Instant,
+    /// … and for how long the call had no core by then.
+    absent: Duration,
     /// The camera's claim to a core, while the call is on its thread.
     seat: Option<Arc<Seat>>,
+}
+
+/// A call is over.
+pub(super) struct CallEnd {
+    /// When that was.
+    pub at: Instant,
+    /// How long it had a core. Without a seat: how long it took.
+    pub used: Duration,
+}
+
+impl CallEnd {
+    /// That of a call which did not come about.
+    pub fn immediate(at: Instant) -> Self {
+        Self { at, used: Duration::ZERO }
+    }
 }
 
 impl CallClock {
     /// A clock that has run out.
     pub fn stopped() -> Self {
-        Self { ends_at: Instant::now(), seat: None }
+        let now = Instant::now();
+        Self::new(now..now, None)
+    }
+
+    fn new(Range { start, end }: Range<Instant>, seat: Option<Arc<Seat>>) -> Self {
+        Self { began: start, ends_at: end, seen_at: start, absent: Duration::ZERO, seat }
     }
 
     /// Whether the call has to end: what the host does for a plugin counts too.
@@ -31,11 +61,36 @@ impl CallClock {
 
     fn tick(&mut self) -> UpdateDeadline {
         if let Some(seat) = &self.seat {
-            // The time that others had is given back.
-            self.ends_at += seat.give_way();
+            let was_behind = seat.is_behind();
+            let absent = absence(seat, self.seen_at);
+            let waited = seat.give_way();
+            self.absent += absent + waited;
+            // The time that others had is given back; what the operating system took, it took.
+            self.ends_at += waited + if was_behind { absent } else { Duration::ZERO };
+            self.seen_at = Instant::now();
         }
         if self.has_run_out() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
     }
+
+    fn end(&mut self) -> CallEnd {
+        let at = Instant::now();
+        let took = at - self.began;
+        if let Some(seat) = &self.seat {
+            seat.come_back();
+            if took > TICK {
+                self.absent += absence(seat, self.seen_at);
+                self.seen_at = at;
+            }
+        }
+        CallEnd { at, used: took.saturating_sub(self.absent) }
+    }
+}
+
+/// For how long the thread of a call had no core since it was seen last. What it was charged for may
+/// go back to before the call.
+fn absence(seat: &Seat, seen_at: Instant) -> Duration {
+    let spent = seat.charge();
+    spent.absent.min(spent.until - seen_at)
 }
 
 /// Has the plugin in `store` look at its clock with each tick.
@@ -43,17 +98,15 @@ pub(super) fn wind(store: &mut Store<Guest>) {
     store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock.tick()));
 }
 
-/// An entry into the plugin in `store` begins, or several do, that have to end by then.
-pub(super) fn start(store: &mut Store<Guest>, ends_at: Instant, seat: Option<&Arc<Seat>>) {
-    store.data_mut().clock = CallClock { ends_at, seat: seat.cloned() };
+/// An entry into the plugin in `store` begins, or several do: from when to when at most.
+pub(super) fn start(store: &mut Store<Guest>, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
+    store.data_mut().clock = CallClock::new(within, seat.cloned());
     store.set_epoch_deadline(1);
 }
 
 /// The plugin in `store` was left: what comes next is the host's work.
-pub(super) fn leave(store: &Store<Guest>) {
-    if let Some(seat) = &store.data().clock.seat {
-        seat.come_back();
-    }
+pub(super) fn leave(store: &mut Store<Guest>) -> CallEnd {
+    store.data_mut().clock.end()
 }
 
 /// Starts the thread that makes the ticks of an engine. It ends with the engine.

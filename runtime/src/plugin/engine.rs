@@ -142,7 +142,8 @@ impl Engine {
         state: Option<&state::GuestIndices>,
     ) -> wasmtime::Result<Descriptor> {
         let mut store = Guest::store(&self.engine, Guest::nobodys(Limits::default()));
-        clock::start(&mut store, Instant::now() + DESCRIBE_DEADLINE, None);
+        let begin = Instant::now();
+        clock::start(&mut store, begin..begin + DESCRIBE_DEADLINE, None);
         let (plugin, _) = instantiate(pre, indices, state, &mut store)?;
         plugin.comux_plugin_lifecycle().call_describe(&mut store)
     }

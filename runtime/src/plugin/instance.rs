@@ -3,6 +3,7 @@
 //! What a plugin remembers in the guise of a [`Snapshot`] outlives the instance: it is restored
 //! after a trap, and handed to the successor in a swap.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use wasmtime::Store;
 use wasmtime::component::Resource;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::clock;
+use super::clock::{self, CallEnd};
 use super::engine::{Engine, LoadedPlugin};
 use super::failure::{CallFailure, ConfigureError, NoResult, Weight, failed, told, trapped};
 use super::frames::FrameHandle;
@@ -39,6 +40,14 @@ struct Running {
     store: Store<Guest>,
     plugin: Plugin,
     state: Option<state::Guest>,
+}
+
+/// What came of a call.
+struct Called {
+    result: Result<Vec<ResultHeader>, (CallFailure, Weight)>,
+    end: CallEnd,
+    /// Bytes of pixels.
+    bytes_read: u64,
 }
 
 /// A configured plugin of one camera.
@@ -90,7 +99,7 @@ impl Instance {
         // Off the camera's thread, but not beside those who wait for a core.
         let seat = instance.meter.tenant.seat();
         let turn = seat.take();
-        let running = instance.run_up(Instant::now() + limits.deadline(), Some(&seat));
+        let running = instance.run_up(instance.time_from(Instant::now()), Some(&seat));
         drop(turn);
         instance.charge_since(begin);
         instance.running = Some(running?);
@@ -143,13 +152,13 @@ impl Instance {
         headers: Vec<ResultHeader>,
         seat: &Arc<Seat>,
     ) -> Result<Vec<ResultHeader>, NoResult> {
-        if !self.breaker.admits(Instant::now()) {
+        let begin = Instant::now();
+        if !self.breaker.admits(begin) {
             self.has_missed_pictures();
             return Err(NoResult::Quarantined);
         }
-        let begin = cpu::of_this_thread();
-        let (result, bytes_read) = self.call(picture, headers, seat);
-        let now = Instant::now();
+        let Called { result, end, bytes_read } = self.call(picture, headers, seat, begin);
+        let now = end.at;
         let result = match result {
             Ok(headers) => {
                 self.breaker.succeeded(now);
@@ -160,32 +169,39 @@ impl Instance {
             Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight, seat))),
         };
         self.meter.set_breaker(self.breaker.state());
-        let cpu = Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin));
         let memory = self.running.as_ref().map(|running| running.store.data().memory.bytes());
-        self.meter.charge_call(now, cpu, bytes_read, memory.unwrap_or_default());
+        self.meter.charge_call(now, end.used, bytes_read, memory.unwrap_or_default());
         result
     }
 
-    /// One call, and how many bytes of pixels it read.
+    /// One call, now or as soon as there is an instance again.
     fn call(
         &mut self,
         picture: &Arc<Picture>,
         headers: Vec<ResultHeader>,
         seat: &Arc<Seat>,
-    ) -> (Result<Vec<ResultHeader>, (CallFailure, Weight)>, u64) {
-        let mut running = match self.take_running(Some(seat)) {
-            Ok(running) => running,
-            Err(message) => {
-                let failure = failed(FailReason::PluginTrap, message);
-                return (Err((failure, Weight::Some)), 0);
+        now: Instant,
+    ) -> Called {
+        let (mut running, begin) = if let Some(running) = self.running.take() {
+            (running, now)
+        } else {
+            let replacement = self.replace(Some(seat));
+            let at = Instant::now();
+            match replacement {
+                Ok(running) => (running, at),
+                Err(message) => {
+                    let failure = failed(FailReason::PluginTrap, message);
+                    let (result, end) = (Err((failure, Weight::Some)), CallEnd::immediate(at));
+                    return Called { result, end, bytes_read: 0 };
+                }
             }
         };
         running.store.data_mut().enter(Arc::clone(picture), headers);
-        clock::start(&mut running.store, self.deadline(), Some(seat));
+        clock::start(&mut running.store, self.time_from(begin), Some(seat));
         let frame = Resource::<FrameHandle>::new_borrow(0);
         let hook = running.plugin.comux_plugin_frame_hook();
         let answer = hook.call_on_frame(&mut running.store, frame);
-        clock::leave(&running.store);
+        let end = clock::leave(&mut running.store);
         let bytes_read = running.store.data_mut().leave();
         let result = match answer {
             Ok(result) => {
@@ -194,7 +210,7 @@ impl Instance {
             }
             Err(error) => Err((trapped(&error, &mut running.store), Weight::Some)),
         };
-        (result, bytes_read)
+        Called { result, end, bytes_read }
     }
 
     /// A call failed: counts that, and puts another instance in the place of a lost one.
@@ -227,11 +243,11 @@ impl Instance {
         if self.breaker.state() == BreakerState::Open {
             return Err("it is left out".to_owned());
         }
-        let begin = cpu::of_this_thread();
-        let mut running = self.take_running(None)?;
+        let mut running = self.take_running()?;
         let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
+        let begin = cpu::of_this_thread();
         running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
-        clock::start(&mut running.store, self.deadline(), None);
+        clock::start(&mut running.store, self.time_from(Instant::now()), None);
         let saved = state.call_save(&mut running.store);
         running.store.set_hostcall_fuel(self.limits.output_bytes());
         let result = match saved {
@@ -258,9 +274,9 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
+        let mut running = self.take_running()?;
         let begin = cpu::of_this_thread();
-        let mut running = self.take_running(None)?;
-        clock::start(&mut running.store, self.deadline(), None);
+        clock::start(&mut running.store, self.time_from(Instant::now()), None);
         let restored = restore(&mut running, snapshot);
         self.charge_since(begin);
         let restored = restored?;
@@ -313,14 +329,21 @@ impl Instance {
     }
 
     /// The instance that runs, or another one in its place.
-    fn take_running(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
-        self.running.take().map_or_else(|| self.replace(seat), Ok)
+    fn take_running(&mut self) -> Result<Running, String> {
+        self.running.take().map_or_else(|| self.replace(None), Ok)
     }
 
     /// Another instance, with the state that was kept. All that takes no longer than a call may.
     fn replace(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
-        let ends_at = self.deadline();
-        let mut running = self.run_up(ends_at, seat).map_err(|error| error.to_string())?;
+        let begin = cpu::of_this_thread();
+        let replacement = self.begin_again(seat);
+        self.charge_since(begin);
+        replacement
+    }
+
+    fn begin_again(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+        let within = self.time_from(Instant::now());
+        let mut running = self.run_up(within.clone(), seat).map_err(|error| error.to_string())?;
         if let Some(snapshot) = self.snapshot.take() {
             match restore(&mut running, &snapshot) {
                 Ok(_) => self.snapshot = Some(snapshot),
@@ -329,7 +352,7 @@ impl Instance {
                     let (tenant, camera, plugin) =
                         (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
                     tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
-                    running = self.run_up(ends_at, seat).map_err(|error| error.to_string())?;
+                    running = self.run_up(within, seat).map_err(|error| error.to_string())?;
                 }
             }
         }
@@ -338,26 +361,26 @@ impl Instance {
         Ok(running)
     }
 
-    /// When a call that begins now has to end.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.limits.deadline()
+    /// The time that a call has which begins then.
+    fn time_from(&self, begin: Instant) -> Range<Instant> {
+        begin..begin + self.limits.deadline()
     }
 
-    /// A configured instance, by this time.
+    /// A configured instance, within this time.
     fn run_up(
         &self,
-        ends_at: Instant,
+        within: Range<Instant>,
         seat: Option<&Arc<Seat>>,
     ) -> Result<Running, ConfigureError> {
         let guest = Guest::new(self.owner.clone(), Arc::clone(&self.meter), self.limits);
         let mut store = Guest::store(self.engine.wasmtime(), guest);
-        clock::start(&mut store, ends_at, seat);
+        clock::start(&mut store, within, seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
             let answer =
                 plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;
             Ok((plugin, state, answer))
         });
-        clock::leave(&store);
+        clock::leave(&mut store);
         let plugin_name = || Arc::clone(&self.owner.plugin);
         match configured {
             Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),
@@ -376,7 +399,7 @@ impl Instance {
 fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, String> {
     let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
     let answer = state.call_restore(&mut running.store, &snapshot.into());
-    clock::leave(&running.store);
+    clock::leave(&mut running.store);
     let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
     answer.map(Restored::from).map_err(|why| one_line(&why))
 }

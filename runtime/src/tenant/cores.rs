@@ -80,6 +80,17 @@ pub struct Seat {
 #[must_use]
 pub struct Turn(Arc<Seat>);
 
+/// What a camera's thread did with the time since it was charged last.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// It used so much CPU time, …
+    pub cpu: Duration,
+    /// … and for so long it had no core, or waited for something.
+    pub absent: Duration,
+    /// Until when.
+    pub until: Instant,
+}
+
 struct Line {
     seats: usize,
     /// The virtual time of all: that of the tenant which was served last.
@@ -153,12 +164,11 @@ impl Seat {
     }
 
     /// Gives way in the midst of a turn, to others with the better claim by now, or to all other
-    /// threads. Returns for how long it had no core. Without a turn it does nothing.
+    /// threads. Returns for how long the former had the seat. Without a turn it does nothing.
     pub fn give_way(self: &Arc<Self>) -> Duration {
         if !self.is_seated.load(Ordering::Relaxed) {
             return Duration::ZERO;
         }
-        let without_core = self.charge();
         // Whoever is behind all others must not hold what they may wait for.
         let waited = if self.cores.pressure.load(Ordering::Acquire) == 0 {
             Duration::ZERO
@@ -167,7 +177,7 @@ impl Seat {
             self.let_others()
         };
         self.step_back();
-        without_core + waited
+        waited
     }
 
     /// Lets those have the seat who have the better claim.
@@ -192,8 +202,7 @@ impl Seat {
     /// What follows must be long, and must not lock what others need.
     pub fn step_back(&self) {
         let is_seated = self.is_seated.load(Ordering::Relaxed);
-        let is_behind = self.is_behind.load(Ordering::Relaxed);
-        if is_seated && !is_behind && self.share.fair.is_exceeded(nanos(Instant::now())) {
+        if is_seated && !self.is_behind() && self.share.fair.is_exceeded(nanos(Instant::now())) {
             self.is_behind.store(background::step_back(), Ordering::Relaxed);
         }
     }
@@ -215,19 +224,21 @@ impl Seat {
         }
     }
 
-    /// Charges what was used since it was charged last. Returns for how long other threads had the
-    /// core meanwhile, if that was to be: plugins do not wait for anything else.
-    fn charge(&self) -> Duration {
-        let (cpu, now) = (cpu::of_this_thread(), nanos(Instant::now()));
-        let spent = cpu.saturating_sub(self.charged.swap(cpu, Ordering::Relaxed));
+    /// Charges what its thread, which is the calling one, used since it was charged last.
+    pub fn charge(&self) -> Spent {
+        let (cpu, until) = (cpu::of_this_thread(), Instant::now());
+        let now = nanos(until);
+        let used = cpu.saturating_sub(self.charged.swap(cpu, Ordering::Relaxed));
         let passed = now.saturating_sub(self.charged_at.swap(now, Ordering::Relaxed));
-        let at_pace = self.add(spent);
+        let at_pace = self.add(used);
         self.cores.crowd.charge(&self.share.fair, at_pace, now);
-        if self.is_behind.load(Ordering::Relaxed) {
-            Duration::from_nanos(passed.saturating_sub(spent))
-        } else {
-            Duration::ZERO
-        }
+        let absent = Duration::from_nanos(passed.saturating_sub(used));
+        Spent { cpu: Duration::from_nanos(used), absent, until }
+    }
+
+    /// Whether its thread leaves the cores to others for now.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
     }
 
     fn add(&self, spent: u64) -> u64 {

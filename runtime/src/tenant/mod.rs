@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use budget::Budget;
-pub use cores::{Seat, Turn};
+pub use cores::{Seat, Spent, Turn};
 pub use quota::{CoreCount, Quota};
 pub use usage::{Usage, UsageCounts};
 

@@ -53,8 +53,13 @@ impl Usage {
     pub fn add_call(&self, cpu: Duration, bytes_read: u64, peak_memory: u64) {
         self.calls.fetch_add(1, Relaxed);
         self.add_cpu(cpu);
-        self.bytes_read.fetch_add(bytes_read, Relaxed);
-        self.peak_memory.fetch_max(peak_memory, Relaxed);
+        if bytes_read > 0 {
+            self.bytes_read.fetch_add(bytes_read, Relaxed);
+        }
+        // Looking costs less than writing, and it hardly ever grows.
+        if peak_memory > self.peak_memory.load(Relaxed) {
+            self.peak_memory.fetch_max(peak_memory, Relaxed);
+        }
     }
 
     /// CPU time went into decoding.

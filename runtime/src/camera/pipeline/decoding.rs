@@ -13,7 +13,7 @@ use crate::ledger::Seq;
 use crate::outcome::{FailReason, Outcome, SkipReason, Timing};
 use crate::packet::{Content, Inspection};
 use crate::picture::{Picture, PictureInfo};
-use crate::tenant::cpu;
+use crate::tenant::Spent;
 
 impl Pipeline<'_> {
     pub(super) fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
@@ -35,7 +35,7 @@ impl Pipeline<'_> {
         seq: Option<Seq>,
         sent: Result<(), DecoderError>,
         content: Content,
-        begin: Moment,
+        begin: Instant,
     ) {
         let decode_us = self.charge_decode(begin);
         if content == Content::KeyPicture {
@@ -148,7 +148,7 @@ impl Pipeline<'_> {
             let (mut outcome, plugin_us) =
                 self.analysis.run(&picture, &input_headers, &self.seat, report);
             self.stats.record_work(0, plugin_us);
-            let queue = micros_since(received_at).saturating_sub(decode_us + plugin_us);
+            let queue = micros(received_at.elapsed()).saturating_sub(decode_us + plugin_us);
             outcome.timing = Some(Timing { queue, decode: decode_us, plugin: plugin_us });
             outcome
         };
@@ -157,22 +157,25 @@ impl Pipeline<'_> {
     }
 
     /// Decoding begins: a long piece of work, which nobody else waits for.
-    fn begin_decode(&self) -> Moment {
+    fn begin_decode(&self) -> Instant {
+        let begin = self.seat.charge().until;
         self.seat.step_back();
-        Moment::now()
+        begin
     }
 
     /// Time went into decoding: how many microseconds.
-    fn charge_decode(&self, begin: Moment) -> u64 {
+    fn charge_decode(&self, begin: Instant) -> u64 {
         self.seat.come_back();
-        let decode_us = micros_since(begin.wall);
+        let Spent { cpu, until, .. } = self.seat.charge();
+        let took = until - begin;
+        let decode_us = micros(took);
         self.stats.record_work(decode_us, 0);
         let cpu = match self.spec.decode_threads {
-            1 => Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin.cpu)),
+            1 => cpu,
             // Other threads work while this one waits for them; as much as they can in that time.
-            threads => begin.wall.elapsed() * u32::try_from(threads).unwrap_or(u32::MAX),
+            threads => took * u32::try_from(threads).unwrap_or(u32::MAX),
         };
-        self.tenant.charge_decode(Instant::now(), cpu);
+        self.tenant.charge_decode(until, cpu);
         decode_us
     }
 
@@ -182,19 +185,6 @@ impl Pipeline<'_> {
     }
 }
 
-/// When something began.
-struct Moment {
-    wall: Instant,
-    /// CPU time of the thread.
-    cpu: u64,
-}
-
-impl Moment {
-    fn now() -> Self {
-        Self { wall: Instant::now(), cpu: cpu::of_this_thread() }
-    }
-}
-
-fn micros_since(begin: Instant) -> u64 {
-    u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
