@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 
-.PHONY: help setup setup-lint setup-test build plugins demo test lint audit fuzz bench bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test build plugins demo test lint audit fuzz bench bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,10 @@ test: setup-test ## every test, on a real Apache Kafka
 bench: setup-test plugins ## how fast comux is, against the decoder alone
 	$(TARGET)/release/comux plugin build tests/plugins/noop
 	$(CARGO) bench -p comux-tests --bench ratios
+
+bench-micro: plugins ## what the steps of a frame's way cost one by one
+	$(TARGET)/release/comux plugin build tests/plugins/noop
+	$(CARGO) bench -p comux-tests --bench micro
 
 bench-sandbox: plugins ## what the sandbox costs: the same analytics as a plugin and natively
 	$(TARGET)/release/comux plugin build tests/plugins/noop

@@ -11,20 +11,17 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comux::decode::Decoder;
-use comux::media::MediaReader;
 use comux::outcome::ResultHeader;
-use comux::picture::{self, Picture, PictureInfo};
-use comux::plugin::{
-    Compiler, Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms, Trust,
-};
+use comux::picture::{self, Picture};
+use comux::plugin::Instance;
 use comux::tenant::{Tenant, cpu};
 use comux_sdk::prelude::*;
 use comux_sdk::testing::NativeFrame;
+
+mod inside;
 
 #[allow(dead_code, unreachable_pub, reason = "its tests and its manifest are elsewhere")]
 #[path = "../../plugins/motion/src/lib.rs"]
@@ -80,46 +77,16 @@ impl NativeFrame for Lent<'_> {
     }
 }
 
-/// An instance of a component in `target/plugins`.
-fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
-    let source: Source = format!("{name}.wasm").parse().expect("a source");
-    let loaded = loader.load("default", &source, None).expect("it loads");
-    let owner = (Arc::clone(tenant), "bench");
-    // A busy machine takes away the core for longer than a deadline.
-    let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
-    let terms = Terms { limits, ..Terms::default() };
-    Instance::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
-        .expect("it starts")
-}
-
-fn clip() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("media/pedestrians-lowdelay.mp4")
-}
-
 fn main() {
-    let loader = Loader::open(LoaderSettings {
-        state_dir: None,
-        plugin_dir: comux_tests::target_dir().join("plugins"),
-        base: PathBuf::from("."),
-        trust: Trust::default(),
-        tenants: HashMap::new(),
-        compiler: Compiler::default(),
-        limits: LoadLimits::default(),
-    })
-    .expect("plugins can run");
+    let loader = inside::loader();
     let tenant = Tenant::nobody();
     let seat = tenant.seat();
-    let mut plugin = instance(&loader, &tenant, "motion", "{}");
+    let mut plugin = inside::instance(&loader, &tenant, "motion", "{}");
     let config = comux_sdk::serde_json::from_str("{}").unwrap();
     let mut native = motion::Motion::new(config).unwrap();
-    let mut idle = instance(&loader, &tenant, "noop", "{}");
+    let mut idle = inside::instance(&loader, &tenant, "noop", "{}");
 
-    let mut reader = MediaReader::open(clip().to_str().unwrap()).expect("the clip");
-    let codec = comux::packet::Codec::from_name(reader.codec).expect("a decoder");
-    let mut packets = Vec::new();
-    while let Some(packet) = reader.next_packet().expect("packets") {
-        packets.push(packet);
-    }
+    let (codec, packets) = inside::footage();
 
     let (mut decoding, mut sandboxed, mut direct) = (0, 0, 0);
     let (mut calls, mut pictures) = (Vec::new(), 0_u64);
@@ -130,18 +97,9 @@ fn main() {
             // As a camera does for each record.
             let _turn = seat.take();
             let begin = cpu::of_this_thread();
-            decoder.send(Some(pictures), &packet.data, false).expect("it decodes");
-            let decoded = decoder.receive().expect("it decodes");
+            let picture = inside::decode(&mut decoder, packet, pictures);
             decoding += cpu::of_this_thread() - begin;
-            let Some(decoded) = decoded else { continue };
-            let info = PictureInfo {
-                seq: pictures,
-                pts_us: packet.pts,
-                recorded_at_us: None,
-                keyframe: packet.keyframe,
-                discontinuity: false,
-            };
-            let picture = Arc::new(Picture::new(info, decoded.frame));
+            let Some(picture) = picture else { continue };
 
             let in_sandbox = |plugin: &mut Instance| {
                 let begin = cpu::of_this_thread();

@@ -3,6 +3,9 @@
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 
+/// Samples whose squares add up in 32 bit, which is four at once in SIMD code.
+const RUN: usize = 4096;
+
 /// A plane of 8-bit luma samples. Rows are `stride` bytes apart.
 #[derive(Clone, Copy)]
 pub struct Luma<'a> {
@@ -92,16 +95,36 @@ fn count(table: &mut [u32; 256], sample: u8) {
 }
 
 impl LumaStats {
-    /// Mean and deviation of the samples that a histogram counts; zero when there are none.
+    /// Those of a plane; zero when it is empty.
     #[must_use]
-    pub fn of(histogram: &[u32; 256]) -> Self {
-        let (mut samples, mut sum, mut squares) = (0_u64, 0_u64, 0_u64);
+    pub fn of(luma: Luma<'_>) -> Self {
+        let (mut sum, mut squares) = (0, 0);
+        for run in luma.rows().flat_map(|row| row.chunks(RUN)) {
+            let (mut sum_of_run, mut squares_of_run) = (0, 0);
+            for &sample in run {
+                sum_of_run += u32::from(sample);
+                squares_of_run += u32::from(u16::from(sample) * u16::from(sample));
+            }
+            sum += u64::from(sum_of_run);
+            squares += u64::from(squares_of_run);
+        }
+        Self::from_sums(u64::from(luma.width) * u64::from(luma.height), sum, squares)
+    }
+
+    /// Those of the samples that a histogram counts; zero when there are none.
+    #[must_use]
+    pub fn of_histogram(histogram: &[u32; 256]) -> Self {
+        let (mut samples, mut sum, mut squares) = (0, 0, 0);
         for (value, &count) in (0_u64..).zip(histogram) {
             let count = u64::from(count);
             samples += count;
             sum += value * count;
             squares += value * value * count;
         }
+        Self::from_sums(samples, sum, squares)
+    }
+
+    fn from_sums(samples: u64, sum: u64, squares: u64) -> Self {
         if samples == 0 {
             return Self { mean: 0.0, stddev: 0.0 };
         }
@@ -123,8 +146,16 @@ mod tests {
         let histogram = luma.histogram();
         assert_eq!(histogram.iter().sum::<u32>(), 6);
         assert_eq!(histogram[99], 0);
-        let stats = LumaStats::of(&histogram);
-        assert!((stats.mean - 35.0).abs() < 1e-9);
-        assert!((stats.stddev - 17.078_251_276_6).abs() < 1e-9);
+        for stats in [LumaStats::of(luma), LumaStats::of_histogram(&histogram)] {
+            assert!((stats.mean - 35.0).abs() < 1e-9);
+            assert!((stats.stddev - 17.078_251_276_6).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_brightest_picture_of_the_longest_rows_does_not_overflow() {
+        let data = vec![255; 3 * 16_384];
+        let luma = Luma { data: &data, stride: 16_384, width: 16_384, height: 3 };
+        assert_eq!(LumaStats::of(luma), LumaStats { mean: 255.0, stddev: 0.0 });
     }
 }

@@ -39,13 +39,20 @@ pub struct Picture {
     /// The luma plane, where the decoder's format has none of 8 bit.
     converted_luma: OnceLock<Option<Vec<u8>>>,
     histogram: OnceLock<[u32; 256]>,
+    luma_stats: OnceLock<LumaStats>,
 }
 
 impl Picture {
     /// Takes over a decoded frame.
     #[must_use]
     pub fn new(info: PictureInfo, frame: ffmpeg::frame::Video) -> Self {
-        Self { info, frame, converted_luma: OnceLock::new(), histogram: OnceLock::new() }
+        Self {
+            info,
+            frame,
+            converted_luma: OnceLock::new(),
+            histogram: OnceLock::new(),
+            luma_stats: OnceLock::new(),
+        }
     }
 
     /// What is known beside the pixels.
@@ -86,7 +93,10 @@ impl Picture {
     /// Mean and standard deviation of the luma plane.
     #[must_use]
     pub fn luma_stats(&self) -> LumaStats {
-        LumaStats::of(self.histogram())
+        *self.luma_stats.get_or_init(|| {
+            let histogram = self.histogram.get();
+            histogram.map_or_else(|| LumaStats::of(self.luma()), LumaStats::of_histogram)
+        })
     }
 
     /// Reads pixels: crops, scales and converts them into `out`. Returns their width and height.

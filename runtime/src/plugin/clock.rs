@@ -133,3 +133,37 @@ fn raise_priority() {
     // SAFETY: it takes numbers and touches no memory of ours. On Linux it concerns this thread alone.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::Tenant;
+
+    #[test]
+    fn a_call_is_charged_for_the_core_that_it_had_and_not_for_its_wait() {
+        let seat = Tenant::nobody().seat();
+        let _turn = seat.take();
+        let within = |length: Duration| Instant::now()..Instant::now() + length;
+        let mut clock = CallClock::new(within(Duration::from_secs(60)), Some(Arc::clone(&seat)));
+        std::thread::sleep(Duration::from_millis(50));
+        // Between ticks, at one, and after it.
+        assert!(matches!(clock.tick(), UpdateDeadline::Continue(1)));
+        std::thread::sleep(Duration::from_millis(50));
+        let began = clock.began;
+        let CallEnd { at, used } = clock.end();
+        let took = at - began;
+        assert!(took >= Duration::from_millis(100), "{took:?}");
+        assert!(used < took / 2, "{used:?} of {took:?}");
+    }
+
+    #[test]
+    fn a_call_of_no_camera_is_charged_for_all_that_it_took() {
+        let now = Instant::now();
+        let mut clock = CallClock::new(now..now + Duration::from_millis(1), None);
+        std::thread::sleep(Duration::from_millis(5));
+        let CallEnd { at, used } = clock.end();
+        assert_eq!(used, at - now);
+        assert!(clock.has_run_out());
+        assert!(matches!(clock.tick(), UpdateDeadline::Interrupt));
+    }
+}

@@ -9,7 +9,7 @@ use wasmtime::{Config, Store};
 use super::cache::engine_key;
 use super::clock;
 use super::digest::Digest;
-use super::frames::link_read;
+use super::frames::link_shared;
 use super::guest::Guest;
 use super::inspect::is_of_this_track;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
@@ -69,7 +69,7 @@ impl Engine {
         Plugin::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| {
             guest
         })?;
-        link_read(&mut linker)?;
+        link_shared(&mut linker)?;
         clock::run(engine.weak())?;
         Ok(Self { engine, linker: Arc::new(linker) })
     }

@@ -24,10 +24,31 @@ struct SharedPixels {
     data: Arc<Vec<u8>>,
 }
 
-/// Puts `frame.read` into the linker, in the place of the generated one.
-pub(super) fn link_read(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+/// As [`FrameInfo`], with names that are shared instead of copied.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct SharedInfo {
+    tenant: Arc<str>,
+    camera: Arc<str>,
+    sequence: u64,
+    #[component(name = "pts-us")]
+    pts_us: Option<i64>,
+    #[component(name = "recorded-at-us")]
+    recorded_at_us: Option<i64>,
+    width: u32,
+    height: u32,
+    keyframe: bool,
+    discontinuity: bool,
+}
+
+/// Puts functions that share into the linker, in the place of generated ones that copy.
+pub(super) fn link_shared(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    linker.instance("comux:plugin/frames@0.1.0")?.func_wrap(
+    let mut frames = linker.instance("comux:plugin/frames@0.1.0")?;
+    frames.func_wrap("[method]frame.info", |store, (_,): (Resource<FrameHandle>,)| {
+        Ok((store.data().info()?,))
+    })?;
+    frames.func_wrap(
         "[method]frame.read",
         |mut store, (_, want): (Resource<FrameHandle>, View)| Ok((store.data_mut().read(want)?,)),
     )?;
@@ -42,6 +63,22 @@ impl Guest {
 
     fn picture(&self) -> wasmtime::Result<&Picture> {
         Ok(&self.current()?.picture)
+    }
+
+    fn info(&self) -> wasmtime::Result<SharedInfo> {
+        let picture = self.picture()?;
+        let info = picture.info();
+        Ok(SharedInfo {
+            tenant: Arc::clone(&self.owner.tenant),
+            camera: Arc::clone(&self.owner.camera),
+            sequence: info.seq,
+            pts_us: info.pts_us,
+            recorded_at_us: info.recorded_at_us,
+            width: picture.width(),
+            height: picture.height(),
+            keyframe: info.keyframe,
+            discontinuity: info.discontinuity || self.missed_pictures,
+        })
     }
 
     fn read(&mut self, want: View) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
@@ -86,18 +123,17 @@ impl types::Host for Guest {}
 
 impl HostFrame for Guest {
     fn info(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
-        let picture = self.picture()?;
-        let info = picture.info();
+        let info = Guest::info(self)?;
         Ok(FrameInfo {
-            tenant: self.owner.tenant.to_string(),
-            camera: self.owner.camera.to_string(),
-            sequence: info.seq,
+            tenant: info.tenant.to_string(),
+            camera: info.camera.to_string(),
+            sequence: info.sequence,
             pts_us: info.pts_us,
             recorded_at_us: info.recorded_at_us,
-            width: picture.width(),
-            height: picture.height(),
+            width: info.width,
+            height: info.height,
             keyframe: info.keyframe,
-            discontinuity: info.discontinuity || self.missed_pictures,
+            discontinuity: info.discontinuity,
         })
     }
 

@@ -1,0 +1,66 @@
+//! Parts of comux, lent to measurements of what they cost one by one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use comux::decode::Decoder;
+use comux::media::{MediaPacket, MediaReader};
+use comux::packet::Codec;
+use comux::picture::{Picture, PictureInfo};
+use comux::plugin::{
+    Compiler, Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms, Trust,
+};
+use comux::tenant::Tenant;
+
+/// Where `make plugins` puts them.
+pub fn loader() -> Loader {
+    Loader::open(LoaderSettings {
+        state_dir: None,
+        plugin_dir: comux_tests::target_dir().join("plugins"),
+        base: PathBuf::from("."),
+        trust: Trust::default(),
+        tenants: HashMap::new(),
+        compiler: Compiler::default(),
+        limits: LoadLimits::default(),
+    })
+    .expect("plugins can run")
+}
+
+/// An instance of a component in `target/plugins`.
+pub fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
+    let source: Source = format!("{name}.wasm").parse().expect("a source");
+    let loaded = loader.load("default", &source, None).expect("it loads");
+    let owner = (Arc::clone(tenant), "bench");
+    // A busy machine takes away the core for longer than a deadline.
+    let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
+    let terms = Terms { limits, ..Terms::default() };
+    Instance::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
+        .expect("it starts")
+}
+
+/// Real footage of 768×576, without B-frames.
+pub fn footage() -> (Codec, Vec<MediaPacket>) {
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("media/pedestrians-lowdelay.mp4");
+    let mut reader = MediaReader::open(clip.to_str().unwrap()).expect("the clip");
+    let codec = Codec::from_name(reader.codec).expect("a decoder");
+    let mut packets = Vec::new();
+    while let Some(packet) = reader.next_packet().expect("packets") {
+        packets.push(packet);
+    }
+    (codec, packets)
+}
+
+/// The next packet's picture.
+pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<Arc<Picture>> {
+    decoder.send(Some(seq), &packet.data, false).expect("it decodes");
+    let decoded = decoder.receive().expect("it decodes")?;
+    let info = PictureInfo {
+        seq,
+        pts_us: packet.pts,
+        recorded_at_us: None,
+        keyframe: packet.keyframe,
+        discontinuity: false,
+    };
+    Some(Arc::new(Picture::new(info, decoded.frame)))
+}
