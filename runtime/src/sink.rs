@@ -1,14 +1,15 @@
 //! Packets out: the original record with headers added, and the broker's acknowledgements.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 
 use crate::config::{Cluster, Id};
 use crate::kafka::{Logging, PARTITION, each_header, producer_config};
@@ -18,11 +19,20 @@ use crate::outcome::Outcome;
 /// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
 const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
+/// How long the thread that waits for acknowledgements may outlive the sink. rdkafka's own threaded
+/// producer waits a tenth of a second at a time, and spins for the last millisecond of each.
+const POLL: Duration = Duration::from_secs(1);
+
 /// The producer of all cameras.
 #[derive(Clone)]
 pub struct Sink {
-    producer: Arc<ThreadedProducer<Deliveries>>,
+    producer: Arc<BaseProducer<Deliveries>>,
+    /// Ends the thread when the last sink is gone.
+    _open: Arc<Open>,
 }
+
+/// Something is still produced.
+struct Open(Arc<AtomicBool>);
 
 /// Everything that the headers of an output record say beside the plugins' results.
 #[derive(Debug, Clone, Copy)]
@@ -167,14 +177,30 @@ impl ProducerContext for Deliveries {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Sink {
     /// Creates the producer. It connects by itself, and again whenever it must.
     ///
     /// # Errors
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
-        let producer = producer_config(cluster, instance).create_with_context(Deliveries)?;
-        Ok(Self { producer: Arc::new(producer) })
+        let config = producer_config(cluster, instance);
+        let producer: BaseProducer<_> = config.create_with_context(Deliveries)?;
+        let (producer, closed) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
+        let (polled, is_closed) = (Arc::clone(&producer), Arc::clone(&closed));
+        let poll = move || {
+            while !is_closed.load(Ordering::Relaxed) {
+                polled.poll(POLL);
+            }
+        };
+        let thread = std::thread::Builder::new().name("sink".to_owned()).spawn(poll);
+        thread.map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
+        Ok(Self { producer, _open: Arc::new(Open(closed)) })
     }
 
     /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for

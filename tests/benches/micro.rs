@@ -15,7 +15,7 @@ mod inside;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use comux::decode::Decoder;
+use comux::decode::{Decoder, Fidelity};
 use comux::ledger::Ledger;
 use comux::outcome::{Outcome, ResultHeader, Status, Timing};
 use comux::picture::{LumaStats, Picture, PixelFormat, Rect, Scaler, View, motion_grid};
@@ -27,7 +27,7 @@ use rdkafka::message::OwnedHeaders;
 /// Two pictures of the footage, one after the other.
 fn pictures() -> [Arc<Picture>; 2] {
     let (codec, packets) = inside::footage();
-    let mut decoder = Decoder::open(codec, 1).expect("a decoder");
+    let mut decoder = Decoder::open(codec, 1, Fidelity::Exact).expect("a decoder");
     let mut packets = packets.iter().zip(0..);
     let mut next =
         || packets.find_map(|(packet, seq)| inside::decode(&mut decoder, packet, seq)).unwrap();

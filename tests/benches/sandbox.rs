@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use comux::decode::Decoder;
+use comux::decode::{Decoder, Fidelity};
 use comux::outcome::ResultHeader;
 use comux::picture::{self, Picture};
 use comux::plugin::Instance;
@@ -92,7 +92,7 @@ fn main() {
     let (mut calls, mut pictures) = (Vec::new(), 0_u64);
     let mut previous: Option<Arc<Picture>> = None;
     for _ in 0..ROUNDS {
-        let mut decoder = Decoder::open(codec, 1).expect("a decoder");
+        let mut decoder = Decoder::open(codec, 1, Fidelity::Exact).expect("a decoder");
         for packet in &packets {
             // As a camera does for each record.
             let _turn = seat.take();

@@ -172,6 +172,83 @@ fn a_rate_in_frames_per_second_is_kept() {
     assert!(output.iter().all(|it| it.is_analysed() || it.status() == ("skipped", Some("rate"))));
 }
 
+/// A record whose picture can't be decoded: doing so ends the analysis up to the next key frame.
+fn broken(record: &Record) -> Record {
+    let value = record.value.as_deref().unwrap();
+    let slice = nal::units(value).into_iter().find(|unit| matches!(unit[0] & 0x1f, 1 | 5));
+    let damaged = [&[slice.unwrap()[0]][..], &[0xff; 20]].concat();
+    Record { value: Some(nal::annexb(&[&damaged])), ..record.clone() }
+}
+
+/// Whether no other picture needs this one: `nal_ref_idc` is 0.
+fn is_disposable(record: &Record) -> bool {
+    let units = record.value.as_deref().map(nal::units).unwrap();
+    units.iter().any(|unit| unit[0] & 0x1f == 1 && unit[0] & 0x60 == 0)
+}
+
+#[test]
+fn what_the_rate_leaves_out_and_no_picture_needs_is_not_decoded() {
+    let clip = media::bframes();
+    let records = clip.records();
+    let (whole, _) = analysed("results-rate-whole", &records, "rate = 1");
+    let (mut input, mut count) = (records.clone(), 0);
+    let mut analysed_at = 0;
+    for (record, result) in input.iter_mut().zip(&whole) {
+        if result.is_analysed() {
+            analysed_at = record.timestamp;
+        }
+        // Until its picture is out of the decoder, comux does not know when the next one is due.
+        let since = record.timestamp - analysed_at;
+        if (400..700).contains(&since) && is_disposable(record) {
+            *record = broken(record);
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count} of {}", records.len());
+    let (output, _) = analysed("results-rate-broken", &input, "rate = 1");
+    assert_means(clip, &output);
+    for (number, (whole, broken)) in whole.iter().zip(&output).enumerate() {
+        assert_eq!(broken.status(), whole.status(), "record {number}");
+    }
+}
+
+#[test]
+fn fast_decoding_changes_no_picture_that_others_need() {
+    let records = media::bframes().records();
+    let (exact, _) = analysed("results-exact", &records, "decode = 'exact'");
+    let (fast, _) = analysed("results-fast", &records, "decode = 'fast'");
+    let mut different = 0;
+    for (number, (exact, fast)) in exact.iter().zip(&fast).enumerate() {
+        assert!(fast.is_analysed(), "record {number}");
+        let is_same = exact.header("brightness.mean") == fast.header("brightness.mean");
+        assert!(is_same || is_disposable(&records[number]), "record {number}");
+        different += usize::from(!is_same);
+    }
+    assert!(different > 20, "{different} of {}", records.len());
+}
+
+/// The clip's key frames are two seconds apart.
+#[test]
+fn where_the_rate_is_as_low_as_that_of_key_frames_these_alone_are_decoded() {
+    let clip = media::bframes();
+    // Five in a row, so that it is sure.
+    let sure = clip.packets.iter().enumerate().filter(|(_, packet)| packet.keyframe).nth(4);
+    let (sure, _) = sure.unwrap();
+    let mut records = clip.records();
+    for (packet, record) in clip.packets.iter().zip(&mut records).skip(sure) {
+        if !packet.keyframe {
+            *record = broken(record);
+        }
+    }
+    let (output, sums) = analysed("results-rate-keys", &records, "rate = 0.5");
+    assert_means(clip, &output);
+    for (number, (packet, record)) in clip.packets.iter().zip(&output).enumerate().skip(sure) {
+        let expected = if packet.keyframe { ("analysed", None) } else { ("skipped", Some("rate")) };
+        assert_eq!(record.status(), expected, "record {number}");
+    }
+    assert_eq!(sums.analysed, 12);
+}
+
 /// Pictures that the decoder holds back come out although nothing follows; and when the stream goes
 /// on in the middle of a group, no picture is missing.
 #[test]

@@ -50,6 +50,11 @@ impl Analysis {
         self.pace = Pace::of(rate);
     }
 
+    /// How often it runs; `None`: on every picture.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+
     /// Whether the rate lets a picture of this time be analysed; if so, it counts.
     pub(super) fn is_due(&mut self, time_us: i64) -> bool {
         self.pace.as_mut().is_none_or(|pace| pace.is_due(time_us))

@@ -11,6 +11,7 @@ mod output;
 mod pace;
 mod pipeline;
 mod received;
+mod thinning;
 mod trial;
 
 use std::sync::Arc;
@@ -99,7 +100,7 @@ pub struct Stopped;
 /// When there is no decoder, or no parser, for it.
 pub fn check(spec: &CameraSpec) -> Result<(), CameraError> {
     pipeline::splitter(spec)?;
-    crate::decode::Decoder::open(spec.codec, spec.decode_threads)?;
+    spec.decoder()?;
     Ok(())
 }
 

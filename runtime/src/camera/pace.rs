@@ -21,23 +21,34 @@ impl Pace {
         Self { interval_us: 1e6 / per_second, next_us: None }
     }
 
+    /// From one picture to the next.
+    pub fn interval_us(&self) -> f64 {
+        self.interval_us
+    }
+
     /// Whether a picture of this time is analysed; if so, it counts.
     pub fn is_due(&mut self, time_us: i64) -> bool {
-        let time = time_us as f64;
-        let Some(next) = self.next_us else {
-            self.next_us = Some(time + self.interval_us);
-            return true;
-        };
-        // Clocks that jump back, as when a file begins again, must not stop analysis.
-        let jumped_back = next - time > 2.0 * self.interval_us;
-        // Record times are whole milliseconds: a picture that is early by less is on time.
-        if time + 1000.0 < next && !jumped_back {
+        if self.is_early(time_us) {
             return false;
         }
-        let late = time - next > self.interval_us;
-        let base = if late || jumped_back { time } else { next };
+        let time = time_us as f64;
+        let in_time =
+            |next: &f64| !self.jumped_back(time, *next) && time - next <= self.interval_us;
+        let base = self.next_us.filter(in_time).unwrap_or(time);
         self.next_us = Some(base + self.interval_us);
         true
+    }
+
+    /// Whether a picture of this time is left out; it is then, too, if others come before it.
+    pub fn is_early(&self, time_us: i64) -> bool {
+        let time = time_us as f64;
+        // Record times are whole milliseconds: a picture that is early by less is on time.
+        self.next_us.is_some_and(|next| time + 1000.0 < next && !self.jumped_back(time, next))
+    }
+
+    /// Clocks that jump back, as when a file begins again, must not stop analysis.
+    fn jumped_back(&self, time: f64, next: f64) -> bool {
+        next - time > 2.0 * self.interval_us
     }
 }
 

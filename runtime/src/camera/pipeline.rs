@@ -15,6 +15,7 @@ use super::analysis::Analysis;
 use super::orders::{Order, SwapEvent};
 use super::output::Output;
 use super::received::Received;
+use super::thinning::Thinning;
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode};
 use crate::decode::{Decoder, Gate};
@@ -62,6 +63,7 @@ pub(super) struct Pipeline<'q> {
     ledger: Ledger<Received<'q>>,
     splitter: Option<Splitter>,
     gate: Gate,
+    thinning: Thinning,
     decoder: Decoder,
     analysis: Analysis,
     paused: bool,
@@ -116,7 +118,8 @@ impl<'q> Pipeline<'q> {
             ledger: Ledger::beginning_with(next_seq),
             splitter: splitter(&spec)?,
             gate: Gate::new(lag_limit(&spec)),
-            decoder: Decoder::open(spec.codec, spec.decode_threads)?,
+            thinning: Thinning::new(spec.rate),
+            decoder: spec.decoder()?,
             analysis,
             paused,
             output_from: queue.output_from,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
+use crate::decode::{Decoder, DecoderError, Fidelity};
 use crate::packet::{Codec, UnknownCodec};
 use crate::plugin::{BreakerTable, Digest, LimitsTable, Source};
 
@@ -39,6 +40,8 @@ pub struct CameraTable {
     max_offset_diff: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode: Option<Fidelity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decode_threads: Option<DecodeThreads>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,8 @@ pub struct CameraSpec {
     pub max_offset_diff: u32,
     /// How many frames are analysed.
     pub rate: Rate,
+    /// How closely its pictures are decoded.
+    pub decode: Fidelity,
     /// Pictures decoded at once; each one above 1 delays results by a picture.
     pub decode_threads: usize,
     /// When no record came for this long, pictures that the decoder still holds are given out.
@@ -193,6 +198,7 @@ impl CameraTable {
             start: self.start.or(defaults.start).unwrap_or(Start::End),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
+            decode: self.decode.or(defaults.decode).unwrap_or(Fidelity::Exact),
             decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
             drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
             limits: self.limits,
@@ -205,6 +211,21 @@ impl CameraTable {
 }
 
 impl CameraSpec {
+    /// A decoder for it.
+    ///
+    /// # Errors
+    /// When libavcodec can't open it.
+    pub fn decoder(&self) -> Result<Decoder, DecoderError> {
+        Decoder::open(self.codec, self.decode_threads, self.decode)
+    }
+
+    /// Whether [`Self::decoder`] gives one that does the same as `other`'s.
+    #[must_use]
+    pub fn decodes_as(&self, other: &Self) -> bool {
+        let settings = |of: &Self| (of.codec, of.decode_threads, of.decode);
+        settings(self) == settings(other)
+    }
+
     /// The camera as one would write it without any defaults.
     #[must_use]
     pub fn table(&self) -> CameraTable {
@@ -220,6 +241,7 @@ impl CameraSpec {
             start: Some(self.start),
             max_offset_diff: Some(self.max_offset_diff),
             rate: Some(self.rate),
+            decode: Some(self.decode),
             decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
             drain_after_ms: NonZeroU32::new(drain_after_ms),
             limits: self.limits,

@@ -5,7 +5,8 @@
 //! `pts`; real presentation times never enter the decoder.
 
 use ffmpeg_next as ffmpeg;
-use ffmpeg_next::codec::threading;
+use ffmpeg_next::codec::{discard::Discard, threading};
+use serde::{Deserialize, Serialize};
 
 use crate::ledger::{MAX_OVERTAKEN, Seq};
 use crate::packet::{Codec, lengths_to_start_codes};
@@ -39,6 +40,17 @@ pub struct Decoded {
     pub damaged: bool,
 }
 
+/// How closely pictures are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fidelity {
+    /// Every sample is as the codec's standard says.
+    Exact,
+    /// Pictures that no other needs keep the edges between their blocks: the loop filter is left out.
+    /// All others are exact, so that nothing adds up.
+    Fast,
+}
+
 /// One camera's decoder.
 pub struct Decoder {
     codec: Codec,
@@ -61,14 +73,18 @@ impl Decoder {
     ///
     /// # Errors
     /// When libavcodec can't open it.
-    pub fn open(codec: Codec, threads: usize) -> Result<Self, DecoderError> {
+    pub fn open(codec: Codec, threads: usize, fidelity: Fidelity) -> Result<Self, DecoderError> {
         let open = || {
             let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
             let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
             // SAFETY: the context is ours, and not open yet.
             unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS };
             context.set_threading(threading::Config { kind, count: threads, ..Default::default() });
-            context.decoder().open_as(codec.decoder())?.video()
+            let mut decoder = context.decoder();
+            if fidelity == Fidelity::Fast {
+                decoder.skip_loop_filter(Discard::NonReference);
+            }
+            decoder.open_as(codec.decoder())?.video()
         };
         let decoder = open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })?;
         Ok(Self { codec, decoder, fed: false, headers: Vec::new() })

@@ -3,5 +3,5 @@
 mod decoder;
 mod gate;
 
-pub use decoder::{Decoded, Decoder, DecoderError};
+pub use decoder::{Decoded, Decoder, DecoderError, Fidelity};
 pub use gate::{Gate, Passage};

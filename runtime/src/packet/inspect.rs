@@ -26,6 +26,8 @@ pub struct Inspection {
     pub content: Content,
     /// The lengths before its NAL units must become start codes for the decoder.
     pub length_prefixed: bool,
+    /// It is known that no other picture needs this one. Only of H.264.
+    pub disposable: bool,
 }
 
 /// Looks at one access unit. `None`: it is not of this codec at all.
@@ -43,20 +45,21 @@ pub fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
         Id::AV1 => av1(data)?,
         _ => Content::Unknown,
     };
-    Some(Inspection { content, length_prefixed: false })
+    Some(Inspection { content, length_prefixed: false, disposable: false })
 }
 
 fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspection> {
     let packaging = annexb::packaging(data)?;
     let mut recovery_point = false;
-    let mut content = None;
+    let (mut content, mut disposable) = (None, false);
     annexb::for_each_unit(data, packaging, |unit| match look(unit) {
         Some(NalUnit::KeySlice) => {
             content = Some(Content::KeyPicture);
             false
         }
-        Some(NalUnit::Slice) => {
+        Some(NalUnit::Slice { needed }) => {
             let key = recovery_point;
+            disposable = !needed && !key;
             content = Some(if key { Content::KeyPicture } else { Content::Picture });
             false
         }
@@ -72,12 +75,15 @@ fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspecti
         None => true,
     });
     let length_prefixed = packaging == Packaging::LengthPrefixed;
-    content.map(|content| Inspection { content, length_prefixed })
+    content.map(|content| Inspection { content, length_prefixed, disposable })
 }
 
 enum NalUnit {
     KeySlice,
-    Slice,
+    /// Of a picture that others may need, or surely do not.
+    Slice {
+        needed: bool,
+    },
     /// Every picture from here on comes out whole, though it is no IDR picture.
     RecoveryPoint,
     Other,
@@ -91,7 +97,8 @@ fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
     }
     match header & 0x1f {
         5 => Some(NalUnit::KeySlice),
-        1 | 2 => Some(NalUnit::Slice),
+        // `nal_ref_idc` is 0 in all slices of a picture, or in none.
+        1 | 2 => Some(NalUnit::Slice { needed: header & 0x60 != 0 }),
         6 => Some(match unit.get(1..4) {
             // payloadType 6, and `recovery_frame_cnt` 0: its Exp-Golomb code is a single one bit.
             Some([6, _, payload]) if payload & 0x80 != 0 => NalUnit::RecoveryPoint,
@@ -112,7 +119,8 @@ fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
     }
     match (header >> 1) & 0x3f {
         16..=21 => Some(NalUnit::KeySlice),
-        0..=9 => Some(NalUnit::Slice),
+        // Pictures that their own temporal sub-layer does not need, those above it may.
+        0..=9 => Some(NalUnit::Slice { needed: true }),
         32..=40 => Some(NalUnit::Other),
         _ => None,
     }
@@ -218,6 +226,17 @@ mod tests {
         );
         let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1];
         assert_eq!(content("h264", &recovery), Some(Content::KeyPicture));
+    }
+
+    #[test]
+    fn h264_says_which_pictures_no_other_needs() {
+        let h264 = Codec::from_name("h264").unwrap();
+        let disposable = |data: &[u8]| inspect(h264, data).unwrap().disposable;
+        assert!(disposable(&[0, 0, 1, 0x01, 1]));
+        assert!(!disposable(&[0, 0, 1, 0x41, 1]));
+        assert!(!disposable(&[0, 0, 1, 0x65, 1]));
+        let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x01, 1];
+        assert!(!disposable(&recovery));
     }
 
     #[test]

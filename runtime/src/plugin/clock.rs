@@ -5,7 +5,9 @@
 //! calls look at their deadline anyway: what is shorter than a tick is charged by the wall clock.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
@@ -15,9 +17,22 @@ use crate::tenant::Seat;
 
 /// How often calls look at their deadline.
 const TICK: Duration = Duration::from_millis(1);
+/// How long the thread that ticks may outlive its engine.
+const MOST_IDLE: Duration = Duration::from_secs(1);
+
+/// Makes the ticks of an engine while calls run.
+#[derive(Default)]
+pub(super) struct Ticker {
+    /// How many run.
+    calls: AtomicUsize,
+    thread: OnceLock<Thread>,
+}
 
 /// The clock of one store.
 pub(super) struct CallClock {
+    ticker: Arc<Ticker>,
+    /// A call runs, and needs ticks.
+    is_running: bool,
     began: Instant,
     ends_at: Instant,
     /// When it was looked at last, …
@@ -45,13 +60,29 @@ impl CallEnd {
 
 impl CallClock {
     /// A clock that has run out.
-    pub fn stopped() -> Self {
+    pub fn stopped(ticker: &Arc<Ticker>) -> Self {
         let now = Instant::now();
-        Self::new(now..now, None)
+        Self {
+            ticker: Arc::clone(ticker),
+            is_running: false,
+            began: now,
+            ends_at: now,
+            seen_at: now,
+            absent: Duration::ZERO,
+            seat: None,
+        }
     }
 
-    fn new(Range { start, end }: Range<Instant>, seat: Option<Arc<Seat>>) -> Self {
-        Self { began: start, ends_at: end, seen_at: start, absent: Duration::ZERO, seat }
+    fn start(&mut self, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
+        if !std::mem::replace(&mut self.is_running, true) {
+            self.ticker.call_begins();
+        }
+        Range { start: self.began, end: self.ends_at } = within;
+        (self.seen_at, self.absent) = (self.began, Duration::ZERO);
+        // It is the same from call to call, and counting references costs more than to look.
+        if self.seat.as_ref().map(Arc::as_ptr) != seat.map(Arc::as_ptr) {
+            self.seat = seat.cloned();
+        }
     }
 
     /// Whether the call has to end: what the host does for a plugin counts too.
@@ -73,6 +104,9 @@ impl CallClock {
     }
 
     fn end(&mut self) -> CallEnd {
+        if std::mem::take(&mut self.is_running) {
+            self.ticker.call_ends();
+        }
         let at = Instant::now();
         let took = at - self.began;
         if let Some(seat) = &self.seat {
@@ -83,6 +117,14 @@ impl CallClock {
             }
         }
         CallEnd { at, used: took.saturating_sub(self.absent) }
+    }
+}
+
+impl Drop for CallClock {
+    fn drop(&mut self) {
+        if self.is_running {
+            self.ticker.call_ends();
+        }
     }
 }
 
@@ -100,7 +142,7 @@ pub(super) fn wind(store: &mut Store<Guest>) {
 
 /// An entry into the plugin in `store` begins, or several do: from when to when at most.
 pub(super) fn start(store: &mut Store<Guest>, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
-    store.data_mut().clock = CallClock::new(within, seat.cloned());
+    store.data_mut().clock.start(within, seat);
     store.set_epoch_deadline(1);
 }
 
@@ -109,21 +151,46 @@ pub(super) fn leave(store: &mut Store<Guest>) -> CallEnd {
     store.data_mut().clock.end()
 }
 
-/// Starts the thread that makes the ticks of an engine. It ends with the engine.
-pub(super) fn run(engine: EngineWeak) -> std::io::Result<()> {
-    std::thread::Builder::new().name("plugin-clock".into()).spawn(move || {
+impl Ticker {
+    /// Starts the thread that makes the ticks of an engine. It ends with the engine.
+    pub fn start(engine: EngineWeak) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self::default());
+        let own = Arc::clone(&ticker);
+        let name = "plugin-clock".to_owned();
+        let thread = std::thread::Builder::new().name(name).spawn(move || own.run(&engine))?;
+        ticker.thread.get_or_init(|| thread.thread().clone());
+        Ok(ticker)
+    }
+
+    fn run(&self, engine: &EngineWeak) {
         raise_priority();
         let mut next = Instant::now() + TICK;
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
+            if self.calls.load(Ordering::Acquire) == 0 {
+                // A thousand wake-ups a second would be most of what an idle process does. The call
+                // that comes next ends this at once; the engine may end meanwhile.
+                std::thread::park_timeout(MOST_IDLE);
+            }
             let now = Instant::now();
             // Ticks that were missed are over: a call that is late looks at its clock at the next.
             next = (next + TICK).max(now);
             std::thread::sleep(next - now);
         }
-    })?;
-    Ok(())
+    }
+
+    fn call_begins(&self) {
+        if self.calls.fetch_add(1, Ordering::AcqRel) == 0
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    fn call_ends(&self) {
+        self.calls.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// A deadline is as sharp as this thread is punctual. Nothing but that depends on whether it is
@@ -140,11 +207,30 @@ mod tests {
     use crate::tenant::Tenant;
 
     #[test]
+    fn ticks_are_needed_from_the_beginning_of_a_call_to_its_end_however_it_ends() {
+        let (ticker, now) = (Arc::new(Ticker::default()), Instant::now());
+        let calls = || ticker.calls.load(Ordering::Acquire);
+        let (mut ended, mut dropped) = (CallClock::stopped(&ticker), CallClock::stopped(&ticker));
+        for clock in [&mut ended, &mut dropped] {
+            clock.start(now..now, None);
+            clock.start(now..now, None);
+        }
+        assert_eq!(calls(), 2);
+        ended.end();
+        ended.end();
+        assert_eq!(calls(), 1);
+        drop(dropped);
+        drop(ended);
+        assert_eq!(calls(), 0);
+    }
+
+    #[test]
     fn a_call_is_charged_for_the_core_that_it_had_and_not_for_its_wait() {
         let seat = Tenant::nobody().seat();
         let _turn = seat.take();
         let within = |length: Duration| Instant::now()..Instant::now() + length;
-        let mut clock = CallClock::new(within(Duration::from_secs(60)), Some(Arc::clone(&seat)));
+        let mut clock = CallClock::stopped(&Arc::default());
+        clock.start(within(Duration::from_secs(60)), Some(&seat));
         std::thread::sleep(Duration::from_millis(50));
         // Between ticks, at one, and after it.
         assert!(matches!(clock.tick(), UpdateDeadline::Continue(1)));
@@ -159,7 +245,8 @@ mod tests {
     #[test]
     fn a_call_of_no_camera_is_charged_for_all_that_it_took() {
         let now = Instant::now();
-        let mut clock = CallClock::new(now..now + Duration::from_millis(1), None);
+        let mut clock = CallClock::stopped(&Arc::default());
+        clock.start(now..now + Duration::from_millis(1), None);
         std::thread::sleep(Duration::from_millis(5));
         let CallEnd { at, used } = clock.end();
         assert_eq!(used, at - now);

@@ -7,7 +7,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
 
 use super::cache::engine_key;
-use super::clock;
+use super::clock::{self, Ticker};
 use super::digest::Digest;
 use super::frames::link_shared;
 use super::guest::Guest;
@@ -28,6 +28,7 @@ const STATE: &str = "comux:plugin/state@";
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+    ticker: Arc<Ticker>,
 }
 
 /// wasmtime, as plugins are compiled for it and run on it.
@@ -70,12 +71,17 @@ impl Engine {
             guest
         })?;
         link_shared(&mut linker)?;
-        clock::run(engine.weak())?;
-        Ok(Self { engine, linker: Arc::new(linker) })
+        let ticker = Ticker::start(engine.weak())?;
+        Ok(Self { engine, linker: Arc::new(linker), ticker })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine
+    }
+
+    /// What makes the ticks of calls.
+    pub(super) fn ticker(&self) -> &Arc<Ticker> {
+        &self.ticker
     }
 
     /// What code is for that runs on this engine.
@@ -141,7 +147,7 @@ impl Engine {
         indices: &PluginIndices,
         state: Option<&state::GuestIndices>,
     ) -> wasmtime::Result<Descriptor> {
-        let mut store = Guest::store(&self.engine, Guest::nobodys(Limits::default()));
+        let mut store = Guest::store(self, Guest::nobodys(self, Limits::default()));
         let begin = Instant::now();
         clock::start(&mut store, begin..begin + DESCRIBE_DEADLINE, None);
         let (plugin, _) = instantiate(pre, indices, state, &mut store)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Store};
 
 use super::clock::{self, CallClock};
+use super::engine::Engine;
 use super::limits::Limits;
 use super::meter::Meter;
 use crate::outcome::ResultHeader;
@@ -56,12 +57,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub fn new(owner: Owner, meter: Arc<Meter>, limits: Limits) -> Self {
+    pub fn new(engine: &Engine, owner: Owner, meter: Arc<Meter>, limits: Limits) -> Self {
         Self {
             owner,
             meter,
             limits,
-            clock: CallClock::stopped(),
+            clock: CallClock::stopped(engine.ticker()),
             memory: MemoryLimit { limits, memory: 0, elements: 0, was_hit: false },
             frame: None,
             previous: None,
@@ -73,15 +74,16 @@ impl Guest {
     }
 
     /// That of a plugin which runs on no camera.
-    pub fn nobodys(limits: Limits) -> Self {
+    pub fn nobodys(engine: &Engine, limits: Limits) -> Self {
         let owner = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
-        Self::new(owner, Arc::new(Meter::new(Tenant::nobody(), String::new(), &limits)), limits)
+        let meter = Meter::new(Tenant::nobody(), String::new(), &limits);
+        Self::new(engine, owner, Arc::new(meter), limits)
     }
 
     /// A store in which the limits hold. Its clock has yet to be started.
-    pub fn store(engine: &wasmtime::Engine, guest: Self) -> Store<Self> {
+    pub fn store(engine: &Engine, guest: Self) -> Store<Self> {
         let limits = guest.limits;
-        let mut store = Store::new(engine, guest);
+        let mut store = Store::new(engine.wasmtime(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(limits.output_bytes());
         store.set_max_component_handles(limits.handles as usize);
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn all_memories_and_all_tables_together_are_bounded() {
         let limits = Limits { memory_mb: 2, table_elements: 100, ..Limits::default() };
-        let mut limit = Guest::nobodys(limits).memory;
+        let mut limit = Guest::nobodys(&Engine::new().unwrap(), limits).memory;
         let mut memory = |current, desired| limit.memory_growing(current, desired, None).unwrap();
         const MIB: usize = 1 << 20;
         assert!(memory(0, MIB));

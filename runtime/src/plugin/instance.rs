@@ -249,6 +249,7 @@ impl Instance {
         running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
         clock::start(&mut running.store, self.time_from(Instant::now()), None);
         let saved = state.call_save(&mut running.store);
+        clock::leave(&mut running.store);
         running.store.set_hostcall_fuel(self.limits.output_bytes());
         let result = match saved {
             Ok(answer) => {
@@ -372,8 +373,9 @@ impl Instance {
         within: Range<Instant>,
         seat: Option<&Arc<Seat>>,
     ) -> Result<Running, ConfigureError> {
-        let guest = Guest::new(self.owner.clone(), Arc::clone(&self.meter), self.limits);
-        let mut store = Guest::store(self.engine.wasmtime(), guest);
+        let (owner, meter) = (self.owner.clone(), Arc::clone(&self.meter));
+        let guest = Guest::new(&self.engine, owner, meter, self.limits);
+        let mut store = Guest::store(&self.engine, guest);
         clock::start(&mut store, within, seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
             let answer =

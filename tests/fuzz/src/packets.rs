@@ -6,7 +6,7 @@
 
 use std::sync::Once;
 
-use comux::decode::{Decoded, Decoder, Gate, Passage};
+use comux::decode::{Decoded, Decoder, Fidelity, Gate, Passage};
 use comux::ledger::{Ledger, MOST_WAITING, Seq};
 use comux::outcome::{FailReason, Outcome, SkipReason, Status};
 use comux::packet::{Codec, Content, Splitter, inspect};
@@ -66,7 +66,7 @@ impl Camera {
             ledger: Ledger::default(),
             splitter,
             gate: Gate::new((settings & 4 == 4).then_some(20)),
-            decoder: Decoder::open(codec, 1).ok()?,
+            decoder: Decoder::open(codec, 1, Fidelity::Exact).ok()?,
             stats: CameraStats::default(),
             damaged: false,
             taken: 0,

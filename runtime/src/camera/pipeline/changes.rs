@@ -8,8 +8,7 @@ use rdkafka::message::Message;
 use super::{Carried, Pipeline, lag_limit, splitter};
 use crate::camera::CameraError;
 use crate::camera::orders::{Change, Order, SwapEvent};
-use crate::config::Rate;
-use crate::decode::Decoder;
+use crate::camera::thinning::Thinning;
 use crate::memories::Memory;
 use crate::plugin::BreakerSettings;
 use crate::sink::Progress;
@@ -44,11 +43,8 @@ impl Pipeline<'_> {
         Change { spec, input, done }: Change,
     ) -> Result<Option<(CameraQueue, Arc<Progress>)>, CameraError> {
         let old = Arc::clone(&self.spec);
-        let other_decoder = (old.codec, old.decode_threads) != (spec.codec, spec.decode_threads);
-        if other_decoder || old.framing != spec.framing {
-            let new = splitter(&spec).and_then(|splitter| {
-                Ok((splitter, Decoder::open(spec.codec, spec.decode_threads)?))
-            });
+        if !old.decodes_as(&spec) || old.framing != spec.framing {
+            let new = splitter(&spec).and_then(|splitter| Ok((splitter, spec.decoder()?)));
             match new {
                 Ok((splitter, decoder)) => {
                     self.end_stream_in_turn();
@@ -73,10 +69,11 @@ impl Pipeline<'_> {
         }
         if old.rate != spec.rate {
             self.analysis.set_rate(spec.rate);
-            if old.rate == Rate::Keyframes {
+            if self.thinning.only_keys() {
                 // The decoder was emptied behind each key frame: others have nothing to build on.
                 self.gate.shut();
             }
+            self.thinning = Thinning::new(spec.rate);
         }
         self.gate.set_lag_limit(lag_limit(&spec));
         self.analysis.set_breakers(spec.breaker.within(BreakerSettings::default()));

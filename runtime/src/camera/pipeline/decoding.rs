@@ -7,7 +7,6 @@ use rdkafka::message::Message;
 
 use super::Pipeline;
 use crate::camera::analysis::Failure;
-use crate::config::Rate;
 use crate::decode::{Decoded, DecoderError};
 use crate::ledger::Seq;
 use crate::outcome::{FailReason, Outcome, SkipReason, Timing};
@@ -56,7 +55,7 @@ impl Pipeline<'_> {
             self.start_afresh();
             return;
         }
-        if self.spec.rate == Rate::Keyframes {
+        if self.thinning.only_keys() {
             // The next key frame may be seconds away; this one's picture is wanted now.
             self.empty_decoder();
         }

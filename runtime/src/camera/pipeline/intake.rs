@@ -7,7 +7,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::Pipeline;
 use crate::camera::CameraError;
 use crate::camera::received::{Received, keyframe_header};
-use crate::config::{Framing, Rate};
+use crate::config::Framing;
 use crate::decode::Passage;
 use crate::ledger::MOST_WAITING;
 use crate::outcome::{FailReason, Outcome, SkipReason};
@@ -73,7 +73,8 @@ impl<'q> Pipeline<'q> {
             self.ledger.admit_settled(received, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+        let time = received.recorded_at_us();
+        if let Some(reason) = self.pass_gate(inspection, time, behind) {
             self.ledger.admit_settled(received, Outcome::skipped(reason));
             return;
         }
@@ -119,16 +120,17 @@ impl<'q> Pipeline<'q> {
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        let keyframe = inspection.content == Content::KeyPicture;
-        if let Some(record) = self.ledger.record_mut(seq)
-            && keyframe
-        {
-            record.keyframe = true;
-            self.gop_start = Some(record.message.offset());
-            record.gop_start = self.gop_start;
+        let mut time = None;
+        if let Some(record) = self.ledger.record_mut(seq) {
+            time = record.recorded_at_us();
+            if inspection.content == Content::KeyPicture {
+                record.keyframe = true;
+                self.gop_start = Some(record.message.offset());
+                record.gop_start = self.gop_start;
+            }
         }
         // The gate may empty the decoder, which settles what has begun before.
-        let skipped = self.pass_gate(inspection.content, behind);
+        let skipped = self.pass_gate(inspection, time, behind);
         self.ledger.unit_begins(seq);
         if let Some(reason) = skipped {
             self.ledger.settle(seq, Outcome::skipped(reason));
@@ -173,7 +175,7 @@ impl<'q> Pipeline<'q> {
         let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
         if inspection.content == Content::NoPicture {
             self.decoder.send_without_picture(data, inspection.length_prefixed);
-        } else if self.pass_gate(inspection.content, 0).is_none() {
+        } else if self.pass_gate(inspection, None, 0).is_none() {
             self.decode(None, data, inspection);
             // The pictures before the next record were analysed, only not by this run.
             self.discontinuity = false;
@@ -192,9 +194,22 @@ impl<'q> Pipeline<'q> {
         Some(inspection)
     }
 
-    /// Asks rate and gate whether an access unit is decoded; if not, why.
-    fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
-        if self.spec.rate == Rate::Keyframes && content == Content::Picture {
+    /// Asks rate and gate whether an access unit is decoded; if not, why. `time_us`: when its record
+    /// was made.
+    fn pass_gate(
+        &mut self,
+        inspection: Inspection,
+        time_us: Option<i64>,
+        behind: u64,
+    ) -> Option<SkipReason> {
+        let content = inspection.content;
+        if let Some(time_us) = time_us
+            && content == Content::KeyPicture
+        {
+            self.thinning.key_frame(time_us, self.analysis.pace());
+        }
+        let left_out = self.thinning.leaves_out(inspection, time_us, self.analysis.pace());
+        if left_out && self.thinning.only_keys() {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
@@ -206,7 +221,7 @@ impl<'q> Pipeline<'q> {
             return Some(SkipReason::Quota);
         }
         match self.gate.judge(content, behind) {
-            Passage::Decode => None,
+            Passage::Decode => left_out.then_some(SkipReason::Rate),
             Passage::DecodeAfresh => {
                 self.empty_decoder();
                 self.discontinuity = true;
