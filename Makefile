@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 
-.PHONY: help setup setup-lint setup-test build plugins demo test lint audit fuzz bench bench-micro bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,6 +16,9 @@ setup: ## installs what is missing to build comux and plugins
 
 setup-lint:
 	@tests/setup.sh lint
+
+setup-bench:
+	@tests/setup.sh bench
 
 setup-test: ## … and to test them: ffmpeg, Java and Apache Kafka
 	@tests/setup.sh test
@@ -36,7 +39,7 @@ test: setup-test ## every test, on a real Apache Kafka
 		$(TARGET)/debug/comux plugin build $$plugin; done
 	$(CARGO) test --workspace --no-fail-fast
 
-bench: setup-test plugins ## how fast comux is, against the decoder alone
+bench: setup-bench plugins ## how fast comux is, against the decoder alone and against Python
 	$(TARGET)/release/comux plugin build tests/plugins/noop
 	$(CARGO) bench -p comux-tests --bench ratios
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what comux needs to be built (`build`), checked (`lint`) and tested (`test`). Installs only
-# what is missing, says so before it does, and needs neither root nor network when nothing is.
+# Installs what comux needs to be built (`build`), checked (`lint`), tested (`test`) and compared with
+# others (`bench`). Installs only what is missing, says so before it does, and needs neither root nor
+# network when nothing is.
 set -euo pipefail
 
-purpose=${1:?usage: setup.sh build|lint|test}
+purpose=${1:?usage: setup.sh build|lint|test|bench}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 target=${CARGO_TARGET_DIR:-$root/target}
@@ -43,10 +44,13 @@ for library in avcodec avformat avutil swscale avfilter avdevice swresample; do
     need_library "lib$library" "lib$library-dev"
 done
 have cargo || have curl || missing+=(curl)
-if [ "$purpose" = test ]; then
+if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
     need_command ffmpeg ffmpeg
     { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(openjdk-17-jre-headless)
     need_command mvn maven
+fi
+if [ "$purpose" = bench ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
 apt_install() {
@@ -168,7 +172,8 @@ fi
 
 # --- Apache Kafka, for the tests ----------------------------------------------------------------
 
-if [ "$purpose" = test ] && ! cmp -s "$here/kafka/pom.xml" "$target/kafka/pom.xml"; then
+if { [ "$purpose" = test ] || [ "$purpose" = bench ]; } &&
+    ! cmp -s "$here/kafka/pom.xml" "$target/kafka/pom.xml"; then
     say "fetching Apache Kafka with Maven into $target/kafka/libs"
     rm -rf "$target/kafka/libs"
     mkdir -p "$target/kafka"
@@ -176,4 +181,16 @@ if [ "$purpose" = test ] && ! cmp -s "$here/kafka/pom.xml" "$target/kafka/pom.xm
         -DoutputDirectory="$target/kafka/libs" >&2
     # Last, so that what was interrupted is done again.
     cp "$here/kafka/pom.xml" "$target/kafka/pom.xml"
+fi
+
+# --- What the benchmarks compare comux with -----------------------------------------------------
+
+peers=$target/tools/peers
+if [ "$purpose" = bench ] && ! cmp -s "$here/peers/requirements.txt" "$peers/requirements.txt"; then
+    say "installing PyAV, confluent-kafka and OpenCV for Python into $peers"
+    rm -rf "$peers"
+    python3 -m venv "$peers"
+    "$peers/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
+        -r "$here/peers/requirements.txt" >&2
+    cp "$here/peers/requirements.txt" "$peers/requirements.txt"
 fi

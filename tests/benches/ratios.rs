@@ -12,17 +12,19 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use comux_tests::broker::broker;
 use comux_tests::cost;
 use comux_tests::latency::{Probe, create_topics, permille};
 use comux_tests::media::Clip;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Reader, Record, Writer};
+use comux_tests::records::{Reader, Record, Writer, consume};
 use comux_tests::target_dir;
 
 /// The clip is fed so often.
@@ -74,39 +76,57 @@ struct Run {
     plugin_us: f64,
 }
 
-/// Feeds a clip to a camera of this configuration, as fast as it can take it, and waits until all
-/// of it is out; `is_right` looks at each record.
-fn run(name: &str, clip: &Clip, camera: &str, is_right: fn(&Record) -> bool) -> Run {
-    create_topics(&[name.to_owned()]);
-    let codec = format!("codec = '{}'\n", clip.codec);
-    let config = Config::new(name).camera(name, &(codec + "mode = 'every-frame'\n" + camera));
-    let comux = Comux::run(&config);
+/// Feeds the clip to whatever reads the topic of `name`, as fast as it can take it, and waits until all
+/// of it is out; `look` sees each record. CPU time per record, by a clock of the process that does it.
+fn feed(
+    name: &str,
+    clip: &Clip,
+    cpu: impl Fn() -> Duration,
+    mut look: impl FnMut(Record),
+) -> Duration {
     let records = clip.looped(LOOPS * clip.packets.len());
-    let before = comux.cpu();
+    let before = cpu();
     let writer = Writer::new();
     for record in &records {
         writer.send(&format!("raw_{name}"), record);
     }
     writer.flush();
     let mut reader = Reader::new(&format!("stream_{name}"));
-    let (mut decode, mut plugin) = (0.0, 0.0);
-    for number in 0..records.len() {
+    for sent in &records {
         let record = reader.take(1).remove(0);
-        assert!(is_right(&record), "record {number} is {:?}", record.status());
-        if let Some(timing) = record.header("comux-timing") {
-            let part = |name: &str| {
-                let part = timing.split(';').find_map(|part| part.strip_prefix(name));
-                part.expect("a part").parse::<f64>().unwrap()
-            };
-            decode += part("decode=");
-            plugin += part("plugin=");
-        }
+        assert!(record.value == sent.value, "another record comes out than went in");
+        look(record);
     }
-    let cpu = comux.cpu() - before;
+    (cpu() - before).div_f64(records.len() as f64)
+}
+
+/// A part of the header `comux-timing`, in microseconds; 0 where nothing was analysed.
+fn timing(record: &Record, part: &str) -> f64 {
+    let Some(timing) = record.header("comux-timing") else { return 0.0 };
+    let figure = timing.split(';').find_map(|timing| timing.strip_prefix(part));
+    figure.and_then(|figure| figure.strip_prefix('=')).expect("a part").parse().unwrap()
+}
+
+/// Feeds a clip to a camera of this configuration; `is_right` looks at each record.
+fn run(name: &str, clip: &Clip, camera: &str, mut is_right: impl FnMut(&Record) -> bool) -> Run {
+    create_topics(&[name.to_owned()]);
+    let codec = format!("codec = '{}'\n", clip.codec);
+    let config = Config::new(name).camera(name, &(codec + "mode = 'every-frame'\n" + camera));
+    let comux = Comux::run(&config);
+    let (mut decode, mut plugin) = (Vec::new(), Vec::new());
+    let cpu = feed(
+        name,
+        clip,
+        || comux.cpu(),
+        |record| {
+            assert!(is_right(&record), "record {} is {:?}", decode.len(), record.status());
+            decode.push(timing(&record, "decode"));
+            plugin.push(timing(&record, "plugin"));
+        },
+    );
     let _ = comux.stop();
-    let each = records.len() as f64;
-    let cpu = cpu.div_f64(each);
-    Run { cpu, decode_us: decode / each, plugin_us: plugin / each }
+    let mean = |figures: Vec<f64>| figures.iter().sum::<f64>() / figures.len() as f64;
+    Run { cpu, decode_us: mean(decode), plugin_us: mean(plugin) }
 }
 
 /// CPU time per frame of `ffmpeg`, which decodes the same clip as often and does nothing with it.
@@ -174,6 +194,45 @@ fn keyframes(table: &mut Table, clip: &Clip) {
     table.row("key frames only: CPU, every frame = 1", median(ratios.collect()), "at most 0.25");
 }
 
+/// What a careful engineer writes in Python, for the same results.
+fn python(table: &mut Table, clip: &Clip) {
+    let (mut ratios, tools) = (Vec::new(), target_dir().join("tools/peers/bin/python"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/careful.py");
+    for round in 0..ROUNDS {
+        let mut scores = Vec::new();
+        let own = run(&format!("bench-own-{round}"), clip, &plugins_line("motion", ""), |record| {
+            scores.push(record.header("motion.score").expect("a score").to_owned());
+            record.is_analysed()
+        });
+        let name = format!("bench-python-{round}");
+        create_topics(std::slice::from_ref(&name));
+        let mut command = Command::new(&tools);
+        command.arg(&script).arg(broker().bootstrap());
+        command.args([&format!("raw_{name}"), &format!("stream_{name}"), clip.codec]);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("`make bench` installs it");
+        let mut said = [0; 6];
+        process.stdout.as_mut().unwrap().read_exact(&mut said).expect("it begins");
+        let mut different = 0;
+        let mut expected = scores.iter();
+        let cpu = feed(
+            &name,
+            clip,
+            || cost::of_process(process.id()),
+            |record| {
+                let score = record.header("motion.score").expect("a score");
+                different += usize::from(expected.next().is_none_or(|own| own != score));
+            },
+        );
+        process.kill().unwrap();
+        process.wait().unwrap();
+        // A cell whose mean is right between two numbers may be rounded either way.
+        assert!(different <= scores.len() / 50, "{different} of {} scores differ", scores.len());
+        println!("  Python {:.0} µs, comux {:.0} µs", micros(cpu), micros(own.cpu));
+        ratios.push(micros(cpu) / micros(own.cpu));
+    }
+    table.row("frames per CPU second, PyAV and OpenCV = 1", median(ratios), "at least 1.4");
+}
+
 /// A live camera, record in to record out, as others see it.
 fn latency(table: &mut Table, clip: &'static Clip) {
     let name = "bench-latency";
@@ -192,12 +251,8 @@ fn latency(table: &mut Table, clip: &'static Clip) {
         })
         .collect();
     latencies.sort_unstable();
-    let mut decode: Vec<f64> = Vec::new();
-    for record in comux_tests::records::consume(&format!("stream_{name}"), latencies.len()) {
-        let timing = record.header("comux-timing").expect("timing");
-        let decode_us = timing.split(';').find_map(|part| part.strip_prefix("decode="));
-        decode.push(decode_us.unwrap().parse().unwrap());
-    }
+    let output = consume(&format!("stream_{name}"), latencies.len());
+    let decode = output.iter().map(|record| timing(record, "decode")).collect();
     let at = |of| permille(&latencies, of).as_secs_f64() * 1000.0;
     table.row(
         "live 1080p25, latency beyond decoding, p50, ms",
@@ -225,10 +280,13 @@ fn thousand(table: &mut Table) {
         }
     }
     writer.flush();
-    for camera in &cameras {
-        let records = comux_tests::records::consume(&format!("stream_{camera}"), 10);
-        assert!(records.iter().all(|record| record.status().0 == "passthrough"), "{camera}");
+    let outputs: Vec<String> = cameras.iter().map(|camera| format!("stream_{camera}")).collect();
+    let mut sources = BTreeSet::new();
+    for record in Reader::of_all(&outputs).take(10 * cameras.len()) {
+        assert_eq!(record.status().0, "passthrough");
+        sources.insert(record.header("comux-source").expect("a source").to_owned());
     }
+    assert_eq!(sources.len(), 10 * cameras.len(), "each record once");
     table.row(
         "1,000 cameras passing through, MiB",
         comux.memory("VmHWM") as f64 / 1048576.0,
@@ -261,6 +319,9 @@ fn main() {
     }
     let [_, (_, low_delay, _), _] = clips;
     let low_delay: &'static Clip = Box::leak(Box::new(low_delay));
+    if is_wanted("python") {
+        python(&mut table, low_delay);
+    }
     if is_wanted("keyframes") {
         keyframes(&mut table, low_delay);
     }

@@ -248,10 +248,10 @@ impl Writer {
     }
 }
 
-/// Follows a topic from its beginning.
+/// Follows topics from their beginning.
 pub struct Reader {
     consumer: BaseConsumer,
-    topic: String,
+    topics: String,
 }
 
 impl Reader {
@@ -261,6 +261,15 @@ impl Reader {
     /// When the client can't be created.
     #[must_use]
     pub fn new(topic: &str) -> Self {
+        Self::of_all(&[topic.to_owned()])
+    }
+
+    /// A reader at the beginning of several topics, whose records come in any order.
+    ///
+    /// # Panics
+    /// When the client can't be created.
+    #[must_use]
+    pub fn of_all(topics: &[String]) -> Self {
         let consumer: BaseConsumer = client()
             .set("group.id", "comux-tests")
             .set("enable.auto.commit", "false")
@@ -269,9 +278,11 @@ impl Reader {
             .create()
             .unwrap();
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        for topic in topics {
+            assignment.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        }
         consumer.assign(&assignment).unwrap();
-        Self { consumer, topic: topic.to_owned() }
+        Self { consumer, topics: topics.join(", ") }
     }
 
     /// The next `count` records.
@@ -283,7 +294,7 @@ impl Reader {
         while records.len() < count {
             let next = self.next_within(PATIENCE);
             records.push(next.unwrap_or_else(|| {
-                panic!("{}: record {} of {count} does not come", self.topic, records.len())
+                panic!("{}: record {} of {count} does not come", self.topics, records.len())
             }));
         }
         records
@@ -299,7 +310,7 @@ impl Reader {
             match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
                 Some(Ok(message)) => return Some(owned(&message)),
                 Some(Err(error)) if Instant::now() > deadline => {
-                    panic!("consuming {}: {error}", self.topic)
+                    panic!("consuming {}: {error}", self.topics)
                 }
                 // The topic may be about to be created.
                 Some(Err(_)) => {}

@@ -1,5 +1,7 @@
 //! How much the luma of two pictures differs, cell by cell.
 
+use std::ops::Range;
+
 use super::luma::Luma;
 
 /// The most columns and rows of a grid: finer cells than this are pixels, which plugins can read.
@@ -14,30 +16,31 @@ pub fn motion_grid(before: Luma<'_>, now: Luma<'_>, cols: u32, rows: u32) -> Opt
     if !same_size || !fits(cols, now.width) || !fits(rows, now.height) {
         return None;
     }
-    let edge = |cell: u32, cells: u32, size: u32| {
-        (u64::from(cell) * u64::from(size) / u64::from(cells)) as usize
-    };
+    let (columns, heights) = (spans(cols, now.width), spans(rows, now.height));
     let mut lines = before.rows().zip(now.rows());
     let mut grid = Vec::with_capacity((cols * rows) as usize);
-    let mut sums = vec![0_u64; cols as usize];
-    for row in 0..rows {
-        let height = edge(row + 1, rows, now.height) - edge(row, rows, now.height);
+    let mut sums = vec![0_u64; columns.len()];
+    for height in heights.iter().map(Range::len) {
         sums.fill(0);
         for (line_before, line_now) in lines.by_ref().take(height) {
-            for (col, sum) in (0_u32..).zip(&mut sums) {
-                let span = edge(col, cols, now.width)..edge(col + 1, cols, now.width);
-                let cell_before = line_before.get(span.clone()).unwrap_or_default();
-                let cell_now = line_now.get(span).unwrap_or_default();
+            for (column, sum) in columns.iter().zip(&mut sums) {
+                let cell_before = line_before.get(column.clone()).unwrap_or_default();
+                let cell_now = line_now.get(column.clone()).unwrap_or_default();
                 *sum += u64::from(absolute_difference(cell_before, cell_now));
             }
         }
-        for (col, sum) in (0_u32..).zip(&sums) {
-            let width = edge(col + 1, cols, now.width) - edge(col, cols, now.width);
-            let samples = (width * height) as u64;
+        for (column, sum) in columns.iter().zip(&sums) {
+            let samples = (column.len() * height) as u64;
             grid.push(u8::try_from((sum + samples / 2) / samples).unwrap_or(u8::MAX));
         }
     }
     Some(grid)
+}
+
+/// Cuts a side of so many samples into cells as equal as can be.
+fn spans(cells: u32, size: u32) -> Vec<Range<usize>> {
+    let edge = |cell: u32| (u64::from(cell) * u64::from(size) / u64::from(cells)) as usize;
+    (0..cells).map(|cell| edge(cell)..edge(cell + 1)).collect()
 }
 
 /// Sum of absolute differences of two runs of samples of one length.
