@@ -249,6 +249,26 @@ fn where_the_rate_is_as_low_as_that_of_key_frames_these_alone_are_decoded() {
     assert_eq!(sums.analysed, 12);
 }
 
+/// The fifth key frame in a row makes it sure that others are not needed, and comes too early itself.
+#[test]
+fn what_is_in_the_decoder_comes_out_when_key_frames_are_enough() {
+    let clip = media::bframes();
+    let camera = "results-rate-change";
+    let (input, output) = topics(camera);
+    let sure = clip.packets.iter().enumerate().filter(|(_, packet)| packet.keyframe).nth(4);
+    let records = &clip.records()[..sure.unwrap().0 + 3];
+    produce(&input, records);
+    let lines = format!(
+        "mode = 'every-frame'\nstart = 'beginning'\nrate = 0.3\ndrain_after_ms = 3600000\n{}",
+        plugins_line("brightness", "")
+    );
+    let comux = Comux::run(&Config::new(camera).camera(camera, &lines));
+    let result = consume(&output, records.len());
+    assert_same_records(records, &result);
+    assert_means(clip, &result);
+    assert!(comux.stop().sums(camera).balance());
+}
+
 /// Pictures that the decoder holds back come out although nothing follows; and when the stream goes
 /// on in the middle of a group, no picture is missing.
 #[test]

@@ -206,7 +206,12 @@ impl<'q> Pipeline<'q> {
         if let Some(time_us) = time_us
             && content == Content::KeyPicture
         {
+            let took_all = !self.thinning.only_keys();
             self.thinning.key_frame(time_us, self.analysis.pace());
+            if took_all && self.thinning.only_keys() {
+                // Nothing else would push out what it holds, if this one is left out.
+                self.empty_decoder();
+            }
         }
         let left_out = self.thinning.leaves_out(inspection, time_us, self.analysis.pace());
         if left_out && self.thinning.only_keys() {
