@@ -38,6 +38,24 @@ impl<'a> Frame<'a> {
         })
     }
 
+    /// The id of the camera that the frame is of. Asked of the host each time.
+    pub fn camera(&self) -> String {
+        match self.source {
+            Source::Host(frame) => frame.camera(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Native(frame) => frame.camera(),
+        }
+    }
+
+    /// The id of the tenant whose camera it is. Asked of the host each time.
+    pub fn tenant(&self) -> String {
+        match self.source {
+            Source::Host(frame) => frame.tenant(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Native(frame) => frame.tenant(),
+        }
+    }
+
     /// Reads pixels: the host crops, scales and converts, then copies once into the plugin's
     /// memory.
     ///

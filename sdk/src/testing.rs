@@ -36,6 +36,8 @@ pub fn hand_over<Before: Stateful, Successor: Stateful>(
 #[allow(missing_docs, reason = "they are those of `Frame`")]
 pub trait NativeFrame {
     fn info(&self) -> FrameInfo;
+    fn camera(&self) -> String;
+    fn tenant(&self) -> String;
     /// # Errors
     /// When the view makes no sense, or is too large.
     fn read(&self, view: View) -> Result<Pixels, ReadError>;
@@ -66,8 +68,6 @@ impl TestFrame {
             .collect();
         Self {
             info: FrameInfo {
-                tenant: "test".to_owned(),
-                camera: "test".to_owned(),
                 sequence: 0,
                 pts_us: Some(0),
                 recorded_at_us: None,
@@ -110,7 +110,15 @@ impl TestFrame {
 
 impl NativeFrame for TestFrame {
     fn info(&self) -> FrameInfo {
-        self.info.clone()
+        self.info
+    }
+
+    fn camera(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn tenant(&self) -> String {
+        "test".to_owned()
     }
 
     fn headers(&self) -> Vec<Header> {

@@ -40,8 +40,6 @@ impl NativeFrame for Lent<'_> {
     fn info(&self) -> FrameInfo {
         let info = self.picture.info();
         FrameInfo {
-            tenant: "bench".to_owned(),
-            camera: "bench".to_owned(),
             sequence: info.seq,
             pts_us: info.pts_us,
             recorded_at_us: info.recorded_at_us,
@@ -50,6 +48,14 @@ impl NativeFrame for Lent<'_> {
             keyframe: info.keyframe,
             discontinuity: info.discontinuity,
         }
+    }
+
+    fn camera(&self) -> String {
+        "bench".to_owned()
+    }
+
+    fn tenant(&self) -> String {
+        "bench".to_owned()
     }
 
     fn read(&self, _: View) -> Result<Pixels, ReadError> {

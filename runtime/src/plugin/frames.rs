@@ -24,30 +24,10 @@ struct SharedPixels {
     data: Arc<Vec<u8>>,
 }
 
-/// As [`FrameInfo`], with names that are shared instead of copied.
-#[derive(ComponentType, Lower)]
-#[component(record)]
-struct SharedInfo {
-    tenant: Arc<str>,
-    camera: Arc<str>,
-    sequence: u64,
-    #[component(name = "pts-us")]
-    pts_us: Option<i64>,
-    #[component(name = "recorded-at-us")]
-    recorded_at_us: Option<i64>,
-    width: u32,
-    height: u32,
-    keyframe: bool,
-    discontinuity: bool,
-}
-
-/// Puts functions that share into the linker, in the place of generated ones that copy.
+/// Puts a function that shares into the linker, in the place of the generated one that copies.
 pub(super) fn link_shared(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut frames = linker.instance("comux:plugin/frames@0.1.0")?;
-    frames.func_wrap("[method]frame.info", |store, (_,): (Resource<FrameHandle>,)| {
-        Ok((store.data().info()?,))
-    })?;
     frames.func_wrap(
         "[method]frame.read",
         |mut store, (_, want): (Resource<FrameHandle>, View)| Ok((store.data_mut().read(want)?,)),
@@ -63,22 +43,6 @@ impl Guest {
 
     fn picture(&self) -> wasmtime::Result<&Picture> {
         Ok(&self.current()?.picture)
-    }
-
-    fn info(&self) -> wasmtime::Result<SharedInfo> {
-        let picture = self.picture()?;
-        let info = picture.info();
-        Ok(SharedInfo {
-            tenant: Arc::clone(&self.owner.tenant),
-            camera: Arc::clone(&self.owner.camera),
-            sequence: info.seq,
-            pts_us: info.pts_us,
-            recorded_at_us: info.recorded_at_us,
-            width: picture.width(),
-            height: picture.height(),
-            keyframe: info.keyframe,
-            discontinuity: info.discontinuity || self.missed_pictures,
-        })
     }
 
     fn read(&mut self, want: View) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
@@ -123,18 +87,27 @@ impl types::Host for Guest {}
 
 impl HostFrame for Guest {
     fn info(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
-        let info = Guest::info(self)?;
+        let picture = self.picture()?;
+        let info = picture.info();
         Ok(FrameInfo {
-            tenant: info.tenant.to_string(),
-            camera: info.camera.to_string(),
-            sequence: info.sequence,
+            sequence: info.seq,
             pts_us: info.pts_us,
             recorded_at_us: info.recorded_at_us,
-            width: info.width,
-            height: info.height,
+            width: picture.width(),
+            height: picture.height(),
             keyframe: info.keyframe,
-            discontinuity: info.discontinuity,
+            discontinuity: info.discontinuity || self.missed_pictures,
         })
+    }
+
+    fn camera(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<String> {
+        self.current()?;
+        Ok(self.owner.camera.to_string())
+    }
+
+    fn tenant(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<String> {
+        self.current()?;
+        Ok(self.owner.tenant.to_string())
     }
 
     fn read(

@@ -55,10 +55,11 @@ impl Plugin for Spy {
         metrics::add("spy.frames", 1);
         metrics::add(&self.secret, 1);
         comux_sdk::debug!("{}", self.secret);
-        let own = format!("{}/{} {}", info.tenant, info.camera, self.secret);
+        let (tenant, camera) = (frame.tenant(), frame.camera());
+        let own = format!("{tenant}/{camera} {}", self.secret);
         let seen = json!({
-            "tenant": info.tenant,
-            "camera": info.camera,
+            "tenant": tenant,
+            "camera": camera,
             "sequence": info.sequence,
             "pts": info.pts_us,
             "recorded": info.recorded_at_us,
