@@ -1,17 +1,22 @@
 //! Between the generated exports and a [`Plugin`].
 
+#[cfg(not(target_family = "wasm"))]
+use crate::batch_bindings::exports::comux::plugin::batch_hook as batch_exports;
 use crate::bindings::comux::plugin::frames::Frame as HostFrame;
 use crate::bindings::exports::comux::plugin::lifecycle::Descriptor;
 #[cfg(not(target_family = "wasm"))]
 use crate::bindings::exports::comux::plugin::{frame_hook, lifecycle};
 #[cfg(not(target_family = "wasm"))]
 use crate::state_bindings::exports::comux::plugin::state as state_exports;
-use crate::{Frame, Header, Plugin, PluginError, Restored, Snapshot, Stateful, config, state};
+use crate::{
+    Batched, Frame, Header, Headers, Plugin, PluginError, Restored, Snapshot, Stateful, config,
+    state,
+};
 use std::cell::RefCell;
 
 /// Makes the crate a plugin: `comux_sdk::export!(MyPlugin);`, once, for a type that implements
 /// [`Plugin`]; `comux_sdk::export!(MyPlugin, state);` for one that is also
-/// [`Stateful`].
+/// [`Stateful`], `comux_sdk::export!(MyPlugin, batches);` for one that is [`Batched`].
 ///
 /// Name and version are those of the crate, unless the type sets [`Plugin::NAME`] or
 /// [`Plugin::VERSION`].
@@ -26,6 +31,12 @@ macro_rules! export {
         const _: () = {
             $crate::export_plugin!($plugin);
             $crate::export_its_state!($plugin);
+        };
+    };
+    ($plugin:ty, batches) => {
+        const _: () = {
+            $crate::export_plugin!($plugin);
+            $crate::export_its_batches!($plugin);
         };
     };
 }
@@ -99,6 +110,28 @@ macro_rules! export_its_state {
     };
 }
 
+/// What [`export!`] adds for a plugin that takes batches, beside [`export_plugin!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_its_batches {
+    ($plugin:ty) => {
+        impl $crate::batch_bindings::exports::comux::plugin::batch_hook::Guest for Component {
+            fn on_batch(
+                frames: ::std::vec::Vec<$crate::bindings::comux::plugin::frames::Frame>,
+            ) -> ::std::vec::Vec<
+                ::std::result::Result<::std::vec::Vec<$crate::Header>, $crate::PluginError>,
+            > {
+                PLUGIN.with(|slot| $crate::on_batch::<$plugin>(slot, &frames))
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::batch_bindings::export_batches!(Component with_types_in $crate::batch_bindings);
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::exports_no_batches::<Component>();
+    };
+}
+
 /// Stands for the exports in native builds of [`export!`], which serve tests only.
 #[doc(hidden)]
 #[cfg(not(target_family = "wasm"))]
@@ -108,6 +141,11 @@ pub const fn exports_nothing<Component: lifecycle::Guest + frame_hook::Guest>() 
 #[doc(hidden)]
 #[cfg(not(target_family = "wasm"))]
 pub const fn exports_no_state<Component: state_exports::Guest>() {}
+
+/// The same for the export of `batch-hook`.
+#[doc(hidden)]
+#[cfg(not(target_family = "wasm"))]
+pub const fn exports_no_batches<Component: batch_exports::Guest>() {}
 
 /// Serves `describe` for [`export!`].
 #[doc(hidden)]
@@ -142,6 +180,22 @@ pub fn on_frame<P: Plugin>(
         .ok_or_else(|| PluginError::Fatal("on-frame was called before configure".to_owned()))?;
     let headers = plugin.on_frame(&Frame::from_host(frame))?;
     Ok(headers.into_inner())
+}
+
+/// Serves `on-batch` for [`export!`].
+#[doc(hidden)]
+pub fn on_batch<P: Batched>(
+    slot: &RefCell<Option<P>>,
+    frames: &[HostFrame],
+) -> Vec<Result<Vec<Header>, PluginError>> {
+    let mut plugin = slot.borrow_mut();
+    let Some(plugin) = plugin.as_mut() else {
+        let early = || PluginError::Fatal("on-batch was called before configure".to_owned());
+        return frames.iter().map(|_| Err(early())).collect();
+    };
+    let frames: Vec<Frame> = frames.iter().map(Frame::from_host).collect();
+    let answers = plugin.on_batch(&frames);
+    answers.into_iter().map(|answer| answer.map(Headers::into_inner)).collect()
 }
 
 /// Serves `save` for [`export!`].

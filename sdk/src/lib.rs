@@ -26,10 +26,12 @@
 //! sandbox checks its deadline on each turn of a loop, which makes byte-by-byte loops slow.
 //!
 //! What a plugin remembers survives swaps to another version, restarts and traps once it implements
-//! [`Stateful`] too.
+//! [`Stateful`] too. A plugin that would rather look at frames of several cameras in one call
+//! implements [`Batched`] instead.
 //!
 //! Plugins are tested natively, with `cargo test` and the pictures of the `testing` module.
 
+mod batches;
 mod config;
 mod error;
 mod export;
@@ -91,6 +93,33 @@ pub mod state_bindings {
     });
 }
 
+/// The same for the interface `batch-hook` alone.
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    unsafe_op_in_unsafe_fn,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+pub mod batch_bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package comux:sdk; world batching { export comux:plugin/batch-hook@0.1.0; }",
+        with: {
+            "comux:plugin/types@0.1.0": crate::bindings::comux::plugin::types,
+            "comux:plugin/frames@0.1.0": crate::bindings::comux::plugin::frames,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_batches",
+        default_bindings_module: "comux_sdk::batch_bindings",
+    });
+}
+
+pub use batches::Batched;
 pub use bindings::comux::plugin::frames::{LumaStats, ReadError};
 pub use bindings::comux::plugin::types::{
     FrameInfo, Header, PixelFormat, Pixels, PluginError, Rect, View,
@@ -98,10 +127,10 @@ pub use bindings::comux::plugin::types::{
 pub use config::NoConfig;
 pub use error::{ConfigError, StateError};
 #[doc(hidden)]
-pub use export::{configure, describe, on_frame, restore, save};
+pub use export::{configure, describe, on_batch, on_frame, restore, save};
 #[doc(hidden)]
 #[cfg(not(target_family = "wasm"))]
-pub use export::{exports_no_state, exports_nothing};
+pub use export::{exports_no_batches, exports_no_state, exports_nothing};
 pub use frame::Frame;
 pub use headers::Headers;
 /// For `#[serde(crate = "comux_sdk::serde")]` in a crate that depends on the SDK alone.
@@ -113,9 +142,9 @@ pub use state::{Restored, Snapshot, Stateful};
 /// Everything a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels, Plugin,
-        PluginError, ReadError, Rect, Restored, Snapshot, StateError, Stateful, View, kernels,
-        metrics,
+        Batched, ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels,
+        Plugin, PluginError, ReadError, Rect, Restored, Snapshot, StateError, Stateful, View,
+        kernels, metrics,
     };
     pub use crate::{debug, error, info, trace, warn};
     pub use serde::{Deserialize, Serialize};

@@ -52,6 +52,7 @@ pub trait NativeFrame {
 /// where the host scales by other filters.
 #[derive(Debug, Clone)]
 pub struct TestFrame {
+    camera: String,
     info: FrameInfo,
     luma: Vec<u8>,
     previous: Option<Vec<u8>>,
@@ -67,6 +68,7 @@ impl TestFrame {
             .map(|(x, y)| luma(x, y))
             .collect();
         Self {
+            camera: "test".to_owned(),
             info: FrameInfo {
                 sequence: 0,
                 pts_us: Some(0),
@@ -95,6 +97,13 @@ impl TestFrame {
         self
     }
 
+    /// Makes this a picture of the camera of this id.
+    #[must_use]
+    pub fn of(mut self, camera: &str) -> Self {
+        camera.clone_into(&mut self.camera);
+        self
+    }
+
     /// Adds a header of the input record.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
@@ -114,7 +123,7 @@ impl NativeFrame for TestFrame {
     }
 
     fn camera(&self) -> String {
-        "test".to_owned()
+        self.camera.clone()
     }
 
     fn tenant(&self) -> String {

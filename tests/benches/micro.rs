@@ -43,6 +43,11 @@ fn call(criterion: &mut Criterion) {
     criterion.bench_function("call: info and one header", |bencher| {
         bencher.iter(|| plugin.on_frame(&picture, Vec::new(), &seat));
     });
+    // What the way through a shared instance costs a camera that has no company.
+    let mut shared = inside::instance(&inside::loader(), &tenant, "odd-one-out", "{}");
+    criterion.bench_function("call: one camera at a shared instance, three headers", |bencher| {
+        bencher.iter(|| shared.on_frame(&picture, Vec::new(), &seat));
+    });
 }
 
 fn picture(criterion: &mut Criterion) {

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod batches;
 mod breaker;
 mod churn;
 mod codecs;

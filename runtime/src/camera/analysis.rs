@@ -1,7 +1,7 @@
 //! A camera's plugins, which pictures they see, and their replacement by others.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::orders::{Swap, SwapEvent};
 use super::pace::Pace;
@@ -83,7 +83,8 @@ impl Analysis {
     }
 
     /// Runs every plugin on a picture, one failing or not. The first failure is the record's
-    /// reason; results of the other plugins stay. Gives the microseconds that it took.
+    /// reason; results of the other plugins stay. Gives the microseconds that it took, but for those in
+    /// which the picture waited for pictures of other cameras.
     pub(super) fn run(
         &mut self,
         picture: &Arc<Picture>,
@@ -91,7 +92,7 @@ impl Analysis {
         seat: &Arc<Seat>,
         mut report: impl FnMut(Failure<'_>),
     ) -> (Outcome, u64) {
-        let begin = Instant::now();
+        let (begin, mut waited) = (Instant::now(), Duration::ZERO);
         self.begin_beside();
         let mut results: Vec<Option<PluginResult>> = vec![None; self.chain.len()];
         let mut place = 0;
@@ -103,7 +104,9 @@ impl Analysis {
             }
             let earlier = results.iter().take(place).flatten().flat_map(|result| &result.headers);
             let seen = input_headers.iter().chain(earlier).cloned().collect();
-            let result = match plugin.on_frame(picture, seen, seat) {
+            let answer = plugin.on_frame(picture, seen, seat);
+            waited += plugin.waited();
+            let result = match answer {
                 Ok(headers) => PluginResult { headers, status: Status::Analysed },
                 Err(NoResult::Quarantined) => {
                     PluginResult::none(Status::Skipped(SkipReason::Quarantined))
@@ -123,7 +126,8 @@ impl Analysis {
             }
             place += 1;
         }
-        let plugin_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = begin.elapsed().saturating_sub(waited);
+        let plugin_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let results: Vec<PluginResult> = results.into_iter().flatten().collect();
         let status = status_of(&results);
         let is_left_out =

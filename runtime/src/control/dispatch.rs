@@ -405,6 +405,9 @@ fn describe_usage(meter: &Meter) -> Value {
         fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
         fields.insert("breaker".to_owned(), json!(meter.breaker()));
         fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
+        if let Some(batches) = &meter.batches {
+            fields.insert("batches".to_owned(), json!(batches.summary()));
+        }
     }
     used
 }

@@ -30,6 +30,8 @@ pub struct PictureInfo {
     pub keyframe: bool,
     /// Pictures are missing before it, or its size differs from theirs.
     pub discontinuity: bool,
+    /// Microseconds that it took to decode.
+    pub decode_us: u64,
 }
 
 /// A picture in libavcodec's buffers. What is computed of it is computed once.

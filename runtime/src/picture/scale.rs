@@ -252,6 +252,7 @@ mod tests {
             recorded_at_us: None,
             keyframe: true,
             discontinuity: false,
+            decode_us: 0,
         };
         Picture::new(info, frame)
     }

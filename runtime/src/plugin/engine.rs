@@ -6,22 +6,18 @@ use std::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
 
+use super::batch::Batches;
 use super::cache::engine_key;
 use super::clock::{self, Ticker};
 use super::digest::Digest;
+use super::exports::{ExportIndices, Exports};
 use super::frames::link_shared;
 use super::guest::Guest;
-use super::inspect::is_of_this_track;
 use super::limits::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
 use super::load_error::LoadProblem;
-use super::log::one_line;
 use super::names::{MOST_HEADERS, check_header, check_plugin};
+use super::wit::Plugin;
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
-use super::wit::exports::comux::plugin::state;
-use super::wit::{Plugin, PluginIndices};
-
-/// What plugins export that have something to remember.
-const STATE: &str = "comux:plugin/state@";
 
 /// Compiles and links plugins. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +25,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
     ticker: Arc<Ticker>,
+    batches: Arc<Batches>,
 }
 
 /// wasmtime, as plugins are compiled for it and run on it.
@@ -44,9 +41,7 @@ pub(super) fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
 /// A plugin that can be instantiated: compiled, checked and described.
 pub struct LoadedPlugin {
     pre: InstancePre<Guest>,
-    indices: PluginIndices,
-    /// Present when it has something to remember.
-    pub(super) state: Option<state::GuestIndices>,
+    exports: ExportIndices,
     /// The name it gives itself.
     pub name: String,
     /// The version it gives itself.
@@ -72,7 +67,7 @@ impl Engine {
         })?;
         link_shared(&mut linker)?;
         let ticker = Ticker::start(engine.weak())?;
-        Ok(Self { engine, linker: Arc::new(linker), ticker })
+        Ok(Self { engine, linker: Arc::new(linker), ticker, batches: Arc::default() })
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -82,6 +77,11 @@ impl Engine {
     /// What makes the ticks of calls.
     pub(super) fn ticker(&self) -> &Arc<Ticker> {
         &self.ticker
+    }
+
+    /// The instances that cameras share.
+    pub(super) fn batches(&self) -> &Batches {
+        &self.batches
     }
 
     /// What code is for that runs on this engine.
@@ -114,44 +114,26 @@ impl Engine {
     ) -> Result<LoadedPlugin, LoadProblem> {
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
         let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
-        let indices = PluginIndices::new(&pre).map_err(wrong_shape)?;
-        let state = self.find_state(&pre)?;
-        let described = self.describe(&pre, &indices, state.as_ref());
+        let exports = ExportIndices::of(&pre)?;
+        let described = self.describe(&pre, &exports);
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
         check_plugin(&name, &version)?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
-        Ok(LoadedPlugin { pre, indices, state, name, version, headers, digest, identity })
-    }
-
-    fn find_state(
-        &self,
-        pre: &InstancePre<Guest>,
-    ) -> Result<Option<state::GuestIndices>, LoadProblem> {
-        let component = pre.component().component_type();
-        let mut exports = component.exports(&self.engine);
-        let Some((name, _)) = exports.find(|(name, _)| name.starts_with(STATE)) else {
-            return Ok(None);
-        };
-        if !is_of_this_track(name) {
-            return Err(LoadProblem::OtherVersion(one_line(name)));
-        }
-        let indices = state::GuestIndices::new(pre);
-        indices.map(Some).map_err(|error| LoadProblem::WrongShape(innermost(&error)))
+        Ok(LoadedPlugin { pre, exports, name, version, headers, digest, identity })
     }
 
     fn describe(
         &self,
         pre: &InstancePre<Guest>,
-        indices: &PluginIndices,
-        state: Option<&state::GuestIndices>,
+        exports: &ExportIndices,
     ) -> wasmtime::Result<Descriptor> {
         let mut store = Guest::store(self, Guest::nobodys(self, Limits::default()));
         let begin = Instant::now();
         clock::start(&mut store, begin..begin + DESCRIBE_DEADLINE, None);
-        let (plugin, _) = instantiate(pre, indices, state, &mut store)?;
-        plugin.comux_plugin_lifecycle().call_describe(&mut store)
+        let instance = exports.instantiate(pre, &mut store)?;
+        instance.plugin.comux_plugin_lifecycle().call_describe(&mut store)
     }
 }
 
@@ -159,28 +141,19 @@ impl LoadedPlugin {
     /// Whether what it remembers can be saved and restored.
     #[must_use]
     pub fn has_state(&self) -> bool {
-        self.state.is_some()
+        self.exports.has_state()
     }
 
-    /// A new instance in `store`, with its `state` when it exports that.
-    pub(super) fn instantiate(
-        &self,
-        store: &mut Store<Guest>,
-    ) -> wasmtime::Result<(Plugin, Option<state::Guest>)> {
-        instantiate(&self.pre, &self.indices, self.state.as_ref(), store)
+    /// Whether one instance of it looks at frames of several cameras.
+    #[must_use]
+    pub fn has_batches(&self) -> bool {
+        self.exports.has_batches()
     }
-}
 
-fn instantiate(
-    pre: &InstancePre<Guest>,
-    indices: &PluginIndices,
-    state: Option<&state::GuestIndices>,
-    store: &mut Store<Guest>,
-) -> wasmtime::Result<(Plugin, Option<state::Guest>)> {
-    let instance = pre.instantiate(&mut *store)?;
-    let plugin = indices.load(&mut *store, &instance)?;
-    let state = state.map(|state| state.load(&mut *store, &instance)).transpose()?;
-    Ok((plugin, state))
+    /// A new instance in `store`.
+    pub(super) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+        self.exports.instantiate(&self.pre, store)
+    }
 }
 
 fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {

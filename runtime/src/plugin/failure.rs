@@ -63,6 +63,8 @@ pub struct CallFailure {
 pub(super) enum Weight {
     /// It is about this frame alone.
     None,
+    /// It may be about another camera's frame.
+    Unknown,
     /// Several of them are too many.
     Some,
     /// One is.

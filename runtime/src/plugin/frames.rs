@@ -1,17 +1,17 @@
-//! The interface `frames`: a plugin's view of the frame it was called with.
+//! The interface `frames`: a plugin's view of the frames it was called with.
 
 use std::sync::Arc;
 
 use wasmtime::Trap;
 use wasmtime::component::{ComponentType, Linker, Lower, Resource};
 
-use super::guest::{CurrentFrame, Guest};
+use super::guest::Guest;
 use super::wit::comux::plugin::frames::{Host, HostFrame, LumaStats, ReadError};
 use super::wit::comux::plugin::types::{self, FrameInfo, Header, PixelFormat, Pixels, View};
 use crate::picture::{self, Picture, Rect};
 
-/// Stands for the frame of the call under way. The canonical ABI sees to it that a plugin can't
-/// keep the handle, so there is nothing to look up by it.
+/// Stands for a frame of the call under way. The canonical ABI sees to it that a plugin can't keep the
+/// handle of a single one; those of a batch it can, and learns nothing by them later.
 pub struct FrameHandle;
 
 /// As [`Pixels`], but lowered from a buffer that is shared instead of copied.
@@ -30,34 +30,33 @@ pub(super) fn link_shared(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut frames = linker.instance("comux:plugin/frames@0.1.0")?;
     frames.func_wrap(
         "[method]frame.read",
-        |mut store, (_, want): (Resource<FrameHandle>, View)| Ok((store.data_mut().read(want)?,)),
+        |mut store, (frame, want): (Resource<FrameHandle>, View)| {
+            Ok((store.data_mut().read(&frame, want)?,))
+        },
     )?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 impl Guest {
-    fn current(&self) -> wasmtime::Result<&CurrentFrame> {
-        self.frame.as_ref().ok_or_else(|| wasmtime::format_err!("no frame is being analysed"))
+    fn picture(&self, frame: &Resource<FrameHandle>) -> wasmtime::Result<&Picture> {
+        Ok(&self.lent(frame)?.picture)
     }
 
-    fn picture(&self) -> wasmtime::Result<&Picture> {
-        Ok(&self.current()?.picture)
-    }
-
-    fn read(&mut self, want: View) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
-        let Some(frame) = &mut self.frame else {
-            return Err(wasmtime::format_err!("no frame is being analysed"));
-        };
+    fn read(
+        &mut self,
+        frame: &Resource<FrameHandle>,
+        want: View,
+    ) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
+        let (frame, clock, scaler, pixels) = self.reading(frame)?;
         // Only the plugin's own copy is left by now, so this never clones.
-        let out = Arc::make_mut(&mut self.pixels);
+        let out = Arc::make_mut(pixels);
         let budget = frame.most_read - frame.bytes_read;
-        let (clock, scaler) = (&self.clock, &mut self.scaler);
         let read = frame.picture.read(view(want), budget, scaler, out, || clock.has_run_out());
         Ok(match read {
             Ok((width, height)) => {
                 frame.bytes_read += out.len() as u64;
-                let data = Arc::clone(&self.pixels);
+                let data = Arc::clone(pixels);
                 Ok(SharedPixels { width, height, format: want.format, data })
             }
             Err(picture::ReadError::Unsupported(why)) => Err(ReadError::Unsupported(why)),
@@ -86,36 +85,35 @@ impl Host for Guest {}
 impl types::Host for Guest {}
 
 impl HostFrame for Guest {
-    fn info(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
-        let picture = self.picture()?;
-        let info = picture.info();
+    fn info(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
+        let frame = self.lent(&frame)?;
+        let info = frame.picture.info();
         Ok(FrameInfo {
             sequence: info.seq,
             pts_us: info.pts_us,
             recorded_at_us: info.recorded_at_us,
-            width: picture.width(),
-            height: picture.height(),
+            width: frame.picture.width(),
+            height: frame.picture.height(),
             keyframe: info.keyframe,
-            discontinuity: info.discontinuity || self.missed_pictures,
+            discontinuity: frame.discontinuity,
         })
     }
 
-    fn camera(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<String> {
-        self.current()?;
-        Ok(self.owner.camera.to_string())
+    fn camera(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<String> {
+        Ok(self.lent(&frame)?.camera.to_string())
     }
 
     fn tenant(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<String> {
-        self.current()?;
         Ok(self.owner.tenant.to_string())
     }
 
     fn read(
         &mut self,
-        _: Resource<FrameHandle>,
+        frame: Resource<FrameHandle>,
         want: View,
     ) -> wasmtime::Result<Result<Pixels, ReadError>> {
-        Ok(Guest::read(self, want)?.map(|SharedPixels { width, height, format, data }| Pixels {
+        let read = Guest::read(self, &frame, want)?;
+        Ok(read.map(|SharedPixels { width, height, format, data }| Pixels {
             width,
             height,
             format,
@@ -123,32 +121,32 @@ impl HostFrame for Guest {
         }))
     }
 
-    fn luma(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<LumaStats> {
-        let picture::LumaStats { mean, stddev } = self.picture()?.luma_stats();
+    fn luma(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<LumaStats> {
+        let picture::LumaStats { mean, stddev } = self.picture(&frame)?.luma_stats();
         Ok(LumaStats { mean, stddev })
     }
 
-    fn histogram(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<Vec<u32>> {
-        Ok(self.picture()?.histogram().to_vec())
+    fn histogram(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.picture(&frame)?.histogram().to_vec())
     }
 
     fn motion_grid(
         &mut self,
-        _: Resource<FrameHandle>,
+        frame: Resource<FrameHandle>,
         cols: u32,
         rows: u32,
     ) -> wasmtime::Result<Vec<u8>> {
-        self.wants_motion = true;
-        let now = self.picture()?.luma();
-        let grid = self
-            .previous
-            .as_ref()
-            .and_then(|previous| picture::motion_grid(previous.luma(), now, cols, rows));
+        let (frame, ..) = self.reading(&frame)?;
+        frame.wants_motion = true;
+        let now = frame.picture.luma();
+        let previous = frame.previous.as_ref();
+        let grid =
+            previous.and_then(|previous| picture::motion_grid(previous.luma(), now, cols, rows));
         Ok(grid.unwrap_or_default())
     }
 
-    fn headers(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<Vec<Header>> {
-        let headers = &self.current()?.headers;
+    fn headers(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<Vec<Header>> {
+        let headers = &self.lent(&frame)?.headers;
         let copy = |header: &crate::outcome::ResultHeader| Header {
             name: header.name.clone(),
             value: header.value.clone(),

@@ -1,40 +1,32 @@
 //! What the host keeps for one plugin instance: the data of its store.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use wasmtime::component::Resource;
 use wasmtime::{ResourceLimiter, Store};
 
 use super::clock::{self, CallClock};
 use super::engine::Engine;
+use super::frames::FrameHandle;
 use super::limits::Limits;
 use super::meter::Meter;
-use crate::outcome::ResultHeader;
-use crate::picture::{Picture, Scaler};
+use super::sight::LentFrame;
+use crate::picture::Scaler;
 use crate::tenant::Tenant;
 
 /// Bytes of a buffer that is kept whether it is needed or not.
 const LEAST_BUFFER: usize = 1024 * 1024;
 
-/// Whose instance this is, for frames and logs.
+/// Whose instance this is, for logs.
 #[derive(Debug, Clone)]
 pub struct Owner {
     /// The tenant's id.
     pub tenant: Arc<str>,
-    /// The camera's id.
+    /// The camera's id; of an instance that several share, another word.
     pub camera: Arc<str>,
     /// The plugin as `name@version`.
     pub plugin: Arc<str>,
-}
-
-/// The frame of the call under way.
-pub(super) struct CurrentFrame {
-    pub picture: Arc<Picture>,
-    /// Headers of the input record, then those of earlier plugins.
-    pub headers: Vec<ResultHeader>,
-    /// Pixel bytes that this call has read, …
-    pub bytes_read: u64,
-    /// … and may read in all.
-    pub most_read: u64,
 }
 
 /// The data of one store.
@@ -45,12 +37,10 @@ pub(super) struct Guest {
     pub limits: Limits,
     pub clock: CallClock,
     pub memory: MemoryLimit,
-    pub frame: Option<CurrentFrame>,
-    /// The picture of the call before; kept once the plugin has asked for motion.
-    pub previous: Option<Arc<Picture>>,
-    pub wants_motion: bool,
-    /// Pictures went by since the last call, for another reason than a gap in the video.
-    pub missed_pictures: bool,
+    /// The frames of the call under way, …
+    frames: Vec<LentFrame>,
+    /// … and the handle that stands for the first of them. Each call has others than the one before.
+    first_handle: u32,
     pub scaler: Scaler,
     /// The buffer that pixels are lowered from; reused as soon as the call has copied it.
     pub pixels: Arc<Vec<u8>>,
@@ -64,10 +54,8 @@ impl Guest {
             limits,
             clock: CallClock::stopped(engine.ticker()),
             memory: MemoryLimit { limits, memory: 0, elements: 0, was_hit: false },
-            frame: None,
-            previous: None,
-            wants_motion: false,
-            missed_pictures: false,
+            frames: Vec::new(),
+            first_handle: 0,
             scaler: Scaler::default(),
             pixels: Arc::default(),
         }
@@ -91,45 +79,51 @@ impl Guest {
         store
     }
 
-    /// Goes on where `old` stands.
-    pub fn follow(&mut self, old: &Self) {
-        self.previous.clone_from(&old.previous);
-        // Its first question is answered only if the picture before it was kept.
-        self.wants_motion |= old.wants_motion;
-        self.missed_pictures |= old.missed_pictures;
-    }
-
-    /// The next picture does not follow the one before.
-    pub fn miss_pictures(&mut self) {
-        self.missed_pictures = true;
-        self.previous = None;
-    }
-
-    /// The call on `picture` begins.
-    pub fn enter(&mut self, picture: Arc<Picture>, headers: Vec<ResultHeader>) {
-        if picture.info().discontinuity {
-            self.previous = None;
-        }
+    /// A call begins, with these frames. Returns the handles that stand for them.
+    pub fn enter(&mut self, frames: impl IntoIterator<Item = LentFrame>) -> Range<u32> {
         self.memory.was_hit();
-        let most_read = u64::from(self.limits.read_mb) * 1024 * 1024;
-        self.frame = Some(CurrentFrame { picture, headers, bytes_read: 0, most_read });
+        self.frames.extend(frames);
+        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        self.first_handle..self.first_handle.wrapping_add(count)
     }
 
-    /// The call is over. Returns how many bytes of pixels it has read.
-    pub fn leave(&mut self) -> u64 {
-        self.missed_pictures = false;
-        let Some(frame) = self.frame.take() else { return 0 };
-        let needed = usize::try_from(frame.bytes_read).unwrap_or(usize::MAX);
+    /// The call is over: its frames are given back.
+    pub fn leave(&mut self) -> impl Iterator<Item = LentFrame> {
+        let most_read = self.frames.iter().map(|frame| frame.bytes_read).max().unwrap_or_default();
+        let needed = usize::try_from(most_read).unwrap_or(usize::MAX);
         if self.pixels.capacity() / 4 > needed.max(LEAST_BUFFER) {
             // One huge read must not be paid for as long as the instance lives.
             self.pixels = Arc::default();
             self.scaler.free_buffers();
         }
-        if self.wants_motion {
-            self.previous = Some(frame.picture);
-        }
-        frame.bytes_read
+        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        self.first_handle = self.first_handle.wrapping_add(count);
+        self.frames.drain(..)
     }
+
+    /// Where the frame of a handle is.
+    fn place(&self, handle: &Resource<FrameHandle>) -> usize {
+        handle.rep().wrapping_sub(self.first_handle) as usize
+    }
+
+    /// The frame of a handle.
+    pub fn lent(&self, handle: &Resource<FrameHandle>) -> wasmtime::Result<&LentFrame> {
+        self.frames.get(self.place(handle)).ok_or_else(call_is_over)
+    }
+
+    /// As [`Self::lent`], to change what is known of it, with the rest of what reading takes.
+    pub fn reading(
+        &mut self,
+        handle: &Resource<FrameHandle>,
+    ) -> wasmtime::Result<(&mut LentFrame, &CallClock, &mut Scaler, &mut Arc<Vec<u8>>)> {
+        let place = self.place(handle);
+        let frame = self.frames.get_mut(place).ok_or_else(call_is_over)?;
+        Ok((frame, &self.clock, &mut self.scaler, &mut self.pixels))
+    }
+}
+
+fn call_is_over() -> wasmtime::Error {
+    wasmtime::format_err!("a frame was asked after the call that it was lent for")
 }
 
 /// Bounds what an instance may have, and remembers that a bound was hit, so that the trap which

@@ -1,31 +1,30 @@
-//! One plugin on one camera: an instance that is replaced when it traps.
+//! One plugin on one camera: how it is called with a frame, and what becomes of its answer.
+//!
+//! Behind it stands an instance of the camera's own, or one that it shares with other cameras of its
+//! tenant (see [`super::batch`]).
 //!
 //! What a plugin remembers in the guise of a [`Snapshot`] outlives the instance: it is restored
 //! after a trap, and handed to the successor in a swap.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::Store;
-use wasmtime::component::Resource;
-
+use super::batch::Seatmate;
 use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::clock::{self, CallEnd};
+use super::clock::CallEnd;
 use super::engine::{Engine, LoadedPlugin};
-use super::failure::{CallFailure, ConfigureError, NoResult, Weight, failed, told, trapped};
-use super::frames::FrameHandle;
-use super::guest::{Guest, Owner};
+use super::failure::{CallFailure, ConfigureError, NoResult, Weight, failed, told};
+use super::guest::Owner;
 use super::limits::Limits;
 use super::log::one_line;
 use super::meter::Meter;
+use super::resident::{Answer, Recipe, Resident, SaveError};
+use super::sight::Sight;
 use super::snapshot::{Restored, Snapshot};
-use super::wit::Plugin;
-use super::wit::comux::plugin::types::{Header, PluginError};
-use super::wit::exports::comux::plugin::state;
+use super::wit::comux::plugin::types::Header;
 use crate::outcome::{FailReason, ResultHeader};
 use crate::picture::Picture;
-use crate::tenant::{Room, Seat, Tenant, cpu};
+use crate::tenant::{Seat, Tenant};
 
 /// What an instance may do, and when it is left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,34 +35,37 @@ pub struct Terms {
     pub breaker: BreakerSettings,
 }
 
-struct Running {
-    store: Store<Guest>,
-    plugin: Plugin,
-    state: Option<state::Guest>,
-}
-
-/// What came of a call.
-struct Called {
-    result: Result<Vec<ResultHeader>, (CallFailure, Weight)>,
-    end: CallEnd,
-    /// Bytes of pixels.
-    bytes_read: u64,
-}
-
 /// A configured plugin of one camera.
 pub struct Instance {
-    engine: Engine,
     loaded: Arc<LoadedPlugin>,
     owner: Owner,
-    config: String,
     limits: Limits,
     breaker: Breaker,
     meter: Arc<Meter>,
-    /// What it remembered last: it begins with that after a trap.
-    snapshot: Option<Snapshot>,
-    /// Absent behind a trap, when there is no other instance yet.
-    running: Option<Running>,
-    _room: Room,
+    sight: Sight,
+    home: Home,
+    /// How long the latest frame waited for others.
+    waited: Duration,
+}
+
+/// Where a plugin runs.
+enum Home {
+    /// In an instance of this camera.
+    Own(Box<Resident>),
+    /// In one that it shares.
+    Shared(Seatmate),
+}
+
+/// What came of a call.
+pub(super) struct Called {
+    pub result: Result<Answer, (CallFailure, Weight)>,
+    pub end: CallEnd,
+    /// Bytes of pixels that were read.
+    pub bytes_read: u64,
+    /// Bytes of the instance's linear memory.
+    pub memory: u64,
+    /// How long the frame waited for others.
+    pub waited: Duration,
 }
 
 impl Instance {
@@ -80,30 +82,24 @@ impl Instance {
         terms: Terms,
     ) -> Result<Self, ConfigureError> {
         let Terms { limits, breaker } = terms;
-        let room = tenant.take_room(limits.memory_mb)?;
         let plugin: Arc<str> = format!("{}@{}", loaded.name, loaded.version).into();
         let owner = Owner { tenant: Arc::clone(&tenant.id), camera: camera.into(), plugin };
-        let mut instance = Self {
-            engine: engine.clone(),
-            meter: Arc::new(Meter::new(tenant, loaded.identity.clone(), &limits)),
-            loaded,
-            owner,
-            config,
-            limits,
-            breaker: Breaker::new(breaker),
-            snapshot: None,
-            running: None,
-            _room: room,
+        let meter = Meter::new(tenant, loaded.identity.clone(), &limits);
+        let (home, meter) = if loaded.has_batches() {
+            let (tenant, loaded) = (&meter.tenant, &loaded);
+            let seatmate = engine.batches().join(engine, loaded, tenant, (config, limits))?;
+            let (metrics, batches) = (seatmate.metrics(), seatmate.counts());
+            (Home::Shared(seatmate), Arc::new(meter.sharing(metrics, batches)))
+        } else {
+            let meter = Arc::new(meter);
+            let (engine, loaded) = (engine.clone(), Arc::clone(&loaded));
+            let (owner, charged) = (owner.clone(), Arc::clone(&meter));
+            let recipe = Recipe { engine, loaded, owner, config, limits, meter: charged };
+            (Home::Own(Box::new(Resident::start(recipe)?)), meter)
         };
-        let begin = cpu::of_this_thread();
-        // Off the camera's thread, but not beside those who wait for a core.
-        let seat = instance.meter.tenant.seat();
-        let turn = seat.take();
-        let running = instance.run_up(instance.time_from(Instant::now()), Some(&seat));
-        drop(turn);
-        instance.charge_since(begin);
-        instance.running = Some(running?);
-        Ok(instance)
+        let (sight, breaker) = (Sight::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
+        let waited = Duration::ZERO;
+        Ok(Self { loaded, owner, limits, breaker, meter, sight, home, waited })
     }
 
     /// The plugin's name.
@@ -132,7 +128,13 @@ impl Instance {
     /// Whether the plugin has state that can be saved and restored.
     #[must_use]
     pub fn has_state(&self) -> bool {
-        self.loaded.state.is_some()
+        self.loaded.has_state()
+    }
+
+    /// How long the latest frame waited for frames of other cameras to be analysed with.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// From now on it is left out by other rules.
@@ -153,13 +155,16 @@ impl Instance {
         seat: &Arc<Seat>,
     ) -> Result<Vec<ResultHeader>, NoResult> {
         let begin = Instant::now();
+        self.waited = Duration::ZERO;
         if !self.breaker.admits(begin) {
             self.has_missed_pictures();
             return Err(NoResult::Quarantined);
         }
-        let Called { result, end, bytes_read } = self.call(picture, headers, seat, begin);
+        let Called { result, end, bytes_read, memory, waited } =
+            self.call((Arc::clone(picture), headers), seat, begin);
+        self.waited = waited;
         let now = end.at;
-        let result = match result {
+        let result = match result.and_then(|answer| self.accept(answer)) {
             Ok(headers) => {
                 self.breaker.succeeded(now);
                 let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
@@ -169,48 +174,41 @@ impl Instance {
             Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight, seat))),
         };
         self.meter.set_breaker(self.breaker.state());
-        let memory = self.running.as_ref().map(|running| running.store.data().memory.bytes());
-        self.meter.charge_call(now, end.used, bytes_read, memory.unwrap_or_default());
+        self.meter.charge_call(now, end.used, bytes_read, memory);
         result
     }
 
-    /// One call, now or as soon as there is an instance again.
     fn call(
         &mut self,
-        picture: &Arc<Picture>,
-        headers: Vec<ResultHeader>,
+        frame: (Arc<Picture>, Vec<ResultHeader>),
         seat: &Arc<Seat>,
-        now: Instant,
+        begin: Instant,
     ) -> Called {
-        let (mut running, begin) = if let Some(running) = self.running.take() {
-            (running, now)
-        } else {
-            let replacement = self.replace(Some(seat));
-            let at = Instant::now();
-            match replacement {
-                Ok(running) => (running, at),
-                Err(message) => {
-                    let failure = failed(FailReason::PluginTrap, message);
-                    let (result, end) = (Err((failure, Weight::Some)), CallEnd::immediate(at));
-                    return Called { result, end, bytes_read: 0 };
+        match &mut self.home {
+            Home::Own(resident) => {
+                let frame = self.sight.lend(frame, &self.limits);
+                let (sight, mut bytes_read) = (&mut self.sight, None);
+                let called = resident.call_with(frame, seat, begin, |frame| {
+                    bytes_read = Some(frame.bytes_read);
+                    sight.take_back(frame);
+                });
+                if bytes_read.is_none() {
+                    self.sight.miss_pictures();
+                }
+                Called {
+                    result: called.answer.map_err(|failure| (failure, Weight::Some)),
+                    end: called.end,
+                    bytes_read: bytes_read.unwrap_or_default(),
+                    memory: resident.memory(),
+                    waited: Duration::ZERO,
                 }
             }
-        };
-        running.store.data_mut().enter(Arc::clone(picture), headers);
-        clock::start(&mut running.store, self.time_from(begin), Some(seat));
-        let frame = Resource::<FrameHandle>::new_borrow(0);
-        let hook = running.plugin.comux_plugin_frame_hook();
-        let answer = hook.call_on_frame(&mut running.store, frame);
-        let end = clock::leave(&mut running.store);
-        let bytes_read = running.store.data_mut().leave();
-        let result = match answer {
-            Ok(result) => {
-                self.running = Some(running);
-                self.accept(result)
+            Home::Shared(seatmate) => {
+                // One that is on trial is judged by its own frames.
+                let alone = self.breaker.state() != BreakerState::Closed;
+                seatmate.call((frame, &mut self.sight), seat, begin, alone)
             }
-            Err(error) => Err((trapped(&error, &mut running.store), Weight::Some)),
-        };
-        Called { result, end, bytes_read }
+        }
     }
 
     /// A call failed: counts that, and puts another instance in the place of a lost one.
@@ -225,12 +223,15 @@ impl Instance {
         match weight {
             // The plugin works; it is the frame that does not.
             Weight::None => self.breaker.succeeded(now),
+            Weight::Unknown => {}
             Weight::Some => failure.quarantine = self.breaker.failed(now, false),
             Weight::Fatal => failure.quarantine = self.breaker.failed(now, true),
         }
-        if self.running.is_none() && self.breaker.state() != BreakerState::Open {
+        if let Home::Own(resident) = &mut self.home
+            && self.breaker.state() != BreakerState::Open
+        {
             // What keeps it from starting is said with the next frame.
-            self.running = self.replace(Some(seat)).ok();
+            let _ = resident.revive(Some(seat));
         }
         failure
     }
@@ -243,31 +244,16 @@ impl Instance {
         if self.breaker.state() == BreakerState::Open {
             return Err("it is left out".to_owned());
         }
-        let mut running = self.take_running()?;
-        let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
-        let begin = cpu::of_this_thread();
-        running.store.set_hostcall_fuel(self.limits.snapshot_bytes());
-        clock::start(&mut running.store, self.time_from(Instant::now()), None);
-        let saved = state.call_save(&mut running.store);
-        clock::leave(&mut running.store);
-        running.store.set_hostcall_fuel(self.limits.output_bytes());
-        let result = match saved {
-            Ok(answer) => {
-                self.running = Some(running);
-                answer.map(Snapshot::from).map_err(|why| one_line(&why))
-            }
-            Err(error) => {
-                let failure = trapped(&error, &mut running.store);
+        match self.resident()?.save() {
+            Ok(snapshot) => Ok(snapshot),
+            Err(SaveError::Refused(why)) => Err(why),
+            Err(SaveError::Failed(failure)) => {
                 self.meter.count_failure(failure.reason);
                 self.breaker.failed(Instant::now(), false);
                 self.meter.set_breaker(self.breaker.state());
                 Err(failure.message)
             }
-        };
-        self.charge_since(begin);
-        let snapshot = result?;
-        self.snapshot = Some(snapshot.clone());
-        Ok(snapshot)
+        }
     }
 
     /// Gives the plugin what it, or its predecessor, remembered.
@@ -275,41 +261,28 @@ impl Instance {
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        let mut running = self.take_running()?;
-        let begin = cpu::of_this_thread();
-        clock::start(&mut running.store, self.time_from(Instant::now()), None);
-        let restored = restore(&mut running, snapshot);
-        self.charge_since(begin);
-        let restored = restored?;
-        self.running = Some(running);
-        self.snapshot = Some(snapshot.clone());
-        Ok(restored)
+        self.resident()?.restore(snapshot)
+    }
+
+    fn resident(&mut self) -> Result<&mut Resident, String> {
+        match &mut self.home {
+            Home::Own(resident) => Ok(resident),
+            Home::Shared(_) => Err("it is shared by several cameras".to_owned()),
+        }
     }
 
     /// Goes on where `old` stands: the picture before the next one is the one that it saw.
     pub fn follow(&mut self, old: &Self) {
-        if let (Some(new), Some(old)) = (&mut self.running, &old.running) {
-            new.store.data_mut().follow(old.store.data());
-        }
+        self.sight.follow(&old.sight);
     }
 
     /// Pictures went by that the plugin did not see.
     pub fn has_missed_pictures(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.store.data_mut().miss_pictures();
-        }
+        self.sight.miss_pictures();
     }
 
-    fn charge_since(&self, begin: u64) {
-        let cpu = Duration::from_nanos(cpu::of_this_thread().saturating_sub(begin));
-        self.meter.charge_cpu(Instant::now(), cpu);
-    }
-
-    fn accept(
-        &self,
-        result: Result<Vec<Header>, PluginError>,
-    ) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
-        let headers = result.map_err(told)?;
+    fn accept(&self, answer: Answer) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
+        let headers = answer.map_err(told)?;
         let (most, most_kb) = (self.limits.headers, self.limits.header_kb);
         let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
         let bytes = bytes.sum::<usize>();
@@ -328,80 +301,4 @@ impl Instance {
         let own = |header: Header| ResultHeader { name: header.name, value: header.value };
         Ok(headers.into_iter().map(own).collect())
     }
-
-    /// The instance that runs, or another one in its place.
-    fn take_running(&mut self) -> Result<Running, String> {
-        self.running.take().map_or_else(|| self.replace(None), Ok)
-    }
-
-    /// Another instance, with the state that was kept. All that takes no longer than a call may.
-    fn replace(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
-        let begin = cpu::of_this_thread();
-        let replacement = self.begin_again(seat);
-        self.charge_since(begin);
-        replacement
-    }
-
-    fn begin_again(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
-        let within = self.time_from(Instant::now());
-        let mut running = self.run_up(within.clone(), seat).map_err(|error| error.to_string())?;
-        if let Some(snapshot) = self.snapshot.take() {
-            match restore(&mut running, &snapshot) {
-                Ok(_) => self.snapshot = Some(snapshot),
-                // It would fail with the same state again.
-                Err(why) => {
-                    let (tenant, camera, plugin) =
-                        (&*self.owner.tenant, &*self.owner.camera, &*self.owner.plugin);
-                    tracing::warn!(tenant, camera, plugin, "begins afresh after a trap: {why}");
-                    running = self.run_up(within, seat).map_err(|error| error.to_string())?;
-                }
-            }
-        }
-        // It did not see the frame on which the other one failed.
-        running.store.data_mut().miss_pictures();
-        Ok(running)
-    }
-
-    /// The time that a call has which begins then.
-    fn time_from(&self, begin: Instant) -> Range<Instant> {
-        begin..begin + self.limits.deadline()
-    }
-
-    /// A configured instance, within this time.
-    fn run_up(
-        &self,
-        within: Range<Instant>,
-        seat: Option<&Arc<Seat>>,
-    ) -> Result<Running, ConfigureError> {
-        let (owner, meter) = (self.owner.clone(), Arc::clone(&self.meter));
-        let guest = Guest::new(&self.engine, owner, meter, self.limits);
-        let mut store = Guest::store(&self.engine, guest);
-        clock::start(&mut store, within, seat);
-        let configured = self.loaded.instantiate(&mut store).and_then(|(plugin, state)| {
-            let answer =
-                plugin.comux_plugin_lifecycle().call_configure(&mut store, &self.config)?;
-            Ok((plugin, state, answer))
-        });
-        clock::leave(&mut store);
-        let plugin_name = || Arc::clone(&self.owner.plugin);
-        match configured {
-            Ok((plugin, state, Ok(()))) => Ok(Running { store, plugin, state }),
-            Ok((_, _, Err(reason))) => {
-                Err(ConfigureError::Refused { plugin: plugin_name(), reason: one_line(&reason) })
-            }
-            Err(error) => {
-                let failure = trapped(&error, &mut store);
-                Err(ConfigureError::Failed { plugin: plugin_name(), reason: failure.message })
-            }
-        }
-    }
-}
-
-/// The clock goes on.
-fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, String> {
-    let Some(state) = &running.state else { return Err("it keeps no state".to_owned()) };
-    let answer = state.call_restore(&mut running.store, &snapshot.into());
-    clock::leave(&mut running.store);
-    let answer = answer.map_err(|error| trapped(&error, &mut running.store).message)?;
-    answer.map(Restored::from).map_err(|why| one_line(&why))
 }

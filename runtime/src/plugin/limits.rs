@@ -41,6 +41,13 @@ overlaid! {
     /// KiB of log per second; what exceeds it is counted and dropped. That is 200 lines of 80
     /// letters, for each camera: more than anybody reads.
     log_kb_per_s = 16;
+    /// Frames in one call of a plugin that takes batches, and so cameras. Models gain little beyond
+    /// it, and all of them wait for the one call.
+    batch_frames = 32;
+    /// Milliseconds that a frame may wait at most for others to join its batch. It never waits for
+    /// longer than its camera can afford: this is for the slow ones, where a batch each tenth of a
+    /// second is often enough.
+    batch_wait_ms = 100;
     /// Names of metrics. Each becomes a time series per camera in whatever collects them, and time
     /// series are what collectors have to pay for.
     metrics = 32;
@@ -65,7 +72,7 @@ impl Limits {
         self.memory_mb as usize * 1024 * 1024
     }
 
-    /// Bytes that may come out of the plugin in one call.
+    /// Bytes that may come out of the plugin in one call about one frame.
     pub(super) fn output_bytes(&self) -> usize {
         LEAST_OUTPUT_BYTES.max(self.header_kb as usize * 1024)
     }
@@ -73,6 +80,16 @@ impl Limits {
     /// Bytes that may come out of the plugin when it is saved: the snapshot, and a few words.
     pub(super) fn snapshot_bytes(&self) -> usize {
         self.state_kb as usize * 1024 + 1024
+    }
+
+    /// How many frames may be in one call: each is a handle, and a plugin needs some for itself.
+    pub(super) fn batch_frames(&self) -> usize {
+        self.batch_frames.min(self.handles / 2) as usize
+    }
+
+    /// How long a frame may wait for others.
+    pub(super) fn batch_wait(&self) -> Duration {
+        Duration::from_millis(self.batch_wait_ms.into())
     }
 
     /// Wall-clock time of a call.

@@ -110,6 +110,12 @@ pub enum LoadProblem {
     /// comux has a bug.
     #[error("{0}")]
     Failed(#[from] JobFailed),
+    /// It exports two interfaces that go against each other.
+    #[error(
+        "it exports `batch-hook` and `state`: an instance that several cameras share has no state of \
+         one camera to hand over; leave out one of them"
+    )]
+    SharedState,
     /// It wants something that this host does not give.
     #[error(
         "it imports `{0}`, which comux does not give to plugins; \
@@ -186,6 +192,7 @@ impl LoadProblem {
             | Self::NotGranted { .. }
             | Self::OtherVersion(_)
             | Self::WrongShape(_)
+            | Self::SharedState
             | Self::NoDescription(_)
             | Self::Name(_)
             | Self::Header { .. }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::batch::BatchCounts;
 use super::breaker::BreakerState;
 use super::limits::Limits;
 use super::metrics::MetricsBook;
@@ -17,7 +18,9 @@ pub struct Meter {
     /// The plugin's identity.
     pub plugin: String,
     /// What it tells of itself.
-    pub metrics: MetricsBook,
+    pub metrics: Arc<MetricsBook>,
+    /// Of a plugin that several cameras share: the calls that were made for all of them.
+    pub batches: Option<Arc<BatchCounts>>,
     log: Budget,
     /// Lines of log that were dropped since one passed.
     dropped: AtomicU64,
@@ -29,18 +32,25 @@ impl Meter {
     /// Counts for a plugin of this identity.
     #[must_use]
     pub fn new(tenant: Arc<Tenant>, plugin: String, limits: &Limits) -> Self {
-        let metrics = MetricsBook::with_names(limits.metrics as usize);
+        let metrics = Arc::new(MetricsBook::with_names(limits.metrics as usize));
         let log = Budget::new(Some(f64::from(limits.log_kb_per_s) * 1024.0));
         let dropped = AtomicU64::new(0);
         Self {
             tenant,
             plugin,
             metrics,
+            batches: None,
             log,
             dropped,
             usage: Usage::default(),
             breaker: AtomicU8::new(0),
         }
+    }
+
+    /// The same, of a plugin whose instance several cameras share, with what it tells and counts for all
+    /// of them.
+    pub(super) fn sharing(self, metrics: Arc<MetricsBook>, batches: Arc<BatchCounts>) -> Self {
+        Self { metrics, batches: Some(batches), ..self }
     }
 
     /// What it has used.

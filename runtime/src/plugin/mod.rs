@@ -7,12 +7,14 @@
 //! A plugin is named by a [`Source`] and known by its [`Digest`]. The [`Loader`] leads from one to
 //! the other, and to machine code, off the cameras' threads.
 
+mod batch;
 mod breaker;
 mod cache;
 mod clock;
 mod compile;
 mod digest;
 mod engine;
+mod exports;
 mod failure;
 mod frames;
 #[doc(hidden)]
@@ -34,8 +36,10 @@ mod overlay;
 mod places;
 mod pool;
 mod private;
+mod resident;
 mod settings;
 mod shelf;
+mod sight;
 mod signature;
 mod signed_file;
 mod snapshot;
@@ -88,11 +92,19 @@ pub(crate) mod wit {
     /// What a plugin may have besides, as a world of its own: in `stateful-plugin` all the rest
     /// would be generated a second time.
     #[allow(missing_docs, dead_code, clippy::all, reason = "generated")]
-    mod remembering {
+    mod optional {
         wasmtime::component::bindgen!({
             path: "../wit",
-            inline: "package comux:host; world remembering { export comux:plugin/state@0.1.0; }",
-            world: "comux:host/remembering",
+            inline: "package comux:host;
+                world optional {
+                    export comux:plugin/batch-hook@0.1.0;
+                    export comux:plugin/state@0.1.0;
+                }",
+            world: "comux:host/optional",
+            with: {
+                "comux:plugin/types": super::plugin::comux::plugin::types,
+                "comux:plugin/frames": super::plugin::comux::plugin::frames,
+            },
         });
     }
 
@@ -102,8 +114,10 @@ pub(crate) mod wit {
     pub mod exports {
         pub mod comux {
             pub mod plugin {
+                pub use super::super::super::optional::exports::comux::plugin::{
+                    batch_hook, state,
+                };
                 pub use super::super::super::plugin::exports::comux::plugin::lifecycle;
-                pub use super::super::super::remembering::exports::comux::plugin::state;
             }
         }
     }

@@ -151,6 +151,23 @@ impl Seat {
 
     /// Waits until the calling thread, which is the camera's, may use a core.
     pub fn take(self: &Arc<Self>) -> Turn {
+        self.sit_down();
+        Turn(Arc::clone(self))
+    }
+
+    /// Leaves the seat to others for as long as `wait` waits for something else than a core. Without a
+    /// turn it does nothing but that.
+    pub fn leave_while<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
+        if !self.is_seated.load(Ordering::Relaxed) {
+            return wait();
+        }
+        self.stand_up();
+        let waited = wait();
+        self.sit_down();
+        waited
+    }
+
+    fn sit_down(self: &Arc<Self>) {
         let now = nanos(Instant::now());
         self.cores.crowd.arrive(&self.share.fair, self.share.pace.recip(), now);
         self.charged.store(cpu::of_this_thread(), Ordering::Relaxed);
@@ -160,7 +177,16 @@ impl Seat {
         let given = line.give();
         self.cores.wake(line, given);
         self.wait();
-        Turn(Arc::clone(self))
+    }
+
+    fn stand_up(self: &Arc<Self>) {
+        self.come_back();
+        self.charge();
+        self.is_seated.store(false, Ordering::Relaxed);
+        let mut line = self.cores.lock();
+        line.leave(self);
+        let given = line.give();
+        self.cores.wake(line, given);
     }
 
     /// Gives way in the midst of a turn, to others with the better claim by now, or to all other
@@ -267,13 +293,7 @@ impl Seat {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Self(seat) = self;
-        seat.come_back();
-        seat.charge();
-        seat.is_seated.store(false, Ordering::Relaxed);
-        let mut line = seat.cores.lock();
-        line.leave(seat);
-        let given = line.give();
-        seat.cores.wake(line, given);
+        seat.stand_up();
     }
 }
 

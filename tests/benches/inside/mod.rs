@@ -61,6 +61,7 @@ pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<A
         recorded_at_us: None,
         keyframe: packet.keyframe,
         discontinuity: false,
+        decode_us: 0,
     };
     Some(Arc::new(Picture::new(info, decoded.frame)))
 }

@@ -113,8 +113,9 @@ impl Pipeline<'_> {
             recorded_at_us: record.recorded_at_us(),
             keyframe: record.keyframe,
             discontinuity: record.discontinuity,
+            decode_us: record.decode_us,
         };
-        let (received_at, decode_us) = (record.at, record.decode_us);
+        let received_at = record.at;
         if decoded.damaged {
             // The decoder may have gone on to the next key frame, which mends everything after it.
             self.distrusted = seq..self.latest_key;
@@ -147,8 +148,8 @@ impl Pipeline<'_> {
             let (mut outcome, plugin_us) =
                 self.analysis.run(&picture, &input_headers, &self.seat, report);
             self.stats.record_work(0, plugin_us);
-            let queue = micros(received_at.elapsed()).saturating_sub(decode_us + plugin_us);
-            outcome.timing = Some(Timing { queue, decode: decode_us, plugin: plugin_us });
+            let queue = micros(received_at.elapsed()).saturating_sub(info.decode_us + plugin_us);
+            outcome.timing = Some(Timing { queue, decode: info.decode_us, plugin: plugin_us });
             outcome
         };
         self.ledger.picture_out(seq, self.decoder.most_overtaken());
