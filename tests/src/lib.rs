@@ -12,6 +12,7 @@
 
 pub mod acl;
 pub mod broker;
+pub mod churn;
 pub mod control;
 pub mod cost;
 pub mod demo;
