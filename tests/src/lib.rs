@@ -18,6 +18,7 @@ pub mod cost;
 pub mod demo;
 pub mod example;
 pub mod feed;
+pub mod figures;
 pub mod handmade;
 pub mod home;
 pub mod latency;
