@@ -16,6 +16,7 @@
 mod clips;
 mod keyframes;
 mod latency;
+mod previous;
 mod python;
 mod run;
 mod thousand;
@@ -31,11 +32,12 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("latency", latency::measure),
     ("throughput", throughput::measure),
     ("python", python::measure),
     ("keyframes", keyframes::measure),
+    ("previous", previous::measure),
     ("thousand", thousand::measure),
 ];
 
