@@ -19,6 +19,7 @@ mod latency;
 mod previous;
 mod python;
 mod run;
+mod scale;
 mod thousand;
 mod throughput;
 
@@ -32,8 +33,9 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("latency", latency::measure),
+    ("scale", scale::measure),
     ("throughput", throughput::measure),
     ("python", python::measure),
     ("keyframes", keyframes::measure),
