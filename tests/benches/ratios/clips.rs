@@ -35,5 +35,6 @@ macro_rules! footage {
 footage!(full_hd_bframes, "H.264 with B-frames", "h264", ("1920x1080", 4000), X264_BFRAMES);
 footage!(full_hd, "H.264 without", "h264", ("1920x1080", 4000), X264);
 footage!(full_hd_h265, "H.265", "h265", ("1920x1080", 4000), X265);
+footage!(hd, "H.264 without", "h264", ("1280x720", 2000), X264);
 // What many cameras send for analysis beside the large stream.
 footage!(substream, "H.264 without", "h264", ("640x360", 700), X264);

@@ -14,8 +14,10 @@
 )]
 
 mod clips;
+mod growth;
 mod keyframes;
 mod latency;
+mod plot;
 mod previous;
 mod python;
 mod run;
@@ -33,13 +35,14 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("latency", latency::measure),
     ("scale", scale::measure),
     ("throughput", throughput::measure),
     ("python", python::measure),
     ("keyframes", keyframes::measure),
     ("previous", previous::measure),
+    ("growth", growth::measure),
     ("thousand", thousand::measure),
 ];
 
