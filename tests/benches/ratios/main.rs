@@ -17,6 +17,7 @@ mod clips;
 mod growth;
 mod keyframes;
 mod latency;
+mod memory;
 mod plot;
 mod previous;
 mod python;
@@ -35,7 +36,7 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("latency", latency::measure),
     ("scale", scale::measure),
     ("throughput", throughput::measure),
@@ -43,6 +44,7 @@ const PARTS: [Part; 8] = [
     ("keyframes", keyframes::measure),
     ("previous", previous::measure),
     ("growth", growth::measure),
+    ("memory", memory::measure),
     ("thousand", thousand::measure),
 ];
 
