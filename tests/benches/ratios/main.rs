@@ -13,16 +13,20 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
+mod churn;
 mod clips;
 mod growth;
 mod keyframes;
 mod latency;
 mod memory;
+mod neighbours;
 mod plot;
 mod previous;
 mod python;
 mod run;
+mod runaway;
 mod scale;
+mod swap;
 mod thousand;
 mod throughput;
 
@@ -36,9 +40,12 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 13] = [
     ("latency", latency::measure),
     ("scale", scale::measure),
+    ("neighbours", neighbours::measure),
+    ("runaway", runaway::measure),
+    ("swap", swap::measure),
     ("throughput", throughput::measure),
     ("python", python::measure),
     ("keyframes", keyframes::measure),
@@ -46,6 +53,7 @@ const PARTS: [Part; 9] = [
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("thousand", thousand::measure),
+    ("churn", churn::measure),
 ];
 
 /// The part that is a benchmark of its own, because it looks from inside.
