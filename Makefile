@@ -45,6 +45,7 @@ test: setup-test ## every test, on a real Apache Kafka
 bench: setup-bench plugins ## every figure of the README: against the decoder, Python and comux 0.2.0
 	@set -e; for plugin in $(BENCH_PLUGINS); do \
 		$(TARGET)/release/comux plugin build tests/plugins/$$plugin; done
+	$(CARGO) bench -p comux-tests --bench sandbox
 	$(CARGO) bench -p comux-tests --bench ratios
 
 bench-micro: plugins ## what the steps of a frame's way cost one by one
