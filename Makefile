@@ -7,7 +7,7 @@ PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 BENCH_PLUGINS := noop hostile misbehave motion-next
 
-.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-micro bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +47,9 @@ bench: setup-bench plugins ## every figure of the README: against the decoder, P
 		$(TARGET)/release/comux plugin build tests/plugins/$$plugin; done
 	$(CARGO) bench -p comux-tests --bench sandbox
 	$(CARGO) bench -p comux-tests --bench ratios
+
+bench-check: ## whether the figures of the last `make bench` are within tests/benches/bounds.toml
+	$(CARGO) bench -p comux-tests --bench check
 
 bench-micro: plugins ## what the steps of a frame's way cost one by one
 	$(TARGET)/release/comux plugin build tests/plugins/noop
