@@ -5,8 +5,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
+BENCH_PLUGINS := noop hostile misbehave motion-next
 
-.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-micro bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,9 +40,16 @@ test: setup-test ## every test, on a real Apache Kafka
 		$(TARGET)/debug/comux plugin build $$plugin; done
 	$(CARGO) test --workspace --no-fail-fast
 
-bench: setup-bench plugins ## how fast comux is, against the decoder alone and against Python
-	$(TARGET)/release/comux plugin build tests/plugins/noop
+# One after the other, because each wants the machine to itself. ONLY=latency,scale measures some parts,
+# CYCLES=10000 turns over as many cameras.
+bench: setup-bench plugins ## every figure of the README: against the decoder, Python and comux 0.2.0
+	@set -e; for plugin in $(BENCH_PLUGINS); do \
+		$(TARGET)/release/comux plugin build tests/plugins/$$plugin; done
+	$(CARGO) bench -p comux-tests --bench sandbox
 	$(CARGO) bench -p comux-tests --bench ratios
+
+bench-check: ## whether the figures of the last `make bench` are within tests/benches/bounds.toml
+	$(CARGO) bench -p comux-tests --bench check
 
 bench-micro: plugins ## what the steps of a frame's way cost one by one
 	$(TARGET)/release/comux plugin build tests/plugins/noop

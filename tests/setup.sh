@@ -187,7 +187,7 @@ fi
 
 peers=$target/tools/peers
 if [ "$purpose" = bench ] && ! cmp -s "$here/peers/requirements.txt" "$peers/requirements.txt"; then
-    say "installing PyAV, confluent-kafka and OpenCV for Python into $peers"
+    say "installing PyAV, confluent-kafka, OpenCV and comux 0.2.0 for Python into $peers"
     rm -rf "$peers"
     python3 -m venv "$peers"
     "$peers/bin/pip" install -q --disable-pip-version-check --only-binary :all: \

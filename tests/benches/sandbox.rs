@@ -2,7 +2,7 @@
 //! compiled natively, on the same pictures out of comux's decoder, in turns within one run. CPU time
 //! of the thread, so that other processes do not count; results are compared for equality.
 //!
-//! `make bench-sandbox`
+//! `make bench-sandbox`; also a part of `make bench`, whose rows are kept together.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ use comux::plugin::Instance;
 use comux::tenant::{Tenant, cpu};
 use comux_sdk::prelude::*;
 use comux_sdk::testing::NativeFrame;
+use comux_tests::figures::{Bound, Table, is_wanted};
 
 mod inside;
 
@@ -84,6 +85,11 @@ impl NativeFrame for Lent<'_> {
 }
 
 fn main() {
+    if !is_wanted("sandbox") {
+        return;
+    }
+    let mut table = Table::new();
+    table.begin("sandbox");
     let loader = inside::loader();
     let tenant = Tenant::nobody();
     let seat = tenant.seat();
@@ -158,15 +164,17 @@ fn main() {
     println!("{pictures} pictures of 768×576, CPU time per picture, results equal");
     println!("decoding                 {decoding:9.2} µs");
     println!("motion, natively         {direct:9.2} µs");
-    println!("motion, as a plugin      {sandboxed:9.2} µs  {:.3} ×", sandboxed / direct);
+    println!("motion, as a plugin      {sandboxed:9.2} µs");
     let both = (decoding + sandboxed) / (decoding + direct);
-    println!("decoding and motion      {:9.2} µs  {both:.3} ×", decoding + sandboxed);
-    for (what, calls) in [("between pictures", calls), ("again and again", warm)] {
-        let at = |of: usize| comux_tests::latency::permille(&calls, of).as_nanos() as f64 / 1e3;
-        println!(
-            "a call that does nothing, {what:16}  p50 {:.2} µs, p99 {:.2} µs",
-            at(500),
-            at(990)
-        );
-    }
+    let most = Bound::AtMost(1.15);
+    let motion = "`motion` as a plugin: CPU, natively = 1";
+    table.goal(motion, sandboxed / direct, "×", most);
+    table.goal("`motion` as a plugin with decoding: CPU, natively = 1", both, "×", most);
+    let at = |calls: &[_], of| comux_tests::latency::permille(calls, of).as_nanos() as f64 / 1e3;
+    let (p50, p99) = (Bound::AtMost(1.0), Bound::AtMost(5.0));
+    table.goal("a call without pixels, between pictures: p50", at(&calls, 500), "µs", p50);
+    table.goal("a call without pixels, between pictures: p99", at(&calls, 990), "µs", p99);
+    table.goal("a call without pixels, again and again: p50", at(&warm, 500), "µs", p50);
+    table.goal("a call without pixels, again and again: p99", at(&warm, 990), "µs", p99);
+    table.keep();
 }

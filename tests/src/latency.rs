@@ -21,7 +21,18 @@ pub struct Sample {
     /// How long it took.
     pub latency: Duration,
     /// Why it was not analysed, if it was not.
-    pub lost: Option<String>,
+    pub lost: Option<Lost>,
+}
+
+/// A record that was not analysed.
+#[derive(Debug, Clone)]
+pub struct Lost {
+    /// When it was sent, since the probe's start.
+    pub sent: Duration,
+    /// Its status.
+    pub status: String,
+    /// Its reason, if it has one.
+    pub reason: Option<String>,
 }
 
 /// Live cameras, sent to in real time, and consumers of what comes out.
@@ -40,10 +51,31 @@ impl Probe {
     /// When the broker does not take part.
     #[must_use]
     pub fn start(cameras: &[String], clip: &'static Clip, per_second: u32) -> Self {
+        Self::with_consumers_of(1, cameras, clip, per_second)
+    }
+
+    /// As [`Probe::start`], but a single consumer has the samples of all cameras: as many consumers as
+    /// cameras would take the cores from what is measured.
+    ///
+    /// # Panics
+    /// When the broker does not take part.
+    #[must_use]
+    pub fn start_together(cameras: &[String], clip: &'static Clip, per_second: u32) -> Self {
+        Self::with_consumers_of(cameras.len(), cameras, clip, per_second)
+    }
+
+    fn with_consumers_of(
+        cameras_each: usize,
+        cameras: &[String],
+        clip: &'static Clip,
+        per_second: u32,
+    ) -> Self {
         let begin = Instant::now();
         let stopping = Arc::new(AtomicBool::new(false));
-        let consumers = cameras.iter().map(|camera| {
-            let mut reader = Reader::new(&format!("stream_{camera}"));
+        let consumers = cameras.chunks(cameras_each).map(|cameras| {
+            let outputs: Vec<String> =
+                cameras.iter().map(|camera| format!("stream_{camera}")).collect();
+            let mut reader = Reader::of_all(&outputs);
             let stopping = Arc::clone(&stopping);
             std::thread::spawn(move || {
                 let mut samples = Vec::new();
@@ -54,7 +86,11 @@ impl Probe {
                             let sent = Duration::from_micros(record.number(SENT) as u64);
                             let lost = match record.status() {
                                 ("analysed", None) => None,
-                                status => Some(format!("{status:?} after {sent:?}")),
+                                (status, reason) => Some(Lost {
+                                    sent,
+                                    status: status.to_owned(),
+                                    reason: reason.map(str::to_owned),
+                                }),
                             };
                             samples.push(Sample { sent, latency: now - sent, lost });
                         }
@@ -97,7 +133,7 @@ impl Probe {
         self.begin.elapsed()
     }
 
-    /// Stops; returns how many records each camera was sent, and each camera's samples. Waits until
+    /// Stops; returns how many records each camera was sent, and each consumer's samples. Waits until
     /// nothing more comes.
     ///
     /// # Panics
@@ -123,7 +159,7 @@ pub struct Comparison {
     /// How many of each camera came back.
     pub came: Vec<usize>,
     /// What became of those that were not analysed.
-    pub lost: Vec<String>,
+    pub lost: Vec<Lost>,
 }
 
 impl Comparison {

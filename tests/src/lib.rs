@@ -12,11 +12,13 @@
 
 pub mod acl;
 pub mod broker;
+pub mod churn;
 pub mod control;
 pub mod cost;
 pub mod demo;
 pub mod example;
 pub mod feed;
+pub mod figures;
 pub mod handmade;
 pub mod home;
 pub mod latency;

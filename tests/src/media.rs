@@ -60,7 +60,8 @@ pub struct Clip {
     pub time_base: TimeBase,
     /// Its packets, in decoding order.
     pub packets: Vec<Packet>,
-    /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command.
+    /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command; none of a
+    /// clip that was only [scaled](Clip::scaled).
     pub pictures: Vec<Picture>,
     _directory: Option<TempDir>,
 }
@@ -159,27 +160,39 @@ impl Clip {
         Self { _directory: Some(directory), ..Self::of_file(codec, &path) }
     }
 
-    /// A 1080p clip of these pictures at 4 Mbit/s and 25 fps, a key frame every two seconds, made once
-    /// and kept at `path`.
+    /// The pedestrians in another size, such as `1920x1080`, at 25 fps and so many kbit/s, a key frame
+    /// every two seconds, made once and kept at `path`. Nobody looks at its pictures, so they are not
+    /// decoded here.
     ///
     /// # Panics
     /// When ffmpeg can't make it.
     #[must_use]
-    pub fn full_hd(codec: &'static str, encoder: &[&str], path: &Path) -> Self {
+    pub fn scaled(
+        codec: &'static str,
+        (size, kilobits): (&str, u32),
+        encoder: &[&str],
+        path: &Path,
+    ) -> Self {
         if !path.is_file() {
             fs::create_dir_all(path.parent().expect("a directory")).unwrap();
             let draft = path.with_extension("draft.mp4");
             // Sensors are noisy; scaled pictures are not.
-            let picture = ["-vf", "scale=1920:1080,noise=alls=2:allf=t", "-r", "25"];
-            let rate = ["-b:v", "4M", "-g", "50", "-y"];
-            let input = footage("bframes");
-            run(ffmpeg().arg("-i").arg(input).args(picture).args(encoder).args(rate).arg(&draft));
+            let filter = format!("scale={},noise=alls=2:allf=t", size.replace('x', ":"));
+            let rate = format!("{kilobits}k");
+            let mut command = ffmpeg();
+            command.arg("-i").arg(footage("bframes")).args(["-vf", &filter, "-r", "25"]);
+            command.args(encoder).args(["-b:v", &rate, "-g", "50", "-y"]);
+            run(command.arg(&draft));
             fs::rename(draft, path).unwrap();
         }
-        Self::of_file(codec, path)
+        Self::packets_of(codec, path)
     }
 
     fn of_file(codec: &'static str, path: &Path) -> Self {
+        Self { pictures: decode(path), ..Self::packets_of(codec, path) }
+    }
+
+    fn packets_of(codec: &'static str, path: &Path) -> Self {
         let nal_units = matches!(codec, "h264" | "h265");
         let parameter_sets = if nal_units { parameter_sets(path, codec) } else { Vec::new() };
         let file = fs::read(path).unwrap();
@@ -209,7 +222,7 @@ impl Clip {
             packets.push(Packet { data, pts, dts, keyframe });
         }
         let time_base = TimeBase::parse(probe(path, "stream=time_base").trim());
-        Self { codec, time_base, packets, pictures: decode(path), _directory: None }
+        Self { codec, time_base, packets, pictures: Vec::new(), _directory: None }
     }
 
     /// The mean of the luma plane of the picture in a packet, when the decoder made one of it. In a
@@ -223,7 +236,8 @@ impl Clip {
 
     /// How much later each time is when the clip comes again.
     fn duration(&self) -> i64 {
-        let times: Vec<i64> = self.pictures.iter().map(|picture| picture.pts).collect();
+        let mut times: Vec<i64> = self.packets.iter().map(|packet| packet.pts).collect();
+        times.sort_unstable();
         let step = times.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(1);
         times[times.len() - 1] - times[0] + step
     }
