@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
-BENCH_PLUGINS := noop hostile misbehave motion-next
+BENCH_PLUGINS := noop hostile misbehave motion-next company
 
 .PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 

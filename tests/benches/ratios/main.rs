@@ -13,6 +13,7 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
+mod batches;
 mod churn;
 mod clips;
 mod growth;
@@ -40,9 +41,10 @@ use comux_tests::figures::{Table, is_wanted, only};
 type Part = (&'static str, fn(&mut Table));
 
 /// Those whose figures are times come first, while the machine is cool.
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("latency", latency::measure),
     ("scale", scale::measure),
+    ("batches", batches::measure),
     ("neighbours", neighbours::measure),
     ("runaway", runaway::measure),
     ("swap", swap::measure),
