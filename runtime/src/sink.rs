@@ -64,8 +64,10 @@ pub struct Progress {
     state: Mutex<State>,
     unacknowledged: AtomicUsize,
     unacknowledged_bytes: AtomicUsize,
-    /// The camera's thread, woken at each acknowledgement.
+    /// The camera's thread.
     thread: OnceLock<Thread>,
+    /// It sleeps until something more is acknowledged.
+    waits: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -97,9 +99,24 @@ impl Progress {
         metadata.strip_prefix("keyframe=")?.parse().ok()
     }
 
-    /// Wakes the calling thread at each acknowledgement from now on.
+    /// The calling thread is the one that [waits](Self::wait) from now on.
     pub fn wake_this_thread(&self) {
         self.thread.get_or_init(std::thread::current);
+    }
+
+    /// Sleeps until fewer records than `unacknowledged` wait for acknowledgement, or something else wakes
+    /// the thread, but for `nap` at most.
+    ///
+    /// Only who sleeps here is woken: acknowledgements come for every record, and the way into the
+    /// kernel and back costs more than all else that is done for one.
+    pub fn wait(&self, unacknowledged: usize, nap: Duration) {
+        // Either this thread sees that an acknowledgement has come, or whoever brings it sees that this
+        // one waits: both write first and then look, in one order that all threads agree on.
+        self.waits.store(true, Ordering::SeqCst);
+        if self.unacknowledged.load(Ordering::SeqCst) >= unacknowledged {
+            std::thread::park_timeout(nap);
+        }
+        self.waits.store(false, Ordering::Relaxed);
     }
 
     /// How far output is acknowledged. `None`: nothing yet.
@@ -170,8 +187,11 @@ impl ProducerContext for Deliveries {
             }
         }
         progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        progress.unacknowledged.fetch_sub(1, Ordering::Release);
-        if let Some(thread) = progress.thread.get() {
+        progress.unacknowledged.fetch_sub(1, Ordering::SeqCst);
+        let has_failed = result.is_err();
+        if (has_failed || progress.waits.load(Ordering::SeqCst))
+            && let Some(thread) = progress.thread.get()
+        {
             thread.unpark();
         }
     }
