@@ -9,30 +9,21 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 
 use crate::config::{Cluster, Id};
-use crate::kafka::{Logging, PARTITION, each_header, producer_config};
+use crate::kafka::{Logging, Outgoing, PARTITION, Polled, each_header, producer_config};
 use crate::ledger::Seq;
 use crate::outcome::Outcome;
 
 /// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
 const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long the thread that waits for acknowledgements may outlive the sink. rdkafka's own threaded
-/// producer waits a tenth of a second at a time, and spins for the last millisecond of each.
-const POLL: Duration = Duration::from_secs(1);
-
 /// The producer of all cameras.
 #[derive(Clone)]
 pub struct Sink {
-    producer: Arc<BaseProducer<Deliveries>>,
-    /// Ends the thread when the last sink is gone.
-    _open: Arc<Open>,
+    producer: Arc<Polled<Deliveries>>,
 }
-
-/// Something is still produced.
-struct Open(Arc<AtomicBool>);
 
 /// Everything that the headers of an output record say beside the plugins' results.
 #[derive(Debug, Clone, Copy)]
@@ -197,12 +188,6 @@ impl ProducerContext for Deliveries {
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Sink {
     /// Creates the producer. It connects by itself, and again whenever it must.
     ///
@@ -210,17 +195,8 @@ impl Sink {
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
         let config = producer_config(cluster, instance);
-        let producer: BaseProducer<_> = config.create_with_context(Deliveries)?;
-        let (producer, closed) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
-        let (polled, is_closed) = (Arc::clone(&producer), Arc::clone(&closed));
-        let poll = move || {
-            while !is_closed.load(Ordering::Relaxed) {
-                polled.poll(POLL);
-            }
-        };
-        let thread = std::thread::Builder::new().name("sink".to_owned()).spawn(poll);
-        thread.map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
-        Ok(Self { producer, _open: Arc::new(Open(closed)) })
+        let producer = Polled::new(&config, Deliveries, "sink")?;
+        Ok(Self { producer: Arc::new(producer) })
     }
 
     /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for
@@ -249,16 +225,15 @@ impl Sink {
             bytes,
             gop_start: facts.gop_start,
         });
-        let mut output: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
-            BaseRecord::with_opaque_to(topic, delivery)
-                .partition(PARTITION)
-                .headers(headers(record, facts, outcome));
+        let mut output: Outgoing<'_, Deliveries> = BaseRecord::with_opaque_to(topic, delivery)
+            .partition(PARTITION)
+            .headers(headers(record, facts, outcome));
         output.payload = record.payload();
         output.key = record.key();
         output.timestamp = record.timestamp().to_millis();
         progress.unacknowledged.fetch_add(1, Ordering::Relaxed);
         progress.unacknowledged_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.producer.send(output).map(|()| bytes).map_err(|(error, _)| {
+        self.producer.send(output).map(|()| bytes).map_err(|error| {
             progress.unacknowledged.fetch_sub(1, Ordering::Relaxed);
             progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             match error {
