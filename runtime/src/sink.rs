@@ -9,30 +9,21 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 
 use crate::config::{Cluster, Id};
-use crate::kafka::{Logging, PARTITION, each_header, producer_config};
+use crate::kafka::{Logging, Outgoing, PARTITION, Polled, each_header, producer_config};
 use crate::ledger::Seq;
 use crate::outcome::Outcome;
 
 /// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
 const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long the thread that waits for acknowledgements may outlive the sink. rdkafka's own threaded
-/// producer waits a tenth of a second at a time, and spins for the last millisecond of each.
-const POLL: Duration = Duration::from_secs(1);
-
 /// The producer of all cameras.
 #[derive(Clone)]
 pub struct Sink {
-    producer: Arc<BaseProducer<Deliveries>>,
-    /// Ends the thread when the last sink is gone.
-    _open: Arc<Open>,
+    producer: Arc<Polled<Deliveries>>,
 }
-
-/// Something is still produced.
-struct Open(Arc<AtomicBool>);
 
 /// Everything that the headers of an output record say beside the plugins' results.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +55,10 @@ pub struct Progress {
     state: Mutex<State>,
     unacknowledged: AtomicUsize,
     unacknowledged_bytes: AtomicUsize,
-    /// The camera's thread, woken at each acknowledgement.
+    /// The camera's thread.
     thread: OnceLock<Thread>,
+    /// It sleeps until something more is acknowledged.
+    waits: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -97,9 +90,24 @@ impl Progress {
         metadata.strip_prefix("keyframe=")?.parse().ok()
     }
 
-    /// Wakes the calling thread at each acknowledgement from now on.
+    /// The calling thread is the one that [waits](Self::wait) from now on.
     pub fn wake_this_thread(&self) {
         self.thread.get_or_init(std::thread::current);
+    }
+
+    /// Sleeps until fewer records than `unacknowledged` wait for acknowledgement, or something else wakes
+    /// the thread, but for `nap` at most.
+    ///
+    /// Only who sleeps here is woken: acknowledgements come for every record, and the way into the
+    /// kernel and back costs more than all else that is done for one.
+    pub fn wait(&self, unacknowledged: usize, nap: Duration) {
+        // Either this thread sees that an acknowledgement has come, or whoever brings it sees that this
+        // one waits: both write first and then look, in one order that all threads agree on.
+        self.waits.store(true, Ordering::SeqCst);
+        if self.unacknowledged.load(Ordering::SeqCst) >= unacknowledged {
+            std::thread::park_timeout(nap);
+        }
+        self.waits.store(false, Ordering::Relaxed);
     }
 
     /// How far output is acknowledged. `None`: nothing yet.
@@ -170,16 +178,13 @@ impl ProducerContext for Deliveries {
             }
         }
         progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        progress.unacknowledged.fetch_sub(1, Ordering::Release);
-        if let Some(thread) = progress.thread.get() {
+        progress.unacknowledged.fetch_sub(1, Ordering::SeqCst);
+        let has_failed = result.is_err();
+        if (has_failed || progress.waits.load(Ordering::SeqCst))
+            && let Some(thread) = progress.thread.get()
+        {
             thread.unpark();
         }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -190,17 +195,8 @@ impl Sink {
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
         let config = producer_config(cluster, instance);
-        let producer: BaseProducer<_> = config.create_with_context(Deliveries)?;
-        let (producer, closed) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
-        let (polled, is_closed) = (Arc::clone(&producer), Arc::clone(&closed));
-        let poll = move || {
-            while !is_closed.load(Ordering::Relaxed) {
-                polled.poll(POLL);
-            }
-        };
-        let thread = std::thread::Builder::new().name("sink".to_owned()).spawn(poll);
-        thread.map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
-        Ok(Self { producer, _open: Arc::new(Open(closed)) })
+        let producer = Polled::new(&config, Deliveries, "sink")?;
+        Ok(Self { producer: Arc::new(producer) })
     }
 
     /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for
@@ -229,16 +225,15 @@ impl Sink {
             bytes,
             gop_start: facts.gop_start,
         });
-        let mut output: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
-            BaseRecord::with_opaque_to(topic, delivery)
-                .partition(PARTITION)
-                .headers(headers(record, facts, outcome));
+        let mut output: Outgoing<'_, Deliveries> = BaseRecord::with_opaque_to(topic, delivery)
+            .partition(PARTITION)
+            .headers(headers(record, facts, outcome));
         output.payload = record.payload();
         output.key = record.key();
         output.timestamp = record.timestamp().to_millis();
         progress.unacknowledged.fetch_add(1, Ordering::Relaxed);
         progress.unacknowledged_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.producer.send(output).map(|()| bytes).map_err(|(error, _)| {
+        self.producer.send(output).map(|()| bytes).map_err(|error| {
             progress.unacknowledged.fetch_sub(1, Ordering::Relaxed);
             progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             match error {

@@ -44,6 +44,7 @@ impl Output<'_> {
             std::thread::park_timeout(NAP);
         }
         loop {
+            let unacknowledged = self.progress.unacknowledged();
             match self.sink.produce(&self.topic, &record.message, facts, outcome, &self.progress) {
                 Ok(bytes) => {
                     self.tenant.charge_output(Instant::now(), bytes);
@@ -51,7 +52,7 @@ impl Output<'_> {
                 }
                 Err(ProduceError::Full) => {
                     self.check()?;
-                    std::thread::park_timeout(NAP);
+                    self.progress.wait(unacknowledged, NAP);
                 }
                 Err(ProduceError::Refused(error)) => return Err(CameraError::Output(error)),
             }
@@ -62,11 +63,14 @@ impl Output<'_> {
 
     /// Waits until everything is acknowledged.
     pub fn finish(&self) -> Result<(), CameraError> {
-        while self.progress.unacknowledged() > 0 {
+        loop {
+            let unacknowledged = self.progress.unacknowledged();
             self.check()?;
-            std::thread::park_timeout(NAP);
+            if unacknowledged == 0 {
+                return Ok(());
+            }
+            self.progress.wait(unacknowledged, NAP);
         }
-        self.check()
     }
 
     /// Fails once the broker has refused a record for good: the next one must not pass it.

@@ -7,13 +7,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::request::{Commands, Request};
 use crate::config::{Config, Id, Topics};
-use crate::kafka::{Logging, PARTITION, producer_config};
+use crate::kafka::{Logging, Outgoing, PARTITION, Polled, producer_config};
 
 /// On records of the state topic: the process that wrote them.
 pub(super) const WRITER: &str = "comux-writer";
@@ -29,7 +29,7 @@ const PATIENCE_MS: &str = "30000";
 /// Writes to the control plane's topics. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Bus {
-    producer: Arc<ThreadedProducer<Acknowledgements>>,
+    producer: Arc<Polled<Acknowledgements>>,
     instance: Id,
     topics: Topics,
     /// This process, among all that ever had the instance's name.
@@ -61,9 +61,9 @@ impl ProducerContext for Acknowledgements {
 
 impl Bus {
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
-        let producer = producer_config(&config.control, &config.name)
-            .set("message.timeout.ms", PATIENCE_MS)
-            .create_with_context(Acknowledgements)?;
+        let mut properties = producer_config(&config.control, &config.name);
+        properties.set("message.timeout.ms", PATIENCE_MS);
+        let producer = Polled::new(&properties, Acknowledgements, "bus")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
         Ok(Self {
@@ -148,14 +148,15 @@ impl Bus {
         headers: &[(&str, Option<&str>)],
     ) -> Result<(), KafkaError> {
         let (waiting, acknowledged) = oneshot::channel();
-        let mut record: BaseRecord<'_, str, [u8], _> =
-            BaseRecord::with_opaque_to(topic, Box::new(waiting)).key(key).partition(PARTITION);
+        let mut record: Outgoing<'_, Acknowledgements> =
+            BaseRecord::with_opaque_to(topic, Box::new(waiting)).partition(PARTITION);
+        record.key = Some(key.as_bytes());
         record.payload = value;
         let present = headers.iter().filter(|(_, value)| value.is_some());
         record.headers = Some(present.fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: *value })
         }));
-        self.producer.send(record).map_err(|(error, _)| error)?;
+        self.producer.send(record)?;
         // The producer answers for each record, also when it ends.
         acknowledged.await.unwrap_or(Err(KafkaError::Canceled))
     }

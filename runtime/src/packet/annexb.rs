@@ -38,7 +38,9 @@ fn lengths_add_up(data: &[u8]) -> bool {
     rest.is_empty() && !data.is_empty()
 }
 
-/// Calls `visit` with each NAL unit until it returns `false`.
+/// Calls `visit` with the beginning of each NAL unit until it returns `false`. In Annex B, what follows
+/// the unit comes with it, since the end of one is looked for only where the next is wanted: of most
+/// records the first unit says it all, and is nearly all of the record. Behind its end come zeros.
 pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[u8]) -> bool) {
     match packaging {
         Packaging::LengthPrefixed => {
@@ -53,21 +55,11 @@ pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[
             }
         }
         Packaging::AnnexB => {
-            let Some(mut start) = next_start_code(data, 0) else { return };
-            loop {
-                let body = start + 3;
-                let end = next_start_code(data, body);
-                let mut unit = data.get(body..end.unwrap_or(data.len())).unwrap_or_default();
-                // A unit never ends in zero: those belong to the next start code, or are padding.
-                while let [rest @ .., 0] = unit {
-                    unit = rest;
-                }
-                if !visit(unit) {
+            let mut from = 0;
+            while let Some(start) = next_start_code(data, from) {
+                from = start + 3;
+                if !visit(data.get(from..).unwrap_or_default()) {
                     return;
-                }
-                match end {
-                    Some(next) => start = next,
-                    None => return,
                 }
             }
         }
@@ -110,11 +102,11 @@ pub fn lengths_to_start_codes(data: &mut [u8]) {
 mod tests {
     use super::*;
 
-    fn units(data: &[u8]) -> Vec<Vec<u8>> {
+    fn units(data: &[u8]) -> Vec<[u8; 3]> {
         let mut found = Vec::new();
         let packaging = packaging(data).expect("NAL units");
         for_each_unit(data, packaging, |unit| {
-            found.push(unit.to_vec());
+            found.push(*unit.first_chunk().expect("a unit of three bytes"));
             true
         });
         found
@@ -126,6 +118,7 @@ mod tests {
         let mut prefixed = vec![0, 0, 0, 3, 0x67, 9, 9, 0, 0, 0, 4, 0x65, 8, 8, 8];
         assert_eq!(packaging(&annexb), Some(Packaging::AnnexB));
         assert_eq!(packaging(&prefixed), Some(Packaging::LengthPrefixed));
+        assert_eq!(units(&annexb), [[0x67, 9, 9], [0x65, 8, 8]]);
         assert_eq!(units(&annexb), units(&prefixed));
         let before = units(&prefixed);
         lengths_to_start_codes(&mut prefixed);
