@@ -5,7 +5,7 @@
 //! calls look at their deadline anyway: what is shorter than a tick is charged by the wall clock.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -17,15 +17,38 @@ use crate::tenant::Seat;
 
 /// How often calls look at their deadline.
 const TICK: Duration = Duration::from_millis(1);
+/// How often it is looked whether calls run that need ticks. Most calls are shorter than a tick, and to
+/// wake a thread for each costs more than they do.
+const ROUND: Duration = Duration::from_millis(10);
+/// A call whose deadline is as near as this needs ticks at once.
+const NEAR: Duration = ROUND.saturating_mul(4);
+/// After so many rounds without a call nobody looks any more.
+const QUIET_ROUNDS: u32 = 100;
 /// How long the thread that ticks may outlive its engine.
 const MOST_IDLE: Duration = Duration::from_secs(1);
 
-/// Makes the ticks of an engine while calls run.
+/// Makes the ticks of an engine while calls run that need them.
 #[derive(Default)]
 pub(super) struct Ticker {
-    /// How many run.
+    /// How many calls run.
     calls: AtomicUsize,
+    /// How many have begun.
+    begun: AtomicUsize,
+    /// What the thread does, as a [`Pace`].
+    pace: AtomicU8,
     thread: OnceLock<Thread>,
+}
+
+/// How often the thread that ticks wakes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Pace {
+    /// Each tick.
+    Ticks,
+    /// Each round.
+    Rounds,
+    /// When it is woken.
+    Sleeps,
 }
 
 /// The clock of one store.
@@ -75,7 +98,9 @@ impl CallClock {
 
     fn start(&mut self, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
         if !std::mem::replace(&mut self.is_running, true) {
-            self.ticker.call_begins();
+            // Off a camera's thread, and where others may want the core, each tick counts.
+            let is_near = || within.end.saturating_duration_since(within.start) < NEAR;
+            self.ticker.call_begins(seat.is_none_or(|seat| seat.is_wanted()) || is_near());
         }
         Range { start: self.began, end: self.ends_at } = within;
         (self.seen_at, self.absent) = (self.began, Duration::ZERO);
@@ -164,26 +189,43 @@ impl Ticker {
 
     fn run(&self, engine: &EngineWeak) {
         raise_priority();
-        let mut next = Instant::now() + TICK;
+        let (mut next, mut seen, mut quiet) = (Instant::now() + TICK, 0, 0);
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            if self.calls.load(Ordering::Acquire) == 0 {
-                // A thousand wake-ups a second would be most of what an idle process does. The call
-                // that comes next ends this at once; the engine may end meanwhile.
-                std::thread::park_timeout(MOST_IDLE);
+            if self.calls.load(Ordering::Acquire) > 0 {
+                let now = Instant::now();
+                // Ticks that were missed are over: a call that is late looks at its clock at the next.
+                next = (next + TICK).max(now);
+                std::thread::sleep(next - now);
+                continue;
             }
-            let now = Instant::now();
-            // Ticks that were missed are over: a call that is late looks at its clock at the next.
-            next = (next + TICK).max(now);
-            std::thread::sleep(next - now);
+            let begun = self.begun.load(Ordering::Relaxed);
+            quiet = if begun == seen { quiet + 1 } else { 0 };
+            seen = begun;
+            let (pace, longest) = match quiet {
+                ..QUIET_ROUNDS => (Pace::Rounds, ROUND),
+                // A hundred wake-ups a second would be most of what an idle process does. The engine may
+                // end meanwhile.
+                _ => (Pace::Sleeps, MOST_IDLE),
+            };
+            // Either a call that begins now sees the pace, or it is seen here: both write first and then
+            // look, in one order that all threads agree on.
+            self.pace.store(pace as u8, Ordering::SeqCst);
+            if self.begun.load(Ordering::SeqCst) == seen {
+                std::thread::park_timeout(longest);
+            }
+            self.pace.store(Pace::Ticks as u8, Ordering::SeqCst);
         }
     }
 
-    fn call_begins(&self) {
-        if self.calls.fetch_add(1, Ordering::AcqRel) == 0
-            && let Some(thread) = self.thread.get()
-        {
+    /// `is_urgent`: it needs ticks from its beginning on.
+    fn call_begins(&self, is_urgent: bool) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let pace = self.pace.load(Ordering::SeqCst);
+        let is_late = pace == Pace::Sleeps as u8 || is_urgent && pace == Pace::Rounds as u8;
+        if is_late && let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }

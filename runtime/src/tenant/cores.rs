@@ -11,8 +11,9 @@
 //! times mean the same whatever numbers people choose), and whoever was idle is lifted to
 //! the virtual time of the others, less a small credit, so that nobody saves up. Thanks to the
 //! credit, whoever uses less than its share is served at once: beyond the number of seats if need
-//! be, until one of those who use more gives way. A plugin gives way within a millisecond, in the
-//! middle of a call; a decoder when its picture is done.
+//! be, until one of those who use more gives way. A plugin gives way in the middle of a call, within a
+//! millisecond if others waited when it began, or its tenant had used more than its share, and else
+//! within some ten; a decoder when its picture is done.
 //!
 //! Seats are comux's own affair: the operating system knows nothing of them, and threads that need no
 //! seat, such as those that talk to Kafka, would wait behind plugins for milliseconds at each step of
@@ -231,6 +232,13 @@ impl Seat {
         if is_seated && !self.is_behind() && self.share.fair.is_exceeded(nanos(Instant::now())) {
             self.is_behind.store(background::step_back(), Ordering::Relaxed);
         }
+    }
+
+    /// Whether somebody else may want the core of whoever has this seat: others wait for one, or its tenant
+    /// has used more than its part.
+    pub fn is_wanted(&self) -> bool {
+        self.cores.pressure.load(Ordering::Relaxed) > 0
+            || self.share.fair.is_exceeded(nanos(Instant::now()))
     }
 
     /// Ends what [`Self::step_back`] began.
