@@ -18,7 +18,7 @@ use super::received::Received;
 use super::thinning::Thinning;
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode};
-use crate::decode::{Decoder, Gate};
+use crate::decode::{Decoder, Gate, LagLimits, Lateness};
 use crate::ledger::{Ledger, Seq};
 use crate::memories::Desk;
 use crate::outcome::{Outcome, SkipReason, Status};
@@ -117,7 +117,7 @@ impl<'q> Pipeline<'q> {
             memories,
             ledger: Ledger::beginning_with(next_seq),
             splitter: splitter(&spec)?,
-            gate: Gate::new(lag_limit(&spec)),
+            gate: Gate::new(lag_limits(&spec)),
             thinning: Thinning::new(spec.rate),
             decoder: spec.decoder()?,
             analysis,
@@ -209,7 +209,7 @@ impl<'q> Pipeline<'q> {
     /// Nothing of the stream will be continued: what is inside comes out as far as it goes.
     fn end_stream(&mut self) {
         if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
-            self.take_unit(&unit, 0);
+            self.take_unit(&unit, Lateness::default());
         }
         self.start_afresh();
         self.ledger.seal_before(self.ledger.next_seq());
@@ -241,10 +241,12 @@ impl<'q> Pipeline<'q> {
     }
 }
 
-fn lag_limit(spec: &CameraSpec) -> Option<u64> {
+fn lag_limits(spec: &CameraSpec) -> LagLimits {
     match spec.mode {
-        Mode::Live => Some(u64::from(spec.max_offset_diff)),
-        Mode::EveryFrame => None,
+        Mode::Live => {
+            LagLimits { behind: Some(u64::from(spec.max_offset_diff)), age: spec.max_age }
+        }
+        Mode::EveryFrame => LagLimits::default(),
     }
 }
 

@@ -39,6 +39,8 @@ pub struct CameraTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_offset_diff: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_age_ms: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decode: Option<Fidelity>,
@@ -111,6 +113,8 @@ pub struct CameraSpec {
     pub start: Start,
     /// In `live` mode: this many records behind the end, analysis skips.
     pub max_offset_diff: u32,
+    /// In `live` mode: of records that are older than this when they arrive, analysis skips.
+    pub max_age: Option<Duration>,
     /// How many frames are analysed.
     pub rate: Rate,
     /// How closely its pictures are decoded.
@@ -189,6 +193,7 @@ impl CameraTable {
         let produce = self.produce.as_ref().or(defaults.produce.as_ref());
         let threads = self.decode_threads.or(defaults.decode_threads);
         let drain_after_ms = self.drain_after_ms.or(defaults.drain_after_ms);
+        let max_age_ms = self.max_age_ms.or(defaults.max_age_ms);
         Ok(CameraSpec {
             consume_topic: consume.unwrap_or(&topics.consume).topic(&tenant, &id),
             produce_topic: produce.unwrap_or(&topics.produce).topic(&tenant, &id),
@@ -197,6 +202,7 @@ impl CameraTable {
             mode: self.mode.or(defaults.mode).unwrap_or(Mode::Live),
             start: self.start.or(defaults.start).unwrap_or(Start::End),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
+            max_age: max_age_ms.map(|ms| Duration::from_millis(ms.get().into())),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
             decode: self.decode.or(defaults.decode).unwrap_or(Fidelity::Exact),
             decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
@@ -229,7 +235,8 @@ impl CameraSpec {
     /// The camera as one would write it without any defaults.
     #[must_use]
     pub fn table(&self) -> CameraTable {
-        let drain_after_ms = u32::try_from(self.drain_after.as_millis()).unwrap_or(u32::MAX);
+        let millis =
+            |time: Duration| NonZeroU32::new(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
         CameraTable {
             id: Some(self.id.clone()),
             tenant: Some(self.tenant.clone()),
@@ -240,10 +247,11 @@ impl CameraSpec {
             mode: Some(self.mode),
             start: Some(self.start),
             max_offset_diff: Some(self.max_offset_diff),
+            max_age_ms: self.max_age.and_then(millis),
             rate: Some(self.rate),
             decode: Some(self.decode),
             decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
-            drain_after_ms: NonZeroU32::new(drain_after_ms),
+            drain_after_ms: millis(self.drain_after),
             limits: self.limits,
             breaker: self.breaker,
             plugins: Some(self.plugins.clone()),

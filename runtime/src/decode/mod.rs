@@ -4,4 +4,4 @@ mod decoder;
 mod gate;
 
 pub use decoder::{Decoded, Decoder, DecoderError, Fidelity};
-pub use gate::{Gate, Passage};
+pub use gate::{Gate, LagLimits, Lateness, Passage};

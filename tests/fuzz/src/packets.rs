@@ -6,7 +6,7 @@
 
 use std::sync::Once;
 
-use comux::decode::{Decoded, Decoder, Fidelity, Gate, Passage};
+use comux::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
 use comux::ledger::{Ledger, MOST_WAITING, Seq};
 use comux::outcome::{FailReason, Outcome, SkipReason, Status};
 use comux::packet::{Codec, Content, Splitter, inspect};
@@ -65,7 +65,7 @@ impl Camera {
             keyframes_only: settings & 2 == 2,
             ledger: Ledger::default(),
             splitter,
-            gate: Gate::new((settings & 4 == 4).then_some(20)),
+            gate: Gate::new(LagLimits { behind: (settings & 4 == 4).then_some(20), age: None }),
             decoder: Decoder::open(codec, 1, Fidelity::Exact).ok()?,
             stats: CameraStats::default(),
             damaged: false,
@@ -148,7 +148,7 @@ impl Camera {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
-        match self.gate.judge(content, behind) {
+        match self.gate.judge(content, Lateness { behind, age: None }) {
             Passage::Decode => {
                 assert!(was_running || content == Content::NoPicture, "decoded behind a shut gate");
                 None

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::Message;
 
-use super::{Carried, Pipeline, lag_limit, splitter};
+use super::{Carried, Pipeline, lag_limits, splitter};
 use crate::camera::CameraError;
 use crate::camera::orders::{Change, Order, SwapEvent};
 use crate::camera::thinning::Thinning;
@@ -75,7 +75,7 @@ impl Pipeline<'_> {
             }
             self.thinning = Thinning::new(spec.rate);
         }
-        self.gate.set_lag_limit(lag_limit(&spec));
+        self.gate.set_lag_limits(lag_limits(&spec));
         self.analysis.set_breakers(spec.breaker.within(BreakerSettings::default()));
         self.spec = spec;
         let _ = done.send(Ok(()));
