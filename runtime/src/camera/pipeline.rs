@@ -3,15 +3,17 @@
 mod changes;
 mod decoding;
 mod intake;
+mod threads;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::analysis::Analysis;
+use super::decode_load::DecodeLoad;
 use super::orders::{Order, SwapEvent};
 use super::output::Output;
 use super::received::Received;
@@ -26,7 +28,7 @@ use crate::packet::{Content, Splitter};
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
-use crate::tenant::{Seat, Tenant, Turn};
+use crate::tenant::{Seat, Tenant, Turn, cpu};
 
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
@@ -65,6 +67,11 @@ pub(super) struct Pipeline<'q> {
     gate: Gate,
     thinning: Thinning,
     decoder: Decoder,
+    load: DecodeLoad,
+    /// CPU time in nanoseconds that its thread had used when the load was judged last, …
+    cpu_before: u64,
+    /// … and what the decoder's own threads have used since.
+    helpers_cpu: Duration,
     analysis: Analysis,
     paused: bool,
 
@@ -101,6 +108,9 @@ impl<'q> Pipeline<'q> {
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
+        let decoder = spec.decoder()?;
+        seat.hire(1);
+        stats.record_decode_threads(decoder.threads());
         Ok(Self {
             queue,
             output: Output {
@@ -119,7 +129,10 @@ impl<'q> Pipeline<'q> {
             splitter: splitter(&spec)?,
             gate: Gate::new(lag_limits(&spec)),
             thinning: Thinning::new(spec.rate),
-            decoder: spec.decoder()?,
+            decoder,
+            load: DecodeLoad::new(Instant::now()),
+            cpu_before: cpu::of_this_thread(),
+            helpers_cpu: Duration::ZERO,
             analysis,
             paused,
             output_from: queue.output_from,
@@ -148,7 +161,9 @@ impl<'q> Pipeline<'q> {
             }
             self.cut_if_possible();
             if let Some(message) = self.queue.poll() {
+                let begin = Instant::now();
                 self.take(message)?;
+                self.load.worked(begin.elapsed());
                 self.name_cut();
                 self.emit_settled()?;
                 // Time in which the output pushed back is no silence.
@@ -161,6 +176,7 @@ impl<'q> Pipeline<'q> {
                 self.output.check()?;
                 std::thread::park_timeout(NAP.min(self.spec.drain_after));
             }
+            self.watch_load();
             self.remember();
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.

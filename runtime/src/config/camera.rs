@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
+use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
 use crate::decode::{Decoder, DecoderError, Fidelity};
 use crate::packet::{Codec, UnknownCodec};
@@ -70,28 +70,6 @@ pub struct PluginEntry {
     pub config: serde_json::Map<String, serde_json::Value>,
 }
 
-/// How many pictures of a camera are decoded at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-struct DecodeThreads(u8);
-
-impl TryFrom<u32> for DecodeThreads {
-    type Error = &'static str;
-
-    fn try_from(threads: u32) -> Result<Self, Self::Error> {
-        match u8::try_from(threads) {
-            Ok(threads @ 1..=16) => Ok(Self(threads)),
-            _ => Err("`decode_threads` is 1 to 16"),
-        }
-    }
-}
-
-impl From<DecodeThreads> for u32 {
-    fn from(threads: DecodeThreads) -> Self {
-        threads.0.into()
-    }
-}
-
 /// A camera, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraSpec {
@@ -120,7 +98,7 @@ pub struct CameraSpec {
     /// How closely its pictures are decoded.
     pub decode: Fidelity,
     /// Pictures decoded at once; each one above 1 delays results by a picture.
-    pub decode_threads: usize,
+    pub decode_threads: DecodeThreads,
     /// When no record came for this long, pictures that the decoder still holds are given out.
     pub drain_after: Duration,
     /// The limits of its plugins, where they are others than its tenant's.
@@ -205,7 +183,7 @@ impl CameraTable {
             max_age: max_age_ms.map(|ms| Duration::from_millis(ms.get().into())),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
             decode: self.decode.or(defaults.decode).unwrap_or(Fidelity::Exact),
-            decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
+            decode_threads: threads.unwrap_or(DecodeThreads::Auto),
             drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
             limits: self.limits,
             breaker: self.breaker.or(defaults.breaker),
@@ -222,7 +200,7 @@ impl CameraSpec {
     /// # Errors
     /// When libavcodec can't open it.
     pub fn decoder(&self) -> Result<Decoder, DecoderError> {
-        Decoder::open(self.codec, self.decode_threads, self.decode)
+        Decoder::open(self.codec, self.decode_threads.at_first(), self.decode)
     }
 
     /// Whether [`Self::decoder`] gives one that does the same as `other`'s.
@@ -250,7 +228,7 @@ impl CameraSpec {
             max_age_ms: self.max_age.and_then(millis),
             rate: Some(self.rate),
             decode: Some(self.decode),
-            decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
+            decode_threads: Some(self.decode_threads),
             drain_after_ms: millis(self.drain_after),
             limits: self.limits,
             breaker: self.breaker,

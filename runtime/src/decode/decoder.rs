@@ -4,12 +4,17 @@
 //! it makes of it, through reordering, delay and frame threads. So the record's number is the
 //! `pts`; real presentation times never enter the decoder.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::capabilities::Capabilities;
 use ffmpeg_next::codec::{discard::Discard, threading};
 use serde::{Deserialize, Serialize};
 
+use super::workers::Workers;
 use crate::ledger::{MAX_OVERTAKEN, Seq};
-use crate::packet::{Codec, lengths_to_start_codes};
+use crate::packet::{Codec, ParameterSets, lengths_to_start_codes};
 
 /// The `pts` of access units that belong to no record.
 const SILENT: i64 = -1;
@@ -54,11 +59,24 @@ pub enum Fidelity {
 /// One camera's decoder.
 pub struct Decoder {
     codec: Codec,
-    decoder: ffmpeg::decoder::Video,
+    fidelity: Fidelity,
+    open: Open,
     /// Units went in since the last flush, so pictures may be inside.
     fed: bool,
     /// NAL units that came without a picture, for the next access unit.
     headers: Vec<u8>,
+    /// For a decoder that takes over from this one.
+    sets: ParameterSets,
+    /// What threads used that are gone, and was not asked for yet.
+    unasked: Duration,
+}
+
+/// libavcodec's decoder.
+struct Open {
+    // Dropped first: its threads know the others.
+    context: ffmpeg::decoder::Video,
+    threads: usize,
+    workers: Option<Arc<Workers>>,
 }
 
 /// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and libavcodec
@@ -68,26 +86,101 @@ const MAX_PIXELS: i64 = 8192 * 4320;
 /// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+impl Open {
+    /// `reorders`: by how many pictures, as far as is known of the stream.
+    fn new(
+        codec: Codec,
+        threads: usize,
+        fidelity: Fidelity,
+        reorders: i32,
+    ) -> Result<Self, DecoderError> {
+        let open = || {
+            let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
+            let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
+            context.set_threading(threading::Config { kind, count: threads, safe: true });
+            // SAFETY: the context is ours, and not open yet.
+            unsafe {
+                let context = context.as_mut_ptr();
+                (*context).max_pixels = MAX_PIXELS;
+                (*context).has_b_frames = reorders;
+            }
+            let workers = (threads > 1).then(|| Workers::of(&mut context));
+            let mut decoder = context.decoder();
+            if fidelity == Fidelity::Fast {
+                decoder.skip_loop_filter(Discard::NonReference);
+            }
+            let context = decoder.open_as(codec.decoder())?.video()?;
+            Ok(Self { context, threads, workers })
+        };
+        open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
+    }
+}
+
 impl Decoder {
     /// Opens the decoder. `threads` above 1 decode several pictures at once, each a picture later.
     ///
     /// # Errors
     /// When libavcodec can't open it.
     pub fn open(codec: Codec, threads: usize, fidelity: Fidelity) -> Result<Self, DecoderError> {
-        let open = || {
-            let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
-            let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
-            // SAFETY: the context is ours, and not open yet.
-            unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS };
-            context.set_threading(threading::Config { kind, count: threads, ..Default::default() });
-            let mut decoder = context.decoder();
-            if fidelity == Fidelity::Fast {
-                decoder.skip_loop_filter(Discard::NonReference);
+        Ok(Self {
+            codec,
+            fidelity,
+            open: Open::new(codec, threads, fidelity, 0)?,
+            fed: false,
+            headers: Vec::new(),
+            sets: ParameterSets::default(),
+            unasked: Duration::ZERO,
+        })
+    }
+
+    /// How many threads decode.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.open.threads
+    }
+
+    /// Notes the parameter sets in an access unit, for [`Self::reopen`].
+    pub fn learn(&mut self, data: &[u8]) {
+        self.sets.learn(self.codec, data);
+    }
+
+    /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode several
+    /// pictures at once, and all that the stream has said so far has to be known.
+    #[must_use]
+    pub fn can_reopen(&self) -> bool {
+        let capabilities = self.codec.decoder().capabilities();
+        capabilities.contains(Capabilities::FRAME_THREADS) && self.sets.all().is_some()
+    }
+
+    /// Decodes with so many threads from here on. It must be empty, as behind [`Self::restart`], and a
+    /// key frame must come next.
+    ///
+    /// # Errors
+    /// When libavcodec can't open another decoder; then it is as before.
+    pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
+        // SAFETY: the context is open.
+        let reorders = unsafe { (*self.open.context.as_ptr()).has_b_frames };
+        let open = Open::new(self.codec, threads, self.fidelity, reorders)?;
+        self.unasked = self.workers_cpu().unwrap_or_default();
+        self.open = open;
+        let mut headers = self.sets.all().unwrap_or_default();
+        headers.append(&mut self.headers);
+        self.headers = headers;
+        Ok(())
+    }
+
+    /// CPU time of its own threads since this was asked last. `None`: it has some, and libavcodec does not
+    /// tell which.
+    pub fn workers_cpu(&mut self) -> Option<Duration> {
+        let before = std::mem::take(&mut self.unasked);
+        match &self.open.workers {
+            None => Some(before),
+            Some(workers) => {
+                // Decoders of other libraries may have threads that libavcodec does not know either.
+                let are_others = self.codec.has_threads_of_its_own();
+                (!are_others).then(|| before + workers.cpu_since_last())
             }
-            decoder.open_as(codec.decoder())?.video()
-        };
-        let decoder = open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })?;
-        Ok(Self { codec, decoder, fed: false, headers: Vec::new() })
+        }
     }
 
     /// Feeds the access unit of record `seq`; of no record, when only later pictures need it.
@@ -112,7 +205,7 @@ impl Decoder {
         }
         self.headers.clear();
         self.fed = true;
-        self.decoder.send_packet(&packet).map_err(DecoderError::Broken)
+        self.open.context.send_packet(&packet).map_err(DecoderError::Broken)
     }
 
     /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
@@ -139,7 +232,7 @@ impl Decoder {
     /// When a packet sent before turns out to be broken.
     pub fn receive(&mut self) -> Result<Option<Decoded>, DecoderError> {
         let mut frame = ffmpeg::frame::Video::empty();
-        match self.decoder.receive_frame(&mut frame) {
+        match self.open.context.receive_frame(&mut frame) {
             Ok(()) => {}
             Err(ffmpeg::Error::Eof) => return Ok(None),
             Err(ffmpeg::Error::Other { errno }) if errno == ffmpeg::error::EAGAIN => {
@@ -158,14 +251,14 @@ impl Decoder {
     pub fn finish(&mut self) {
         if self.fed {
             // It only fails when it was told before.
-            let _ = self.decoder.send_eof();
+            let _ = self.open.context.send_eof();
         }
     }
 
     /// Forgets all pictures, but not the parameter sets; a key frame comes next.
     pub fn restart(&mut self) {
         if self.fed {
-            self.decoder.flush();
+            self.open.context.flush();
             self.fed = false;
         }
     }
@@ -173,6 +266,6 @@ impl Decoder {
     /// How often a picture may be overtaken and still come out.
     #[must_use]
     pub fn most_overtaken(&self) -> u32 {
-        if self.codec.reorders() && self.decoder.has_b_frames() { MAX_OVERTAKEN } else { 0 }
+        if self.codec.reorders() && self.open.context.has_b_frames() { MAX_OVERTAKEN } else { 0 }
     }
 }

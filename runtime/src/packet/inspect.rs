@@ -28,6 +28,26 @@ pub struct Inspection {
     pub length_prefixed: bool,
     /// It is known that no other picture needs this one. Only of H.264.
     pub disposable: bool,
+    /// It is known that nothing goes across: no picture from here on needs one before it, and none
+    /// before it is shown later. Decoders can change places here.
+    pub is_closed: bool,
+    /// It holds parameter sets, which pictures after it may need, too; see
+    /// [`ParameterSets`](super::ParameterSets).
+    pub has_parameter_sets: bool,
+}
+
+impl Inspection {
+    /// An access unit of which nothing else is known.
+    #[must_use]
+    pub fn of(content: Content) -> Self {
+        Self {
+            content,
+            length_prefixed: false,
+            disposable: false,
+            is_closed: false,
+            has_parameter_sets: false,
+        }
+    }
 }
 
 /// Looks at one access unit. `None`: it is not of this codec at all.
@@ -45,16 +65,19 @@ pub fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
         Id::AV1 => av1(data)?,
         _ => Content::Unknown,
     };
-    Some(Inspection { content, length_prefixed: false, disposable: false })
+    // Of the others it is not known what a key frame leaves as it was.
+    let is_closed = content == Content::KeyPicture && matches!(codec.id(), Id::VP8 | Id::VP9);
+    Some(Inspection { is_closed, ..Inspection::of(content) })
 }
 
 fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspection> {
     let packaging = annexb::packaging(data)?;
-    let mut recovery_point = false;
-    let (mut content, mut disposable) = (None, false);
+    let (mut recovery_point, mut has_parameter_sets) = (false, false);
+    let (mut content, mut disposable, mut is_closed) = (None, false, false);
     annexb::for_each_unit(data, packaging, |unit| match look(unit) {
-        Some(NalUnit::KeySlice) => {
+        Some(NalUnit::KeySlice { closed }) => {
             content = Some(Content::KeyPicture);
+            is_closed = closed;
             false
         }
         Some(NalUnit::Slice { needed }) => {
@@ -68,6 +91,11 @@ fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspecti
             content.get_or_insert(Content::NoPicture);
             true
         }
+        Some(NalUnit::ParameterSet) => {
+            has_parameter_sets = true;
+            content.get_or_insert(Content::NoPicture);
+            true
+        }
         Some(NalUnit::Other) => {
             content.get_or_insert(Content::NoPicture);
             true
@@ -75,28 +103,39 @@ fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspecti
         None => true,
     });
     let length_prefixed = packaging == Packaging::LengthPrefixed;
-    content.map(|content| Inspection { content, length_prefixed, disposable })
+    content.map(|content| Inspection {
+        content,
+        length_prefixed,
+        disposable,
+        is_closed,
+        has_parameter_sets,
+    })
 }
 
-enum NalUnit {
-    KeySlice,
+/// What a NAL unit is, as far as it matters here.
+pub(super) enum NalUnit {
+    /// Of a key picture. `closed`: see [`Inspection::is_closed`].
+    KeySlice {
+        closed: bool,
+    },
     /// Of a picture that others may need, or surely do not.
     Slice {
         needed: bool,
     },
     /// Every picture from here on comes out whole, though it is no IDR picture.
     RecoveryPoint,
+    ParameterSet,
     Other,
 }
 
 /// ITU-T H.264, table 7-1 and annex D.
-fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
+pub(super) fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
     let header = *unit.first()?;
     if header & 0x80 != 0 {
         return None;
     }
     match header & 0x1f {
-        5 => Some(NalUnit::KeySlice),
+        5 => Some(NalUnit::KeySlice { closed: true }),
         // `nal_ref_idc` is 0 in all slices of a picture, or in none.
         1 | 2 => Some(NalUnit::Slice { needed: header & 0x60 != 0 }),
         6 => Some(match unit.get(1..4) {
@@ -104,24 +143,29 @@ fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
             Some([6, _, payload]) if payload & 0x80 != 0 => NalUnit::RecoveryPoint,
             _ => NalUnit::Other,
         }),
+        7 | 8 | 13 | 15 => Some(NalUnit::ParameterSet),
         // Partitions B and C follow their A; the rest is not specified.
-        3 | 4 | 7..=21 => Some(NalUnit::Other),
+        3 | 4 | 9..=21 => Some(NalUnit::Other),
         _ => None,
     }
 }
 
 /// ITU-T H.265, table 7-1.
-fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
+pub(super) fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
     let [header, layer] = *unit.first_chunk::<2>()?;
     // `nuh_temporal_id_plus1` is never 0.
     if header & 0x80 != 0 || layer & 7 == 0 {
         return None;
     }
     match (header >> 1) & 0x3f {
-        16..=21 => Some(NalUnit::KeySlice),
+        // Behind a clean random access picture may come some that are shown before it and need what was
+        // before; behind one that breaks the link, such can't be decoded anyway.
+        21 => Some(NalUnit::KeySlice { closed: false }),
+        16..=20 => Some(NalUnit::KeySlice { closed: true }),
         // Pictures that their own temporal sub-layer does not need, those above it may.
         0..=9 => Some(NalUnit::Slice { needed: true }),
-        32..=40 => Some(NalUnit::Other),
+        32..=34 => Some(NalUnit::ParameterSet),
+        35..=40 => Some(NalUnit::Other),
         _ => None,
     }
 }
@@ -237,6 +281,35 @@ mod tests {
         assert!(!disposable(&[0, 0, 1, 0x65, 1]));
         let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x01, 1];
         assert!(!disposable(&recovery));
+    }
+
+    #[test]
+    fn nothing_goes_across_a_key_frame_that_empties_the_decoder() {
+        let closed = |codec: &str, data: &[u8]| {
+            inspect(Codec::from_name(codec).unwrap(), data).unwrap().is_closed
+        };
+        assert!(closed("h264", &[0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]));
+        let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1];
+        assert!(!closed("h264", &recovery), "B-frames before it may be to come");
+        assert!(!closed("h264", &[0, 0, 1, 0x41, 1]));
+        for (kind, expected) in [(16, true), (19, true), (20, true), (21, false), (1, false)] {
+            assert_eq!(closed("h265", &[0, 0, 1, kind << 1, 1, 9]), expected, "type {kind}");
+        }
+        assert!(closed("vp8", &[0x10, 0, 0, 0x9d, 0x01, 0x2a]));
+        assert!(!closed("vp8", &[0x11, 0, 0, 0]));
+        assert!(!closed("mjpeg", &[0xff, 0xd8]), "its tables may be those of another");
+    }
+
+    #[test]
+    fn parameter_sets_are_noticed_alone_and_before_a_picture() {
+        let has = |codec: &str, data: &[u8]| {
+            inspect(Codec::from_name(codec).unwrap(), data).unwrap().has_parameter_sets
+        };
+        assert!(has("h264", &[0, 0, 1, 0x67, 1]));
+        assert!(has("h264", &[0, 0, 1, 9, 1, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x41, 1]));
+        assert!(!has("h264", &[0, 0, 1, 9, 1, 0, 0, 1, 0x65, 1]));
+        assert!(has("h265", &[0, 0, 1, 34 << 1, 1, 9, 0, 0, 1, 1 << 1, 1, 9]));
+        assert!(!has("h265", &[0, 0, 1, 35 << 1, 1, 9, 0, 0, 1, 1 << 1, 1, 9]));
     }
 
     #[test]

@@ -49,6 +49,9 @@ impl Pipeline<'_> {
                 Ok((splitter, decoder)) => {
                     self.end_stream_in_turn();
                     (self.splitter, self.decoder) = (splitter, decoder);
+                    self.seat.hire(1);
+                    self.stats.record_decode_threads(self.decoder.threads());
+                    self.load.begin_anew(Instant::now());
                     self.discontinuity = true;
                     self.refill_from = None;
                 }

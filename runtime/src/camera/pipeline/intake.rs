@@ -43,6 +43,7 @@ impl<'q> Pipeline<'q> {
         }
         let late = self.lateness(&message);
         self.stats.record_received(i64::try_from(late.behind).unwrap_or(i64::MAX));
+        self.load.record_came(late.behind);
         let _turn = self.turn();
         match self.spec.framing {
             Framing::Packet => {
@@ -89,7 +90,7 @@ impl<'q> Pipeline<'q> {
         }
         if inspection.content == Content::NoPicture {
             let data = received.message.payload().unwrap_or_default();
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.decode_no_picture(data, inspection);
             self.receive_pictures();
             self.ledger.admit_settled(received, Outcome::skipped(SkipReason::NoPicture));
             return;
@@ -146,7 +147,7 @@ impl<'q> Pipeline<'q> {
             return;
         }
         if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(&unit.data, inspection.length_prefixed);
+            self.decode_no_picture(&unit.data, inspection);
             self.receive_pictures();
             self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
             return;
@@ -183,7 +184,7 @@ impl<'q> Pipeline<'q> {
     fn feed_silently(&mut self, data: &[u8]) {
         let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
         if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.decode_no_picture(data, inspection);
         } else if self.pass_gate(inspection, None, Lateness::default()).is_none() {
             self.decode(None, data, inspection);
             // The pictures before the next record were analysed, only not by this run.
@@ -235,10 +236,15 @@ impl<'q> Pipeline<'q> {
             return Some(SkipReason::Quota);
         }
         match self.gate.judge(content, late) {
-            Passage::Decode => left_out.then_some(SkipReason::Rate),
+            Passage::Decode if left_out => Some(SkipReason::Rate),
+            Passage::Decode => {
+                self.adapt_threads(inspection, false);
+                None
+            }
             Passage::DecodeAfresh => {
                 self.empty_decoder();
                 self.discontinuity = true;
+                self.adapt_threads(inspection, true);
                 None
             }
             Passage::Skip(reason) => {
