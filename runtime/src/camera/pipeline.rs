@@ -66,6 +66,8 @@ pub(super) struct Pipeline<'q> {
     splitter: Option<Splitter>,
     gate: Gate,
     thinning: Thinning,
+    /// Of H.265: the highest temporal sub-layer that any parameter set spoke of.
+    highest_sub_layer: Option<u8>,
     decoder: Decoder,
     load: DecodeLoad,
     /// CPU time in nanoseconds that its thread had used when the load was judged last, …
@@ -129,6 +131,7 @@ impl<'q> Pipeline<'q> {
             splitter: splitter(&spec)?,
             gate: Gate::new(lag_limits(&spec)),
             thinning: Thinning::new(spec.rate),
+            highest_sub_layer: None,
             decoder,
             load: DecodeLoad::new(Instant::now()),
             cpu_before: cpu::of_this_thread(),

@@ -54,6 +54,7 @@ impl Pipeline<'_> {
                     self.load.begin_anew(Instant::now());
                     self.discontinuity = true;
                     self.refill_from = None;
+                    self.highest_sub_layer = None;
                 }
                 Err(error) => {
                     let _ = done.send(Err(error));

@@ -212,6 +212,8 @@ impl<'q> Pipeline<'q> {
         time_us: Option<i64>,
         late: Lateness,
     ) -> Option<SkipReason> {
+        self.highest_sub_layer = self.highest_sub_layer.max(inspection.highest_sub_layer);
+        let inspection = inspection.among(self.highest_sub_layer);
         let content = inspection.content;
         if let Some(time_us) = time_us
             && content == Content::KeyPicture
