@@ -98,7 +98,7 @@ impl CameraStats {
         self.decode_threads.store(threads, Relaxed);
     }
 
-    /// How many threads decode.
+    /// How many threads decode; 0: there was nothing to decode yet.
     #[must_use]
     pub fn decode_threads(&self) -> usize {
         self.decode_threads.load(Relaxed)

@@ -101,7 +101,7 @@ pub struct Stopped;
 /// When there is no decoder, or no parser, for it.
 pub fn check(spec: &CameraSpec) -> Result<(), CameraError> {
     pipeline::splitter(spec)?;
-    spec.decoder()?;
+    spec.decoder().open_if_needed()?;
     Ok(())
 }
 

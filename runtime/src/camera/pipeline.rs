@@ -110,9 +110,8 @@ impl<'q> Pipeline<'q> {
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
-        let decoder = spec.decoder()?;
         seat.hire(1);
-        stats.record_decode_threads(decoder.threads());
+        stats.record_decode_threads(0);
         Ok(Self {
             queue,
             output: Output {
@@ -132,7 +131,7 @@ impl<'q> Pipeline<'q> {
             gate: Gate::new(lag_limits(&spec)),
             thinning: Thinning::new(spec.rate),
             highest_sub_layer: None,
-            decoder,
+            decoder: spec.decoder(),
             load: DecodeLoad::new(Instant::now()),
             cpu_before: cpu::of_this_thread(),
             helpers_cpu: Duration::ZERO,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
-use crate::decode::{Decoder, DecoderError, Fidelity};
+use crate::decode::{Decoder, Fidelity};
 use crate::packet::{Codec, UnknownCodec};
 use crate::plugin::{BreakerTable, Digest, LimitsTable, Source};
 
@@ -195,12 +195,10 @@ impl CameraTable {
 }
 
 impl CameraSpec {
-    /// A decoder for it.
-    ///
-    /// # Errors
-    /// When libavcodec can't open it.
-    pub fn decoder(&self) -> Result<Decoder, DecoderError> {
-        Decoder::open(self.codec, self.decode_threads.at_first(), self.decode)
+    /// A decoder for it, still to be opened.
+    #[must_use]
+    pub fn decoder(&self) -> Decoder {
+        Decoder::new(self.codec, self.decode_threads.at_first(), self.decode)
     }
 
     /// Whether [`Self::decoder`] gives one that does the same as `other`'s.

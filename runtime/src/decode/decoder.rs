@@ -23,7 +23,7 @@ const SILENT: i64 = -1;
 #[derive(Debug, thiserror::Error)]
 pub enum DecoderError {
     /// The decoder could not be opened.
-    #[error("could not open the decoder `{codec}`: {cause}")]
+    #[error("could not open the decoder `{codec}`: {cause}; choose another `codec`")]
     Open {
         /// The decoder.
         codec: String,
@@ -56,11 +56,13 @@ pub enum Fidelity {
     Fast,
 }
 
-/// One camera's decoder.
+/// One camera's decoder. It is opened when it is first needed: that of H.264 takes 750 KiB, which a camera
+/// that passes its records through can do without.
 pub struct Decoder {
     codec: Codec,
     fidelity: Fidelity,
-    open: Open,
+    threads: usize,
+    open: Option<Open>,
     /// Units went in since the last flush, so pictures may be inside.
     fed: bool,
     /// NAL units that came without a picture, for the next access unit.
@@ -75,7 +77,6 @@ pub struct Decoder {
 struct Open {
     // Dropped first: its threads know the others.
     context: ffmpeg::decoder::Video,
-    threads: usize,
     workers: Option<Arc<Workers>>,
 }
 
@@ -110,33 +111,60 @@ impl Open {
                 decoder.skip_loop_filter(Discard::NonReference);
             }
             let context = decoder.open_as(codec.decoder())?.video()?;
-            Ok(Self { context, threads, workers })
+            Ok(Self { context, workers })
         };
         open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
     }
 }
 
 impl Decoder {
-    /// Opens the decoder. `threads` above 1 decode several pictures at once, each a picture later.
-    ///
-    /// # Errors
-    /// When libavcodec can't open it.
-    pub fn open(codec: Codec, threads: usize, fidelity: Fidelity) -> Result<Self, DecoderError> {
-        Ok(Self {
+    /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once, each a
+    /// picture later.
+    #[must_use]
+    pub fn new(codec: Codec, threads: usize, fidelity: Fidelity) -> Self {
+        Self {
             codec,
             fidelity,
-            open: Open::new(codec, threads, fidelity, 0)?,
+            threads,
+            open: None,
             fed: false,
             headers: Vec::new(),
             sets: ParameterSets::default(),
             unasked: Duration::ZERO,
-        })
+        }
     }
 
-    /// How many threads decode.
+    /// As [`Self::new`], and opens it.
+    ///
+    /// # Errors
+    /// When libavcodec can't open it.
+    pub fn open(codec: Codec, threads: usize, fidelity: Fidelity) -> Result<Self, DecoderError> {
+        let mut decoder = Self::new(codec, threads, fidelity);
+        decoder.open_if_needed()?;
+        Ok(decoder)
+    }
+
+    /// Opens it, unless it is open.
+    ///
+    /// # Errors
+    /// When libavcodec can't.
+    pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
+        if self.open.is_none() {
+            self.open = Some(Open::new(self.codec, self.threads, self.fidelity, 0)?);
+        }
+        Ok(())
+    }
+
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// How many threads decode, once it is open.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.open.threads
+        self.threads
     }
 
     /// Notes the parameter sets in an access unit, for [`Self::reopen`].
@@ -158,11 +186,14 @@ impl Decoder {
     /// # Errors
     /// When libavcodec can't open another decoder; then it is as before.
     pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
-        // SAFETY: the context is open.
-        let reorders = unsafe { (*self.open.context.as_ptr()).has_b_frames };
-        let open = Open::new(self.codec, threads, self.fidelity, reorders)?;
-        self.unasked = self.workers_cpu().unwrap_or_default();
-        self.open = open;
+        if let Some(open) = &self.open {
+            // SAFETY: the context is open.
+            let reorders = unsafe { (*open.context.as_ptr()).has_b_frames };
+            let open = Open::new(self.codec, threads, self.fidelity, reorders)?;
+            self.unasked = self.workers_cpu().unwrap_or_default();
+            self.open = Some(open);
+        }
+        self.threads = threads;
         let mut headers = self.sets.all().unwrap_or_default();
         headers.append(&mut self.headers);
         self.headers = headers;
@@ -173,7 +204,7 @@ impl Decoder {
     /// tell which.
     pub fn workers_cpu(&mut self) -> Option<Duration> {
         let before = std::mem::take(&mut self.unasked);
-        match &self.open.workers {
+        match self.open.as_ref().and_then(|open| open.workers.as_ref()) {
             None => Some(before),
             Some(workers) => {
                 // Decoders of other libraries may have threads that libavcodec does not know either.
@@ -204,8 +235,10 @@ impl Decoder {
             }
         }
         self.headers.clear();
+        self.open_if_needed()?;
+        let Some(open) = &mut self.open else { return Ok(()) };
         self.fed = true;
-        self.open.context.send_packet(&packet).map_err(DecoderError::Broken)
+        open.context.send_packet(&packet).map_err(DecoderError::Broken)
     }
 
     /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
@@ -231,8 +264,9 @@ impl Decoder {
     /// # Errors
     /// When a packet sent before turns out to be broken.
     pub fn receive(&mut self) -> Result<Option<Decoded>, DecoderError> {
+        let Some(open) = &mut self.open else { return Ok(None) };
         let mut frame = ffmpeg::frame::Video::empty();
-        match self.open.context.receive_frame(&mut frame) {
+        match open.context.receive_frame(&mut frame) {
             Ok(()) => {}
             Err(ffmpeg::Error::Eof) => return Ok(None),
             Err(ffmpeg::Error::Other { errno }) if errno == ffmpeg::error::EAGAIN => {
@@ -249,23 +283,27 @@ impl Decoder {
 
     /// No more access units: the pictures inside come out next, and then [`Decoder::restart`].
     pub fn finish(&mut self) {
-        if self.fed {
+        if let Some(open) = &mut self.open
+            && self.fed
+        {
             // It only fails when it was told before.
-            let _ = self.open.context.send_eof();
+            let _ = open.context.send_eof();
         }
     }
 
     /// Forgets all pictures, but not the parameter sets; a key frame comes next.
     pub fn restart(&mut self) {
-        if self.fed {
-            self.open.context.flush();
-            self.fed = false;
+        if let Some(open) = &mut self.open
+            && std::mem::take(&mut self.fed)
+        {
+            open.context.flush();
         }
     }
 
     /// How often a picture may be overtaken and still come out.
     #[must_use]
     pub fn most_overtaken(&self) -> u32 {
-        if self.codec.reorders() && self.open.context.has_b_frames() { MAX_OVERTAKEN } else { 0 }
+        let has_b_frames = self.open.as_ref().is_some_and(|open| open.context.has_b_frames());
+        if self.codec.reorders() && has_b_frames { MAX_OVERTAKEN } else { 0 }
     }
 }

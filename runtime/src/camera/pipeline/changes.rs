@@ -44,13 +44,12 @@ impl Pipeline<'_> {
     ) -> Result<Option<(CameraQueue, Arc<Progress>)>, CameraError> {
         let old = Arc::clone(&self.spec);
         if !old.decodes_as(&spec) || old.framing != spec.framing {
-            let new = splitter(&spec).and_then(|splitter| Ok((splitter, spec.decoder()?)));
-            match new {
-                Ok((splitter, decoder)) => {
+            match splitter(&spec) {
+                Ok(splitter) => {
                     self.end_stream_in_turn();
-                    (self.splitter, self.decoder) = (splitter, decoder);
+                    (self.splitter, self.decoder) = (splitter, spec.decoder());
                     self.seat.hire(1);
-                    self.stats.record_decode_threads(self.decoder.threads());
+                    self.stats.record_decode_threads(0);
                     self.load.begin_anew(Instant::now());
                     self.discontinuity = true;
                     self.refill_from = None;

@@ -23,6 +23,10 @@ impl<'q> Pipeline<'q> {
             self.end_stream_in_turn();
         }
         self.next_offset = Some(offset + 1);
+        if self.unanalysed().is_none() && !self.decoder.is_open() {
+            self.decoder.open_if_needed()?;
+            self.stats.record_decode_threads(self.decoder.threads());
+        }
         if offset < self.output_from {
             let _turn = self.turn();
             self.take_silently(&message);
