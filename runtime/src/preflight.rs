@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rdkafka::error::KafkaError;
 
+use crate::camera::{self, CameraError};
 use crate::clusters::Clients;
 use crate::config::Config;
 use crate::control::{self, Refusal, Steps, configure_alone};
@@ -25,6 +26,14 @@ pub enum Obstacle {
     /// The topics of control.
     #[error(transparent)]
     Control(#[from] control::StartError),
+    /// A camera's stream can't be decoded here.
+    #[error("camera `{camera}`: {error}")]
+    Stream {
+        /// The camera.
+        camera: String,
+        /// What keeps it from running.
+        error: CameraError,
+    },
     /// A camera's plugins.
     #[error("camera `{camera}`: {refusal}")]
     Camera {
@@ -68,6 +77,9 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
     let (tenants, mut instances) = (config.open_tenants(), Vec::new());
     for spec in &config.cameras {
         let camera = spec.id.to_string();
+        if let Err(error) = camera::check(spec) {
+            return Err(Obstacle::Stream { camera, error });
+        }
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
         let chain = control::load_all(&loader, &spec.tenant, &spec.plugins, &mut steps).await;

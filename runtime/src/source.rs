@@ -4,6 +4,7 @@
 //! own. A full queue stops fetching for that camera alone and keeps what was fetched, so a slow
 //! camera neither delays others nor fills memory.
 
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -44,6 +45,8 @@ pub struct CameraQueue {
     queue: PartitionQueue<Logging>,
     consumer: Arc<BaseConsumer<Logging>>,
     topic: String,
+    /// The same for librdkafka, which is asked with each record.
+    topic_name: CString,
     /// Records before this offset were output by an earlier run, and come only so that the decoder
     /// can make the pictures that need them.
     pub output_from: i64,
@@ -92,6 +95,8 @@ impl Source {
         progress: Arc<Progress>,
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
+        let topic_name =
+            CString::new(topic).map_err(|error| KafkaError::Subscription(error.to_string()))?;
         let position = self.position(camera, goes_on)?;
         // Split before it is assigned, so that no record can go to the common queue.
         let queue = self
@@ -107,6 +112,7 @@ impl Source {
             queue,
             consumer: Arc::clone(&self.consumer),
             topic: topic.to_owned(),
+            topic_name,
             output_from: position.output_from,
         })
     }
@@ -213,14 +219,13 @@ impl CameraQueue {
     /// the broker.
     #[must_use]
     pub fn behind(&self, offset: i64) -> u64 {
-        let Ok(topic) = std::ffi::CString::new(self.topic.as_str()) else { return 0 };
         let (mut low, mut high) = (0, 0);
         // SAFETY: the client lives as long as `consumer`; the call reads what librdkafka remembers
         // of the latest fetch.
         let answer = unsafe {
             rdkafka::bindings::rd_kafka_get_watermark_offsets(
                 self.consumer.client().native_ptr(),
-                topic.as_ptr(),
+                self.topic_name.as_ptr(),
                 PARTITION,
                 &raw mut low,
                 &raw mut high,

@@ -4,7 +4,7 @@
 //! received = analysed + passthrough + skipped{reason} + failed{reason} + in flight.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -24,6 +24,7 @@ pub struct CameraStats {
     decode_us: AtomicU64,
     plugin_us: AtomicU64,
     plugin_restarts: AtomicU64,
+    decode_threads: AtomicUsize,
     plugins: Meters,
 }
 
@@ -90,6 +91,17 @@ impl CameraStats {
     pub fn record_work(&self, decode_us: u64, plugin_us: u64) {
         self.decode_us.fetch_add(decode_us, Relaxed);
         self.plugin_us.fetch_add(plugin_us, Relaxed);
+    }
+
+    /// So many threads decode from now on.
+    pub fn record_decode_threads(&self, threads: usize) {
+        self.decode_threads.store(threads, Relaxed);
+    }
+
+    /// How many threads decode; 0: there was nothing to decode yet.
+    #[must_use]
+    pub fn decode_threads(&self) -> usize {
+        self.decode_threads.load(Relaxed)
     }
 
     /// A plugin's instance was replaced.

@@ -104,6 +104,13 @@ fn two_plugins_that_write_the_same_header_are_refused() {
     assert_refused(&config, &["gate-7", "brightness.mean"]);
 }
 
+/// This decoder drives a device that no machine for tests has.
+#[test]
+fn a_decoder_that_can_t_be_opened_is_refused_before_anything_runs() {
+    let config = Config::new("no-decoder").camera("gate-7", "codec = 'h264_v4l2m2m'");
+    assert_refused(&config, &["gate-7", "h264_v4l2m2m", "codec"]);
+}
+
 #[test]
 fn a_broker_that_does_not_answer_is_named() {
     // Nothing listens on the port for echo, which only the superuser may take.

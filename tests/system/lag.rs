@@ -1,11 +1,16 @@
 //! What a camera does that can't keep up: `live` skips analysis to a key frame, `every-frame`
 //! leaves the rest with the broker.
 
+use std::time::{Duration, SystemTime};
+
+use comux_tests::control::Control;
 use comux_tests::media::{self, Clip};
 use comux_tests::nal;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Reader, Record, produce};
+use comux_tests::records::{Reader, Record, consume, produce};
+use serde_json::json;
 
+use crate::live::{Controlled, all_output, camera, controlled_with, feed_all, only};
 use crate::promises::{assert_same_records, topics};
 
 /// About 20 ms for each frame.
@@ -79,4 +84,75 @@ fn an_every_frame_camera_that_lags_skips_nothing_in_bounded_memory() {
     assert_eq!(sums.analysed, 240, "{sums:?}");
     assert!(sums.balance(), "{sums:?}");
     assert!(grown < 120 << 20, "memory grew by {} MiB", grown >> 20);
+}
+
+/// An hour is more than any machine is busy for, and less than the records are old.
+#[test]
+fn a_live_camera_skips_records_that_are_too_old_and_an_every_frame_camera_none() {
+    let clip = media::lowdelay();
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    // No further ahead than the broker takes.
+    let [old, new, ahead] = [now - 2 * hour, now, now + hour / 2];
+    let mut records = looped(clip, 1);
+    for (number, record) in records.iter_mut().enumerate() {
+        let made = match number {
+            30..70 => old,
+            120.. => ahead,
+            _ => new,
+        };
+        record.timestamp = i64::try_from(made.as_millis()).unwrap();
+    }
+    // Key frames are 20 apart.
+    let next_key = 80;
+    assert!(clip.packets[next_key].keyframe && !clip.packets[70].keyframe);
+    for mode in ["live", "every-frame"] {
+        let name = format!("lag-age-{mode}");
+        let (input, output) = topics(&name);
+        produce(&input, &records);
+        let lines = format!(
+            "mode = '{mode}'\nstart = 'beginning'\nmax_offset_diff = 1_000_000\n\
+             max_age_ms = 3_600_000\n{}",
+            plugins_line("brightness", "")
+        );
+        let comux = Comux::run(&Config::new(&name).with(PATIENT).camera(&name, &lines));
+        let result = consume(&output, records.len());
+        let sums = comux.stop().sums(&name);
+        assert_same_records(&records, &result);
+        assert!(sums.balance(), "{sums:?}");
+        for (number, record) in result.iter().enumerate() {
+            let is_late = mode == "live" && (30..next_key).contains(&number);
+            let expected = if is_late { ("skipped", Some("lag")) } else { ("analysed", None) };
+            assert_eq!(record.status(), expected, "{mode}: record {number}");
+        }
+    }
+}
+
+#[test]
+fn a_tenant_sets_how_old_records_may_be_while_its_camera_runs() {
+    let clip = media::lowdelay();
+    let tenants = &format!("[[tenants]]\nid = 'acme'\n{PATIENT}");
+    let Controlled { comux, mut control, names, home: _home } =
+        controlled_with("lag-age-update", &["brightness"], tenants);
+    let mut acme = Control::new(&names.of_tenant("acme"));
+    let id = "lag-age-update";
+    let mut value = camera(id, only("brightness"));
+    value["tenant"] = json!("acme");
+    let feed = feed_all(&[id], clip);
+    control.done("create", value);
+    feed.wait_for_more(30);
+    // The clip's records are of 2023.
+    acme.done("update", json!({ "id": id, "max_age_ms": 60_000 }));
+    assert_eq!(acme.status(id)["spec"]["max_age_ms"], 60_000);
+    feed.wait_for_more(30);
+    acme.refused("update", json!({ "id": id, "max_age_ms": 0 }), "invalid", &["max_age_ms"]);
+    acme.done("update", json!({ "id": id, "max_age_ms": null }));
+    feed.wait_for_more(30);
+
+    let output = all_output(feed, clip, (comux, &mut control), &[id]).remove(0);
+    let mut runs: Vec<(&str, Option<&str>)> = output.iter().map(Record::status).collect();
+    runs.dedup();
+    assert_eq!(runs, [("analysed", None), ("skipped", Some("lag")), ("analysed", None)]);
+    let resumed = output.iter().rposition(|it| !it.is_analysed()).unwrap() + 1;
+    assert_eq!(output[resumed].header("comux-keyframe"), Some("1"), "goes on at a key frame");
 }

@@ -20,6 +20,7 @@ mod control_bad;
 mod control_command;
 mod control_targets;
 mod crash;
+mod decode_threads;
 mod demo;
 mod deploy;
 mod desired_state;

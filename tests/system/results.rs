@@ -173,24 +173,40 @@ fn a_rate_in_frames_per_second_is_kept() {
 }
 
 /// A record whose picture can't be decoded: doing so ends the analysis up to the next key frame.
-fn broken(record: &Record) -> Record {
+fn broken(record: &Record, codec: &str) -> Record {
     let value = record.value.as_deref().unwrap();
-    let slice = nal::units(value).into_iter().find(|unit| matches!(unit[0] & 0x1f, 1 | 5));
-    let damaged = [&[slice.unwrap()[0]][..], &[0xff; 20]].concat();
+    let slice = nal::units(value).into_iter().find(|unit| match codec {
+        "h265" => (unit[0] >> 1) & 0x3f <= 21,
+        _ => matches!(unit[0] & 0x1f, 1 | 5),
+    });
+    let header = if codec == "h265" { 2 } else { 1 };
+    let damaged = [&slice.unwrap()[..header], &[0xff; 20]].concat();
     Record { value: Some(nal::annexb(&[&damaged])), ..record.clone() }
 }
 
-/// Whether no other picture needs this one: `nal_ref_idc` is 0.
-fn is_disposable(record: &Record) -> bool {
+/// Whether no other picture needs this one. H.264: `nal_ref_idc` is 0. H.265: a picture that its sub-layer
+/// does not need, and the clips have no other.
+fn is_disposable(record: &Record, codec: &str) -> bool {
     let units = record.value.as_deref().map(nal::units).unwrap();
-    units.iter().any(|unit| unit[0] & 0x1f == 1 && unit[0] & 0x60 == 0)
+    units.iter().any(|unit| match codec {
+        "h265" => matches!((unit[0] >> 1) & 0x3f, 0 | 8) && unit[1] == 1,
+        _ => unit[0] & 0x1f == 1 && unit[0] & 0x60 == 0,
+    })
 }
 
 #[test]
 fn what_the_rate_leaves_out_and_no_picture_needs_is_not_decoded() {
-    let clip = media::bframes();
+    for (camera, clip) in
+        [("results-rate-h264", media::bframes()), ("results-rate-h265", media::hevc())]
+    {
+        leaves_out_what_no_picture_needs(camera, clip);
+    }
+}
+
+fn leaves_out_what_no_picture_needs(camera: &str, clip: &Clip) {
     let records = clip.records();
-    let (whole, _) = analysed("results-rate-whole", &records, "rate = 1");
+    let lines = format!("codec = '{}'\nrate = 1", clip.codec);
+    let (whole, _) = analysed(&format!("{camera}-whole"), &records, &lines);
     let (mut input, mut count) = (records.clone(), 0);
     let mut analysed_at = 0;
     for (record, result) in input.iter_mut().zip(&whole) {
@@ -199,13 +215,13 @@ fn what_the_rate_leaves_out_and_no_picture_needs_is_not_decoded() {
         }
         // Until its picture is out of the decoder, comux does not know when the next one is due.
         let since = record.timestamp - analysed_at;
-        if (400..700).contains(&since) && is_disposable(record) {
-            *record = broken(record);
+        if (400..700).contains(&since) && is_disposable(record, clip.codec) {
+            *record = broken(record, clip.codec);
             count += 1;
         }
     }
-    assert!(count >= 20, "{count} of {}", records.len());
-    let (output, _) = analysed("results-rate-broken", &input, "rate = 1");
+    assert!(count >= records.len() / 12, "{count} of {}", records.len());
+    let (output, _) = analysed(&format!("{camera}-broken"), &input, &lines);
     assert_means(clip, &output);
     for (number, (whole, broken)) in whole.iter().zip(&output).enumerate() {
         assert_eq!(broken.status(), whole.status(), "record {number}");
@@ -221,7 +237,7 @@ fn fast_decoding_changes_no_picture_that_others_need() {
     for (number, (exact, fast)) in exact.iter().zip(&fast).enumerate() {
         assert!(fast.is_analysed(), "record {number}");
         let is_same = exact.header("brightness.mean") == fast.header("brightness.mean");
-        assert!(is_same || is_disposable(&records[number]), "record {number}");
+        assert!(is_same || is_disposable(&records[number], "h264"), "record {number}");
         different += usize::from(!is_same);
     }
     assert!(different > 20, "{different} of {}", records.len());
@@ -237,7 +253,7 @@ fn where_the_rate_is_as_low_as_that_of_key_frames_these_alone_are_decoded() {
     let mut records = clip.records();
     for (packet, record) in clip.packets.iter().zip(&mut records).skip(sure) {
         if !packet.keyframe {
-            *record = broken(record);
+            *record = broken(record, "h264");
         }
     }
     let (output, sums) = analysed("results-rate-keys", &records, "rate = 0.5");

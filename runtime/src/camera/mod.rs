@@ -4,6 +4,7 @@
 //! decoder or plugin does, the others run. Nothing on this thread waits for another camera.
 
 mod analysis;
+mod decode_load;
 #[doc(hidden)]
 pub mod fuzzing;
 mod orders;
@@ -100,7 +101,7 @@ pub struct Stopped;
 /// When there is no decoder, or no parser, for it.
 pub fn check(spec: &CameraSpec) -> Result<(), CameraError> {
     pipeline::splitter(spec)?;
-    spec.decoder()?;
+    spec.decoder().open_if_needed()?;
     Ok(())
 }
 

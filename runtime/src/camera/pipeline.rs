@@ -3,22 +3,24 @@
 mod changes;
 mod decoding;
 mod intake;
+mod threads;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::analysis::Analysis;
+use super::decode_load::DecodeLoad;
 use super::orders::{Order, SwapEvent};
 use super::output::Output;
 use super::received::Received;
 use super::thinning::Thinning;
 use super::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode};
-use crate::decode::{Decoder, Gate};
+use crate::decode::{Decoder, Gate, LagLimits, Lateness};
 use crate::ledger::{Ledger, Seq};
 use crate::memories::Desk;
 use crate::outcome::{Outcome, SkipReason, Status};
@@ -26,7 +28,7 @@ use crate::packet::{Content, Splitter};
 use crate::sink::{Progress, Sink};
 use crate::source::CameraQueue;
 use crate::stats::CameraStats;
-use crate::tenant::{Seat, Tenant, Turn};
+use crate::tenant::{Seat, Tenant, Turn, cpu};
 
 /// What a camera keeps when its input changes.
 pub(super) struct Carried {
@@ -64,7 +66,14 @@ pub(super) struct Pipeline<'q> {
     splitter: Option<Splitter>,
     gate: Gate,
     thinning: Thinning,
+    /// Of H.265: the highest temporal sub-layer that any parameter set spoke of.
+    highest_sub_layer: Option<u8>,
     decoder: Decoder,
+    load: DecodeLoad,
+    /// CPU time in nanoseconds that its thread had used when the load was judged last, …
+    cpu_before: u64,
+    /// … and what the decoder's own threads have used since.
+    helpers_cpu: Duration,
     analysis: Analysis,
     paused: bool,
 
@@ -101,6 +110,8 @@ impl<'q> Pipeline<'q> {
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
+        seat.hire(1);
+        stats.record_decode_threads(0);
         Ok(Self {
             queue,
             output: Output {
@@ -117,9 +128,13 @@ impl<'q> Pipeline<'q> {
             memories,
             ledger: Ledger::beginning_with(next_seq),
             splitter: splitter(&spec)?,
-            gate: Gate::new(lag_limit(&spec)),
+            gate: Gate::new(lag_limits(&spec)),
             thinning: Thinning::new(spec.rate),
-            decoder: spec.decoder()?,
+            highest_sub_layer: None,
+            decoder: spec.decoder(),
+            load: DecodeLoad::new(Instant::now()),
+            cpu_before: cpu::of_this_thread(),
+            helpers_cpu: Duration::ZERO,
             analysis,
             paused,
             output_from: queue.output_from,
@@ -148,7 +163,9 @@ impl<'q> Pipeline<'q> {
             }
             self.cut_if_possible();
             if let Some(message) = self.queue.poll() {
+                let begin = Instant::now();
                 self.take(message)?;
+                self.load.worked(begin.elapsed());
                 self.name_cut();
                 self.emit_settled()?;
                 // Time in which the output pushed back is no silence.
@@ -161,6 +178,7 @@ impl<'q> Pipeline<'q> {
                 self.output.check()?;
                 std::thread::park_timeout(NAP.min(self.spec.drain_after));
             }
+            self.watch_load();
             self.remember();
         }
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
@@ -209,7 +227,7 @@ impl<'q> Pipeline<'q> {
     /// Nothing of the stream will be continued: what is inside comes out as far as it goes.
     fn end_stream(&mut self) {
         if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
-            self.take_unit(&unit, 0);
+            self.take_unit(&unit, Lateness::default());
         }
         self.start_afresh();
         self.ledger.seal_before(self.ledger.next_seq());
@@ -241,10 +259,12 @@ impl<'q> Pipeline<'q> {
     }
 }
 
-fn lag_limit(spec: &CameraSpec) -> Option<u64> {
+fn lag_limits(spec: &CameraSpec) -> LagLimits {
     match spec.mode {
-        Mode::Live => Some(u64::from(spec.max_offset_diff)),
-        Mode::EveryFrame => None,
+        Mode::Live => {
+            LagLimits { behind: Some(u64::from(spec.max_offset_diff)), age: spec.max_age }
+        }
+        Mode::EveryFrame => LagLimits::default(),
     }
 }
 

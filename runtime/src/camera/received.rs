@@ -1,8 +1,8 @@
 //! A record as a camera received it, and what its own headers say.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, Timestamp};
 
 use crate::kafka::{self, each_header};
 use crate::outcome::ResultHeader;
@@ -50,6 +50,15 @@ impl<'q> Received<'q> {
     }
 }
 
+/// How long ago a record was made, by this machine's clock; none of those that do not say when. One
+/// from the future was made just now, by a clock that is ahead.
+#[must_use]
+pub fn age(made: Timestamp, now: SystemTime) -> Option<Duration> {
+    let made = u64::try_from(made.to_millis()?).ok()?;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(now.saturating_sub(Duration::from_millis(made)))
+}
+
 /// The input header `keyframe`, for codecs that are not looked into.
 #[must_use]
 pub fn keyframe_header(headers: Option<&BorrowedHeaders>) -> Option<bool> {
@@ -74,4 +83,20 @@ pub fn pts_us(headers: Option<&BorrowedHeaders>) -> Option<i64> {
 
 fn text_header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
     kafka::text_header(headers, name).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_record_is_known_where_it_says_when_it_was_made() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(10_000);
+        let millis = |millis| Some(Duration::from_millis(millis));
+        assert_eq!(age(Timestamp::CreateTime(9_750), now), millis(250));
+        assert_eq!(age(Timestamp::LogAppendTime(9_750), now), millis(250));
+        assert_eq!(age(Timestamp::CreateTime(10_001), now), millis(0), "from the future");
+        assert_eq!(age(Timestamp::NotAvailable, now), None);
+        assert_eq!(age(Timestamp::CreateTime(-1), now), None);
+    }
 }

@@ -63,7 +63,7 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     fn of(content: Content) -> Inspection {
-        Inspection { content, length_prefixed: false, disposable: false }
+        Inspection::of(content)
     }
 
     /// Whether key frames alone are decoded, behind each of those that come at these times.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
+use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
-use crate::decode::{Decoder, DecoderError, Fidelity};
+use crate::decode::{Decoder, Fidelity};
 use crate::packet::{Codec, UnknownCodec};
 use crate::plugin::{BreakerTable, Digest, LimitsTable, Source};
 
@@ -38,6 +38,8 @@ pub struct CameraTable {
     start: Option<Start>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_offset_diff: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age_ms: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,28 +70,6 @@ pub struct PluginEntry {
     pub config: serde_json::Map<String, serde_json::Value>,
 }
 
-/// How many pictures of a camera are decoded at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-struct DecodeThreads(u8);
-
-impl TryFrom<u32> for DecodeThreads {
-    type Error = &'static str;
-
-    fn try_from(threads: u32) -> Result<Self, Self::Error> {
-        match u8::try_from(threads) {
-            Ok(threads @ 1..=16) => Ok(Self(threads)),
-            _ => Err("`decode_threads` is 1 to 16"),
-        }
-    }
-}
-
-impl From<DecodeThreads> for u32 {
-    fn from(threads: DecodeThreads) -> Self {
-        threads.0.into()
-    }
-}
-
 /// A camera, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraSpec {
@@ -111,12 +91,14 @@ pub struct CameraSpec {
     pub start: Start,
     /// In `live` mode: this many records behind the end, analysis skips.
     pub max_offset_diff: u32,
+    /// In `live` mode: of records that are older than this when they arrive, analysis skips.
+    pub max_age: Option<Duration>,
     /// How many frames are analysed.
     pub rate: Rate,
     /// How closely its pictures are decoded.
     pub decode: Fidelity,
     /// Pictures decoded at once; each one above 1 delays results by a picture.
-    pub decode_threads: usize,
+    pub decode_threads: DecodeThreads,
     /// When no record came for this long, pictures that the decoder still holds are given out.
     pub drain_after: Duration,
     /// The limits of its plugins, where they are others than its tenant's.
@@ -189,6 +171,7 @@ impl CameraTable {
         let produce = self.produce.as_ref().or(defaults.produce.as_ref());
         let threads = self.decode_threads.or(defaults.decode_threads);
         let drain_after_ms = self.drain_after_ms.or(defaults.drain_after_ms);
+        let max_age_ms = self.max_age_ms.or(defaults.max_age_ms);
         Ok(CameraSpec {
             consume_topic: consume.unwrap_or(&topics.consume).topic(&tenant, &id),
             produce_topic: produce.unwrap_or(&topics.produce).topic(&tenant, &id),
@@ -197,9 +180,10 @@ impl CameraTable {
             mode: self.mode.or(defaults.mode).unwrap_or(Mode::Live),
             start: self.start.or(defaults.start).unwrap_or(Start::End),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
+            max_age: max_age_ms.map(|ms| Duration::from_millis(ms.get().into())),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
             decode: self.decode.or(defaults.decode).unwrap_or(Fidelity::Exact),
-            decode_threads: threads.map_or(1, |DecodeThreads(count)| usize::from(count)),
+            decode_threads: threads.unwrap_or(DecodeThreads::Auto),
             drain_after: Duration::from_millis(drain_after_ms.map_or(1000, |ms| ms.get().into())),
             limits: self.limits,
             breaker: self.breaker.or(defaults.breaker),
@@ -211,12 +195,10 @@ impl CameraTable {
 }
 
 impl CameraSpec {
-    /// A decoder for it.
-    ///
-    /// # Errors
-    /// When libavcodec can't open it.
-    pub fn decoder(&self) -> Result<Decoder, DecoderError> {
-        Decoder::open(self.codec, self.decode_threads, self.decode)
+    /// A decoder for it, still to be opened.
+    #[must_use]
+    pub fn decoder(&self) -> Decoder {
+        Decoder::new(self.codec, self.decode_threads.at_first(), self.decode)
     }
 
     /// Whether [`Self::decoder`] gives one that does the same as `other`'s.
@@ -229,7 +211,8 @@ impl CameraSpec {
     /// The camera as one would write it without any defaults.
     #[must_use]
     pub fn table(&self) -> CameraTable {
-        let drain_after_ms = u32::try_from(self.drain_after.as_millis()).unwrap_or(u32::MAX);
+        let millis =
+            |time: Duration| NonZeroU32::new(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
         CameraTable {
             id: Some(self.id.clone()),
             tenant: Some(self.tenant.clone()),
@@ -240,10 +223,11 @@ impl CameraSpec {
             mode: Some(self.mode),
             start: Some(self.start),
             max_offset_diff: Some(self.max_offset_diff),
+            max_age_ms: self.max_age.and_then(millis),
             rate: Some(self.rate),
             decode: Some(self.decode),
-            decode_threads: u8::try_from(self.decode_threads).ok().map(DecodeThreads),
-            drain_after_ms: NonZeroU32::new(drain_after_ms),
+            decode_threads: Some(self.decode_threads),
+            drain_after_ms: millis(self.drain_after),
             limits: self.limits,
             breaker: self.breaker,
             plugins: Some(self.plugins.clone()),

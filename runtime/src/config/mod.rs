@@ -20,7 +20,9 @@ pub use kafka::{Cluster, KafkaTable, Role};
 pub use security::{Security, SecurityTable};
 pub use tenant::{Clusters, TenantSpec};
 pub use topics::Topics;
-pub use values::{Framing, Id, Mode, Rate, Start, TopicTemplate};
+pub use values::{
+    DecodeThreads, Framing, Id, MAX_DECODE_THREADS, Mode, Rate, Start, TopicTemplate,
+};
 
 use crate::plugin::{
     BreakerSettings, Compiler, Limits, LimitsTable, LoadLimits, LoaderSettings, TenantPlugins,
@@ -395,6 +397,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -408,7 +412,8 @@ mod tests {
     fn a_camera_takes_what_it_does_not_say_from_the_defaults() {
         let text = format!(
             "{KAFKA}[camera_defaults]\nrate = 5\nmode = 'every-frame'\n\
-             [[cameras]]\nid = 'a'\n[[cameras]]\nid = 'b'\nrate = 'keyframes'\n\
+             [[cameras]]\nid = 'a'\ndecode_threads = 'auto'\nmax_age_ms = 700\n\
+             [[cameras]]\nid = 'b'\nrate = 'keyframes'\ndecode_threads = 3\n\
              plugins = [{{ source = 'x.wasm', config = {{ threshold = 12 }} }}]"
         );
         let config = parse(&text).expect("valid");
@@ -418,9 +423,16 @@ mod tests {
         assert_eq!((&*a.consume_topic, &*a.produce_topic), ("raw_a", "stream_a"));
         assert_eq!(b.plugins[0].source.to_string(), "x.wasm");
         assert_eq!(b.plugins[0].config["threshold"], 12);
-        let written = serde_json::to_value(b.table()).expect("JSON");
-        let read: CameraTable = serde_json::from_value(written).expect("a camera");
-        assert_eq!(&config.complete(read).expect("complete"), b, "nothing is lost on the way");
+        assert_eq!(
+            (a.decode_threads, b.decode_threads),
+            (DecodeThreads::Auto, DecodeThreads::Fixed(3))
+        );
+        assert_eq!((a.max_age, b.max_age), (Some(Duration::from_millis(700)), None));
+        for camera in [a, b] {
+            let written = serde_json::to_value(camera.table()).expect("JSON");
+            let read: CameraTable = serde_json::from_value(written).expect("a camera");
+            assert_eq!(&config.complete(read).expect("complete"), camera, "nothing is lost");
+        }
     }
 
     #[test]
@@ -440,6 +452,8 @@ mod tests {
             ("[[cameras]]\nid = 'a'\ntenant = 'acme'", &["acme", "[[tenants]]"]),
             ("[camera_defaults]\ndrain_after_ms = 0", &["line 4", "drain_after_ms"]),
             ("[limits]\ndeadline_ms = 0", &["line 4", "deadline_ms"]),
+            ("[camera_defaults]\ndecode_threads = 17", &["line 4", "auto", "1 to 16"]),
+            ("[camera_defaults]\ndecode_threads = 'many'", &["line 4", "auto", "1 to 16"]),
         ] {
             let error = parse(&format!("{KAFKA}{text}")).expect_err(text);
             for word in words {

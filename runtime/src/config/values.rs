@@ -194,6 +194,74 @@ impl Serialize for Rate {
     }
 }
 
+/// How many pictures of a camera are decoded at once, each by a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeThreads {
+    /// One while the camera keeps up, more when it does not and there are cores for them.
+    Auto,
+    /// So many, always.
+    Fixed(u8),
+}
+
+/// The most pictures that are decoded at once: as many as the deepest picture buffer of H.264 and H.265
+/// holds.
+pub const MAX_DECODE_THREADS: u8 = 16;
+
+impl DecodeThreads {
+    /// How many there are to begin with.
+    #[must_use]
+    pub fn at_first(self) -> usize {
+        match self {
+            Self::Auto => 1,
+            Self::Fixed(threads) => threads.into(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DecodeThreads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ThreadsVisitor;
+
+        impl de::Visitor<'_> for ThreadsVisitor {
+            type Value = DecodeThreads;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "`decode_threads`: \"auto\", or 1 to {MAX_DECODE_THREADS}")
+            }
+
+            fn visit_i64<E: de::Error>(self, threads: i64) -> Result<DecodeThreads, E> {
+                match u8::try_from(threads) {
+                    Ok(threads @ 1..=MAX_DECODE_THREADS) => Ok(DecodeThreads::Fixed(threads)),
+                    _ => Err(E::invalid_value(de::Unexpected::Signed(threads), &self)),
+                }
+            }
+
+            // JSON's whole numbers come as these.
+            fn visit_u64<E: de::Error>(self, threads: u64) -> Result<DecodeThreads, E> {
+                self.visit_i64(i64::try_from(threads).unwrap_or(i64::MAX))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DecodeThreads, E> {
+                match text {
+                    "auto" => Ok(DecodeThreads::Auto),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(ThreadsVisitor)
+    }
+}
+
+impl Serialize for DecodeThreads {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Fixed(threads) => serializer.serialize_u8(*threads),
+        }
+    }
+}
+
 /// What a camera does when it can't keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -389,6 +389,7 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     put("generation", view.generation.into());
     put("phase", json!(view.phase));
     put("plugins", view.plugins.clone().into());
+    put("decode_threads", view.stats.decode_threads().into());
     put("counts", json!(view.stats.counts()));
     let used = view.stats.plugins();
     put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());

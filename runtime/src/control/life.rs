@@ -10,7 +10,7 @@ use super::chain::{self, Placed};
 use super::desired::{Desired, deleted_mark};
 use super::job::{Assignment, Done, Job};
 use super::request::Origin;
-use crate::camera::Order;
+use crate::camera::{self, Order};
 use crate::config::{CameraSpec, CameraTable, Id};
 use crate::host::Start;
 use crate::plugin::{Instance, LimitsTable, Step};
@@ -125,6 +125,8 @@ impl Actor {
         how: Start,
         swap: &mut Option<SwapReport>,
     ) -> Result<CameraSpec, Refusal> {
+        let checked = camera::check(spec);
+        checked.map_err(|error| Kind::Refused.because(error.to_string()))?;
         let host = Arc::clone(&self.shared.host);
         let steps = &mut swap.get_or_insert_default().steps;
         let loading = chain::load_all(&host.loader, &spec.tenant, &spec.plugins, steps);

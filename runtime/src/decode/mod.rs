@@ -2,6 +2,7 @@
 
 mod decoder;
 mod gate;
+mod workers;
 
 pub use decoder::{Decoded, Decoder, DecoderError, Fidelity};
-pub use gate::{Gate, Passage};
+pub use gate::{Gate, LagLimits, Lateness, Passage};

@@ -73,6 +73,14 @@ impl Codec {
         matches!(self.id(), ffmpeg::codec::Id::H264 | ffmpeg::codec::Id::HEVC)
     }
 
+    /// Whether it is a library of its own that starts threads as it likes.
+    #[must_use]
+    pub fn has_threads_of_its_own(self) -> bool {
+        // SAFETY: the decoder is one that libavcodec found.
+        let capabilities = unsafe { (*self.decoder.as_ptr()).capabilities };
+        capabilities as u32 & ffmpeg::ffi::AV_CODEC_CAP_OTHER_THREADS != 0
+    }
+
     pub(crate) fn decoder(self) -> ffmpeg::Codec {
         self.decoder
     }

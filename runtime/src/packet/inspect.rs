@@ -26,8 +26,41 @@ pub struct Inspection {
     pub content: Content,
     /// The lengths before its NAL units must become start codes for the decoder.
     pub length_prefixed: bool,
-    /// It is known that no other picture needs this one. Only of H.264.
+    /// It is known that no other picture needs this one.
     pub disposable: bool,
+    /// Of H.265: pictures of higher temporal sub-layers than this may need this one, and no others.
+    pub needed_above: Option<u8>,
+    /// Of H.265: by a sequence parameter set in here, no temporal sub-layer is higher than this.
+    pub highest_sub_layer: Option<u8>,
+    /// It is known that nothing goes across: no picture from here on needs one before it, and none
+    /// before it is shown later. Decoders can change places here.
+    pub is_closed: bool,
+    /// It holds parameter sets, which pictures after it may need, too; see
+    /// [`ParameterSets`](super::ParameterSets).
+    pub has_parameter_sets: bool,
+}
+
+impl Inspection {
+    /// An access unit of which nothing else is known.
+    #[must_use]
+    pub fn of(content: Content) -> Self {
+        Self {
+            content,
+            length_prefixed: false,
+            disposable: false,
+            needed_above: None,
+            highest_sub_layer: None,
+            is_closed: false,
+            has_parameter_sets: false,
+        }
+    }
+
+    /// What is known of it in a stream whose temporal sub-layers are these.
+    #[must_use]
+    pub fn among(self, highest_sub_layer: Option<u8>) -> Self {
+        let nobody_is_above = self.needed_above.is_some() && self.needed_above == highest_sub_layer;
+        Self { disposable: self.disposable || nobody_is_above, ..self }
+    }
 }
 
 /// Looks at one access unit. `None`: it is not of this codec at all.
@@ -45,26 +78,40 @@ pub fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
         Id::AV1 => av1(data)?,
         _ => Content::Unknown,
     };
-    Some(Inspection { content, length_prefixed: false, disposable: false })
+    // Of the others it is not known what a key frame leaves as it was.
+    let is_closed = content == Content::KeyPicture && matches!(codec.id(), Id::VP8 | Id::VP9);
+    Some(Inspection { is_closed, ..Inspection::of(content) })
 }
 
 fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspection> {
     let packaging = annexb::packaging(data)?;
-    let mut recovery_point = false;
-    let (mut content, mut disposable) = (None, false);
+    let (mut recovery_point, mut has_parameter_sets) = (false, false);
+    let (mut content, mut disposable, mut is_closed) = (None, false, false);
+    let (mut needed_above, mut highest_sub_layer) = (None, None);
     annexb::for_each_unit(data, packaging, |unit| match look(unit) {
-        Some(NalUnit::KeySlice) => {
+        Some(NalUnit::KeySlice { closed }) => {
             content = Some(Content::KeyPicture);
+            is_closed = closed;
             false
         }
-        Some(NalUnit::Slice { needed }) => {
+        Some(NalUnit::Slice { needed_by }) => {
             let key = recovery_point;
-            disposable = !needed && !key;
+            match needed_by {
+                Others::Any => {}
+                Others::None => disposable = !key,
+                Others::Above(layer) => needed_above = Some(layer),
+            }
             content = Some(if key { Content::KeyPicture } else { Content::Picture });
             false
         }
         Some(NalUnit::RecoveryPoint) => {
             recovery_point = true;
+            content.get_or_insert(Content::NoPicture);
+            true
+        }
+        Some(NalUnit::ParameterSet { sub_layers }) => {
+            has_parameter_sets = true;
+            highest_sub_layer = highest_sub_layer.max(sub_layers);
             content.get_or_insert(Content::NoPicture);
             true
         }
@@ -75,53 +122,95 @@ fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspecti
         None => true,
     });
     let length_prefixed = packaging == Packaging::LengthPrefixed;
-    content.map(|content| Inspection { content, length_prefixed, disposable })
+    content.map(|content| Inspection {
+        content,
+        length_prefixed,
+        disposable,
+        needed_above,
+        highest_sub_layer,
+        is_closed,
+        has_parameter_sets,
+    })
 }
 
-enum NalUnit {
-    KeySlice,
-    /// Of a picture that others may need, or surely do not.
+/// What a NAL unit is, as far as it matters here.
+pub(super) enum NalUnit {
+    /// Of a key picture. `closed`: see [`Inspection::is_closed`].
+    KeySlice {
+        closed: bool,
+    },
     Slice {
-        needed: bool,
+        needed_by: Others,
     },
     /// Every picture from here on comes out whole, though it is no IDR picture.
     RecoveryPoint,
+    /// `sub_layers`: see [`Inspection::highest_sub_layer`].
+    ParameterSet {
+        sub_layers: Option<u8>,
+    },
     Other,
 }
 
+/// Which other pictures may need one.
+pub(super) enum Others {
+    Any,
+    None,
+    /// Those of higher temporal sub-layers than this.
+    Above(u8),
+}
+
 /// ITU-T H.264, table 7-1 and annex D.
-fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
+pub(super) fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
     let header = *unit.first()?;
     if header & 0x80 != 0 {
         return None;
     }
     match header & 0x1f {
-        5 => Some(NalUnit::KeySlice),
+        5 => Some(NalUnit::KeySlice { closed: true }),
         // `nal_ref_idc` is 0 in all slices of a picture, or in none.
-        1 | 2 => Some(NalUnit::Slice { needed: header & 0x60 != 0 }),
+        1 | 2 => {
+            let needed_by = if header & 0x60 != 0 { Others::Any } else { Others::None };
+            Some(NalUnit::Slice { needed_by })
+        }
         6 => Some(match unit.get(1..4) {
             // payloadType 6, and `recovery_frame_cnt` 0: its Exp-Golomb code is a single one bit.
             Some([6, _, payload]) if payload & 0x80 != 0 => NalUnit::RecoveryPoint,
             _ => NalUnit::Other,
         }),
+        7 | 8 | 13 | 15 => Some(NalUnit::ParameterSet { sub_layers: None }),
         // Partitions B and C follow their A; the rest is not specified.
-        3 | 4 | 7..=21 => Some(NalUnit::Other),
+        3 | 4 | 9..=21 => Some(NalUnit::Other),
         _ => None,
     }
 }
 
-/// ITU-T H.265, table 7-1.
-fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
+/// ITU-T H.265, table 7-1 and, for the third byte of a sequence parameter set, section 7.3.2.2.
+pub(super) fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
     let [header, layer] = *unit.first_chunk::<2>()?;
     // `nuh_temporal_id_plus1` is never 0.
     if header & 0x80 != 0 || layer & 7 == 0 {
         return None;
     }
+    let is_base_layer = header & 1 == 0 && layer >> 3 == 0;
     match (header >> 1) & 0x3f {
-        16..=21 => Some(NalUnit::KeySlice),
-        // Pictures that their own temporal sub-layer does not need, those above it may.
-        0..=9 => Some(NalUnit::Slice { needed: true }),
-        32..=40 => Some(NalUnit::Other),
+        // Behind a clean random access picture may come some that are shown before it and need what was
+        // before; behind one that breaks the link, such can't be decoded anyway.
+        21 => Some(NalUnit::KeySlice { closed: false }),
+        16..=20 => Some(NalUnit::KeySlice { closed: true }),
+        // Pictures that their own temporal sub-layer does not need, those above it may. Of another layer
+        // than the base layer it is not known what it is for.
+        kind @ 0..=9 => {
+            let is_of_sub_layer = kind % 2 == 0 && is_base_layer;
+            let needed_by =
+                if is_of_sub_layer { Others::Above((layer & 7) - 1) } else { Others::Any };
+            Some(NalUnit::Slice { needed_by })
+        }
+        33 if is_base_layer => {
+            let sub_layers = unit.get(2).map(|&byte| (byte >> 1) & 7);
+            Some(NalUnit::ParameterSet { sub_layers })
+        }
+        32..=34 => Some(NalUnit::ParameterSet { sub_layers: None }),
+        35..=40 => Some(NalUnit::Other),
         _ => None,
     }
 }
@@ -237,6 +326,59 @@ mod tests {
         assert!(!disposable(&[0, 0, 1, 0x65, 1]));
         let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x01, 1];
         assert!(!disposable(&recovery));
+    }
+
+    #[test]
+    fn h265_says_which_pictures_their_own_temporal_sub_layer_does_not_need() {
+        let h265 = Codec::from_name("h265").unwrap();
+        let picture = |kind: u8, sub_layer: u8, other_layer: u8| {
+            let data = [0, 0, 1, kind << 1, other_layer << 3 | (sub_layer + 1), 9];
+            inspect(h265, &data).unwrap()
+        };
+        for kind in [0, 2, 4, 6, 8] {
+            let found = picture(kind, 1, 0);
+            assert!(!found.disposable && !found.among(None).disposable, "no sub-layers are known");
+            assert!(!found.among(Some(2)).disposable, "those above may need it");
+            assert!(found.among(Some(1)).disposable, "type {kind}");
+            assert!(!found.among(Some(0)).disposable, "of a sub-layer that should not be");
+            assert!(!picture(kind, 1, 1).among(Some(1)).disposable, "not of the base layer");
+            assert!(!picture(kind + 1, 1, 0).among(Some(1)).disposable, "type {}", kind + 1);
+        }
+        let highest = |data: &[u8]| inspect(h265, data).unwrap().highest_sub_layer;
+        let (sps, of_other_layer) = ([33 << 1, 1, 0b0000_0101, 1], [33 << 1, 9, 0b0000_1001, 1]);
+        assert_eq!(highest(&[&[0, 0, 1][..], &sps].concat()), Some(2));
+        assert_eq!(highest(&[&[0, 0, 1][..], &of_other_layer].concat()), None);
+        let two = [&[0, 0, 1, 33 << 1, 1, 1, 1, 0, 0, 1][..], &sps, &[0, 0, 1, 2, 1, 9]].concat();
+        assert_eq!(highest(&two), Some(2), "the most of several");
+    }
+
+    #[test]
+    fn nothing_goes_across_a_key_frame_that_empties_the_decoder() {
+        let closed = |codec: &str, data: &[u8]| {
+            inspect(Codec::from_name(codec).unwrap(), data).unwrap().is_closed
+        };
+        assert!(closed("h264", &[0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]));
+        let recovery = [0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1];
+        assert!(!closed("h264", &recovery), "B-frames before it may be to come");
+        assert!(!closed("h264", &[0, 0, 1, 0x41, 1]));
+        for (kind, expected) in [(16, true), (19, true), (20, true), (21, false), (1, false)] {
+            assert_eq!(closed("h265", &[0, 0, 1, kind << 1, 1, 9]), expected, "type {kind}");
+        }
+        assert!(closed("vp8", &[0x10, 0, 0, 0x9d, 0x01, 0x2a]));
+        assert!(!closed("vp8", &[0x11, 0, 0, 0]));
+        assert!(!closed("mjpeg", &[0xff, 0xd8]), "its tables may be those of another");
+    }
+
+    #[test]
+    fn parameter_sets_are_noticed_alone_and_before_a_picture() {
+        let has = |codec: &str, data: &[u8]| {
+            inspect(Codec::from_name(codec).unwrap(), data).unwrap().has_parameter_sets
+        };
+        assert!(has("h264", &[0, 0, 1, 0x67, 1]));
+        assert!(has("h264", &[0, 0, 1, 9, 1, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x41, 1]));
+        assert!(!has("h264", &[0, 0, 1, 9, 1, 0, 0, 1, 0x65, 1]));
+        assert!(has("h265", &[0, 0, 1, 34 << 1, 1, 9, 0, 0, 1, 1 << 1, 1, 9]));
+        assert!(!has("h265", &[0, 0, 1, 35 << 1, 1, 9, 0, 0, 1, 1 << 1, 1, 9]));
     }
 
     #[test]

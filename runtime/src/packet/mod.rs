@@ -6,9 +6,11 @@
 mod annexb;
 mod codec;
 mod inspect;
+mod parameter_sets;
 mod splitter;
 
 pub(crate) use annexb::lengths_to_start_codes;
 pub use codec::{Codec, UnknownCodec};
 pub use inspect::{Content, Inspection, inspect};
+pub use parameter_sets::ParameterSets;
 pub use splitter::{Splitter, Unit};

@@ -29,6 +29,7 @@ use super::background;
 use super::budget::nanos;
 use super::cpu;
 use super::fair::{Crowd, FairShare};
+use super::threads::{Crew, Crews, Load};
 
 /// How far behind the others' virtual time somebody who was idle begins.
 const CREDIT: u64 = 20_000_000;
@@ -46,6 +47,10 @@ pub struct Cores {
     pressure: AtomicUsize,
     /// Among how many tenants the cores are shared.
     crowd: Crowd,
+    /// How many cores are a seat each.
+    count: usize,
+    /// How many cores all cameras could keep busy, and what they decode with.
+    pub(super) crews: Crews,
 }
 
 /// A tenant's part.
@@ -59,12 +64,16 @@ pub(super) struct Share {
     floor: AtomicU64,
     /// What it used of its part of the cores.
     fair: FairShare,
+    /// How many cores its cameras could keep busy.
+    pub(super) load: Load,
 }
 
 /// A camera's claim to a core, for its one thread.
 pub struct Seat {
-    cores: Arc<Cores>,
-    share: Arc<Share>,
+    pub(super) cores: Arc<Cores>,
+    pub(super) share: Arc<Share>,
+    /// What it decodes with.
+    pub(super) crew: Crew,
     /// Nanoseconds of CPU time.
     used: AtomicU64,
     /// CPU time of the thread up to which it is charged, …
@@ -106,10 +115,16 @@ impl Cores {
         Self::with_seats(std::thread::available_parallelism().map_or(1, usize::from))
     }
 
-    fn with_seats(seats: usize) -> Arc<Self> {
+    pub(super) fn with_seats(seats: usize) -> Arc<Self> {
         let line = Line { seats, floor: 0, seated: Vec::new(), waiting: Vec::new() };
         let (line, pressure) = (Mutex::new(line), AtomicUsize::new(0));
-        Arc::new(Self { line, pressure, crowd: Crowd::new(seats) })
+        let (crowd, crews) = (Crowd::new(seats), Crews::default());
+        Arc::new(Self { line, pressure, crowd, count: seats, crews })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -132,7 +147,8 @@ impl Cores {
 impl Share {
     pub fn new(pace: f64) -> Arc<Self> {
         let (used, floor) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { pace, used, floor, fair: FairShare::default() })
+        let (fair, load) = (FairShare::default(), Load::default());
+        Arc::new(Self { pace, used, floor, fair, load })
     }
 }
 
@@ -141,6 +157,7 @@ impl Seat {
         Arc::new(Self {
             cores: Arc::clone(cores),
             share: Arc::clone(share),
+            crew: Crew::default(),
             used: AtomicU64::new(0),
             charged: AtomicU64::new(0),
             charged_at: AtomicU64::new(0),
@@ -268,6 +285,31 @@ impl Seat {
         self.cores.crowd.charge(&self.share.fair, at_pace, now);
         let absent = Duration::from_nanos(passed.saturating_sub(used));
         Spent { cpu: Duration::from_nanos(used), absent, until }
+    }
+
+    /// Charges what other threads used for it.
+    pub fn charge_helpers(&self, cpu: Duration) {
+        let at_pace = self.add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
+        self.cores.crowd.charge(&self.share.fair, at_pace, nanos(Instant::now()));
+    }
+
+    /// How many cores are its tenant's part, among those who want any.
+    pub(super) fn part(&self) -> f64 {
+        self.cores.crowd.part(self.share.pace.recip())
+    }
+
+    /// Threads that `begin` starts run only on cores which nobody else wants, for good, if the operating
+    /// system lets the calling thread come back from there.
+    pub fn behind_others<T>(&self, begin: impl FnOnce() -> T) -> T {
+        let was_behind = self.is_behind();
+        if !was_behind {
+            self.is_behind.store(background::step_back(), Ordering::Relaxed);
+        }
+        let begun = begin();
+        if !was_behind {
+            self.come_back();
+        }
+        begun
     }
 
     /// Whether its thread leaves the cores to others for now.

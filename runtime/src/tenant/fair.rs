@@ -60,6 +60,11 @@ impl Crowd {
         self.per_nanosecond.store(per_nanosecond.to_bits(), Relaxed);
     }
 
+    /// How many cores are the part of somebody of this weight.
+    pub fn part(&self, weight: f64) -> f64 {
+        (weight / f64::from_bits(self.per_nanosecond.load(Relaxed))).min(self.cores)
+    }
+
     /// `share` used so many nanoseconds at its pace.
     pub fn charge(&self, share: &FairShare, at_pace: u64, now: u64) {
         let per_nanosecond = f64::from_bits(self.per_nanosecond.load(Relaxed));

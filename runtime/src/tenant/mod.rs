@@ -12,6 +12,7 @@ mod cores;
 pub mod cpu;
 mod fair;
 mod quota;
+mod threads;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -201,6 +202,15 @@ impl Tenant {
         self.has_room(|purse| purse.output.has_room(now))
     }
 
+    /// Whether faster decoding could spend what it, or all together, may use per second, so that pictures
+    /// are skipped which would not have been.
+    #[must_use]
+    pub fn is_rationed(&self) -> bool {
+        [&self.quota, &self.host.quota].iter().any(|quota| {
+            quota.decode.is_some() || quota.cpu.is_some() || quota.header_kb_per_s.is_some()
+        })
+    }
+
     /// CPU time went into decoding.
     pub fn charge_decode(&self, now: Instant, cpu: Duration) {
         self.spend(|purse| purse.decode.charge(now, cpu.as_secs_f64()));
@@ -351,6 +361,20 @@ mod tests {
         drop((second, tenant.take_room(60).unwrap()));
         assert_eq!(tenant.held(), (0, 0));
         assert_eq!(*tenant.host.held(), Held::default());
+    }
+
+    #[test]
+    fn whoever_is_held_to_a_rate_is_rationed() {
+        let (half, none) = (CoreCount::try_from(0.5).ok(), Quota::default());
+        for quota in [
+            Quota { decode: half, ..none },
+            Quota { cpu: half, ..none },
+            Quota { header_kb_per_s: NonZeroU32::new(4), ..none },
+        ] {
+            assert!(tenant(quota, none).is_rationed() && tenant(none, quota).is_rationed());
+        }
+        let all = Quota { log_kb_per_s: NonZeroU32::new(4), ..none };
+        assert!(!tenant(Quota { memory_mb: Some(1), ..none }, all).is_rationed());
     }
 
     #[test]

@@ -6,10 +6,10 @@
 
 use std::sync::Once;
 
-use comux::decode::{Decoded, Decoder, Fidelity, Gate, Passage};
+use comux::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
 use comux::ledger::{Ledger, MOST_WAITING, Seq};
 use comux::outcome::{FailReason, Outcome, SkipReason, Status};
-use comux::packet::{Codec, Content, Splitter, inspect};
+use comux::packet::{Codec, Content, Inspection, Splitter, inspect};
 use comux::stats::CameraStats;
 
 const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
@@ -45,6 +45,8 @@ pub fn run(data: &[u8]) {
 struct Camera {
     codec: Codec,
     keyframes_only: bool,
+    /// The decoder changes places with another one wherever it can.
+    reopens: bool,
     ledger: Ledger<usize>,
     splitter: Option<Splitter>,
     gate: Gate,
@@ -63,9 +65,10 @@ impl Camera {
         Some(Self {
             codec,
             keyframes_only: settings & 2 == 2,
+            reopens: settings & 8 == 8,
             ledger: Ledger::default(),
             splitter,
-            gate: Gate::new((settings & 4 == 4).then_some(20)),
+            gate: Gate::new(LagLimits { behind: (settings & 4 == 4).then_some(20), age: None }),
             decoder: Decoder::open(codec, 1, Fidelity::Exact).ok()?,
             stats: CameraStats::default(),
             damaged: false,
@@ -105,9 +108,12 @@ impl Camera {
             self.ledger.admit_settled(number, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        if let Some(reason) = self.pass_gate(inspection.content, behind) {
+        if let Some(reason) = self.pass_gate(inspection, behind) {
             self.ledger.admit_settled(number, Outcome::skipped(reason));
             return;
+        }
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data);
         }
         if inspection.content == Content::NoPicture {
             self.decoder.send_without_picture(data, inspection.length_prefixed);
@@ -130,8 +136,11 @@ impl Camera {
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        let skipped = self.pass_gate(inspection.content, behind);
+        let skipped = self.pass_gate(inspection, behind);
         self.ledger.unit_begins(seq);
+        if inspection.has_parameter_sets && skipped.is_none() {
+            self.decoder.learn(data);
+        }
         if let Some(reason) = skipped {
             self.ledger.settle(seq, Outcome::skipped(reason));
         } else if inspection.content == Content::NoPicture {
@@ -143,14 +152,20 @@ impl Camera {
         }
     }
 
-    fn pass_gate(&mut self, content: Content, behind: u64) -> Option<SkipReason> {
+    fn pass_gate(&mut self, inspection: Inspection, behind: u64) -> Option<SkipReason> {
+        let content = inspection.content;
         if self.keyframes_only && content == Content::Picture {
             return Some(SkipReason::Rate);
         }
         let was_running = self.gate.is_running();
-        match self.gate.judge(content, behind) {
+        match self.gate.judge(content, Lateness { behind, age: None }) {
             Passage::Decode => {
                 assert!(was_running || content == Content::NoPicture, "decoded behind a shut gate");
+                if self.reopens && inspection.is_closed && self.decoder.can_reopen() {
+                    assert_eq!(content, Content::KeyPicture);
+                    self.empty_decoder();
+                    self.decoder.reopen(3 - self.decoder.threads()).expect("it was open");
+                }
                 None
             }
             Passage::DecodeAfresh => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::Message;
 
-use super::{Carried, Pipeline, lag_limit, splitter};
+use super::{Carried, Pipeline, lag_limits, splitter};
 use crate::camera::CameraError;
 use crate::camera::orders::{Change, Order, SwapEvent};
 use crate::camera::thinning::Thinning;
@@ -44,13 +44,16 @@ impl Pipeline<'_> {
     ) -> Result<Option<(CameraQueue, Arc<Progress>)>, CameraError> {
         let old = Arc::clone(&self.spec);
         if !old.decodes_as(&spec) || old.framing != spec.framing {
-            let new = splitter(&spec).and_then(|splitter| Ok((splitter, spec.decoder()?)));
-            match new {
-                Ok((splitter, decoder)) => {
+            match splitter(&spec) {
+                Ok(splitter) => {
                     self.end_stream_in_turn();
-                    (self.splitter, self.decoder) = (splitter, decoder);
+                    (self.splitter, self.decoder) = (splitter, spec.decoder());
+                    self.seat.hire(1);
+                    self.stats.record_decode_threads(0);
+                    self.load.begin_anew(Instant::now());
                     self.discontinuity = true;
                     self.refill_from = None;
+                    self.highest_sub_layer = None;
                 }
                 Err(error) => {
                     let _ = done.send(Err(error));
@@ -75,7 +78,7 @@ impl Pipeline<'_> {
             }
             self.thinning = Thinning::new(spec.rate);
         }
-        self.gate.set_lag_limit(lag_limit(&spec));
+        self.gate.set_lag_limits(lag_limits(&spec));
         self.analysis.set_breakers(spec.breaker.within(BreakerSettings::default()));
         self.spec = spec;
         let _ = done.send(Ok(()));

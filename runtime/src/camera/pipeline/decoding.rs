@@ -18,15 +18,29 @@ impl Pipeline<'_> {
     pub(super) fn decode_record(&mut self, seq: Seq, inspection: Inspection) {
         let begin = self.begin_decode();
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
-        let sent =
-            self.decoder.send(Some(seq), payload.unwrap_or_default(), inspection.length_prefixed);
+        let payload = payload.unwrap_or_default();
+        if inspection.has_parameter_sets {
+            self.decoder.learn(payload);
+        }
+        let sent = self.decoder.send(Some(seq), payload, inspection.length_prefixed);
         self.after_send(Some(seq), sent, inspection.content, begin);
     }
 
     pub(super) fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
         let begin = self.begin_decode();
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data);
+        }
         let sent = self.decoder.send(seq, data, inspection.length_prefixed);
         self.after_send(seq, sent, inspection.content, begin);
+    }
+
+    /// Feeds what holds no picture.
+    pub(super) fn decode_no_picture(&mut self, data: &[u8], inspection: Inspection) {
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data);
+        }
+        self.decoder.send_without_picture(data, inspection.length_prefixed);
     }
 
     fn after_send(
@@ -69,6 +83,7 @@ impl Pipeline<'_> {
             match received {
                 Ok(None) => return,
                 Ok(Some(decoded)) => {
+                    self.load.picture_came();
                     if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
                         record.decode_us += decode_us;
                     }
@@ -164,18 +179,23 @@ impl Pipeline<'_> {
     }
 
     /// Time went into decoding: how many microseconds.
-    fn charge_decode(&self, begin: Instant) -> u64 {
+    fn charge_decode(&mut self, begin: Instant) -> u64 {
         self.seat.come_back();
         let Spent { cpu, until, .. } = self.seat.charge();
         let took = until - begin;
         let decode_us = micros(took);
         self.stats.record_work(decode_us, 0);
-        let cpu = match self.spec.decode_threads {
-            1 => cpu,
-            // Other threads work while this one waits for them; as much as they can in that time.
-            threads => took * u32::try_from(threads).unwrap_or(u32::MAX),
-        };
-        self.tenant.charge_decode(until, cpu);
+        self.load.decoded(took);
+        let helpers = self.decoder.workers_cpu().unwrap_or_else(|| {
+            // They work while this thread waits for them; as much as they can in that time.
+            let threads = u32::try_from(self.decoder.threads()).unwrap_or(u32::MAX);
+            (took * threads).saturating_sub(cpu)
+        });
+        if !helpers.is_zero() {
+            self.seat.charge_helpers(helpers);
+            self.helpers_cpu += helpers;
+        }
+        self.tenant.charge_decode(until, cpu + helpers);
         decode_us
     }
 

@@ -1,14 +1,14 @@
 //! From the queue into the decoder: what each record is, and whether it is decoded.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::Pipeline;
 use crate::camera::CameraError;
-use crate::camera::received::{Received, keyframe_header};
+use crate::camera::received::{Received, age, keyframe_header};
 use crate::config::Framing;
-use crate::decode::Passage;
+use crate::decode::{Lateness, Passage};
 use crate::ledger::MOST_WAITING;
 use crate::outcome::{FailReason, Outcome, SkipReason};
 use crate::packet::{self, Content, Inspection, Unit};
@@ -23,6 +23,10 @@ impl<'q> Pipeline<'q> {
             self.end_stream_in_turn();
         }
         self.next_offset = Some(offset + 1);
+        if self.unanalysed().is_none() && !self.decoder.is_open() {
+            self.decoder.open_if_needed()?;
+            self.stats.record_decode_threads(self.decoder.threads());
+        }
         if offset < self.output_from {
             let _turn = self.turn();
             self.take_silently(&message);
@@ -41,23 +45,33 @@ impl<'q> Pipeline<'q> {
                 }
             }
         }
-        let behind = self.queue.behind(offset);
-        self.stats.record_received(i64::try_from(behind).unwrap_or(i64::MAX));
+        let late = self.lateness(&message);
+        self.stats.record_received(i64::try_from(late.behind).unwrap_or(i64::MAX));
+        self.load.record_came(late.behind);
         let _turn = self.turn();
         match self.spec.framing {
             Framing::Packet => {
-                self.take_packet(message, behind);
+                self.take_packet(message, late);
                 if self.ledger.len() > MOST_WAITING {
                     // Records without pictures would queue up behind one that waits for the next.
                     self.drain_silent_camera();
                 }
             }
-            Framing::Bytestream => self.take_chunk(message, behind),
+            Framing::Bytestream => self.take_chunk(message, late),
         }
         Ok(())
     }
 
-    fn take_packet(&mut self, message: BorrowedMessage<'q>, behind: u64) {
+    /// How late a record is. Its age is looked at where there is a limit to it.
+    fn lateness(&self, message: &BorrowedMessage<'_>) -> Lateness {
+        let age = || age(message.timestamp(), SystemTime::now());
+        Lateness {
+            behind: self.queue.behind(message.offset()),
+            age: self.spec.max_age.and_then(|_| age()),
+        }
+    }
+
+    fn take_packet(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
         let inspection = self.inspect(&message, message.payload().unwrap_or_default());
         let mut received = Received::new(message);
         if let Some(Inspection { content: Content::KeyPicture, .. }) = inspection {
@@ -74,13 +88,13 @@ impl<'q> Pipeline<'q> {
             return;
         };
         let time = received.recorded_at_us();
-        if let Some(reason) = self.pass_gate(inspection, time, behind) {
+        if let Some(reason) = self.pass_gate(inspection, time, late) {
             self.ledger.admit_settled(received, Outcome::skipped(reason));
             return;
         }
         if inspection.content == Content::NoPicture {
             let data = received.message.payload().unwrap_or_default();
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
+            self.decode_no_picture(data, inspection);
             self.receive_pictures();
             self.ledger.admit_settled(received, Outcome::skipped(SkipReason::NoPicture));
             return;
@@ -90,7 +104,7 @@ impl<'q> Pipeline<'q> {
         self.decode_record(seq, inspection);
     }
 
-    fn take_chunk(&mut self, message: BorrowedMessage<'q>, behind: u64) {
+    fn take_chunk(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
         let mut received = Received::new(message);
         received.gop_start = self.gop_start;
         if let Some(outcome) = self.unanalysed() {
@@ -101,7 +115,7 @@ impl<'q> Pipeline<'q> {
         let Some(splitter) = &mut self.splitter else { return };
         let chunk = self.ledger.record(seq).and_then(|record| record.message.payload());
         for unit in splitter.push(Some(seq), chunk.unwrap_or_default()) {
-            self.take_unit(&unit, behind);
+            self.take_unit(&unit, late);
         }
         let Some(splitter) = &self.splitter else { return };
         if splitter.is_lost() {
@@ -112,7 +126,7 @@ impl<'q> Pipeline<'q> {
     }
 
     /// An access unit that the splitter found; it begins in the record `unit.seq`.
-    pub(super) fn take_unit(&mut self, unit: &Unit, behind: u64) {
+    pub(super) fn take_unit(&mut self, unit: &Unit, late: Lateness) {
         let Some(seq) = unit.seq else { return self.feed_silently(&unit.data) };
         self.ledger.seal_before(seq);
         let Some(inspection) = packet::inspect(self.spec.codec, &unit.data) else {
@@ -130,14 +144,14 @@ impl<'q> Pipeline<'q> {
             }
         }
         // The gate may empty the decoder, which settles what has begun before.
-        let skipped = self.pass_gate(inspection, time, behind);
+        let skipped = self.pass_gate(inspection, time, late);
         self.ledger.unit_begins(seq);
         if let Some(reason) = skipped {
             self.ledger.settle(seq, Outcome::skipped(reason));
             return;
         }
         if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(&unit.data, inspection.length_prefixed);
+            self.decode_no_picture(&unit.data, inspection);
             self.receive_pictures();
             self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
             return;
@@ -174,8 +188,8 @@ impl<'q> Pipeline<'q> {
     fn feed_silently(&mut self, data: &[u8]) {
         let Some(inspection) = packet::inspect(self.spec.codec, data) else { return };
         if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
-        } else if self.pass_gate(inspection, None, 0).is_none() {
+            self.decode_no_picture(data, inspection);
+        } else if self.pass_gate(inspection, None, Lateness::default()).is_none() {
             self.decode(None, data, inspection);
             // The pictures before the next record were analysed, only not by this run.
             self.discontinuity = false;
@@ -200,8 +214,10 @@ impl<'q> Pipeline<'q> {
         &mut self,
         inspection: Inspection,
         time_us: Option<i64>,
-        behind: u64,
+        late: Lateness,
     ) -> Option<SkipReason> {
+        self.highest_sub_layer = self.highest_sub_layer.max(inspection.highest_sub_layer);
+        let inspection = inspection.among(self.highest_sub_layer);
         let content = inspection.content;
         if let Some(time_us) = time_us
             && content == Content::KeyPicture
@@ -225,11 +241,16 @@ impl<'q> Pipeline<'q> {
             }
             return Some(SkipReason::Quota);
         }
-        match self.gate.judge(content, behind) {
-            Passage::Decode => left_out.then_some(SkipReason::Rate),
+        match self.gate.judge(content, late) {
+            Passage::Decode if left_out => Some(SkipReason::Rate),
+            Passage::Decode => {
+                self.adapt_threads(inspection, false);
+                None
+            }
             Passage::DecodeAfresh => {
                 self.empty_decoder();
                 self.discontinuity = true;
+                self.adapt_threads(inspection, true);
                 None
             }
             Passage::Skip(reason) => {
