@@ -163,16 +163,24 @@ impl Table {
     }
 
     /// A figure with a goal.
+    ///
+    /// # Panics
+    /// When it is not finite.
     pub fn goal(&mut self, name: &str, figure: f64, unit: &str, goal: Bound) {
         self.add(name, figure, unit, Some(goal));
     }
 
     /// A figure that is what it is.
+    ///
+    /// # Panics
+    /// When it is not finite.
     pub fn row(&mut self, name: &str, figure: f64, unit: &str) {
         self.add(name, figure, unit, None);
     }
 
     fn add(&mut self, name: &str, figure: f64, unit: &str, goal: Option<Bound>) {
+        // JSON has no other, and what was kept could not be read again.
+        assert!(figure.is_finite(), "{name}: {figure} is no figure");
         let (part, name, unit) = (self.part.clone(), name.to_owned(), unit.to_owned());
         let row = Row { part, name, figure, unit, goal };
         println!("{}", line(&row));

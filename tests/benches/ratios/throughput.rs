@@ -46,7 +46,14 @@ pub fn measure(table: &mut Table) {
         }
         let ratio = format!("1080p {name}: frames per CPU second, ffmpeg alone = 1");
         table.goal(&ratio, median(ratios), "×", Bound::AtLeast(0.90));
-        let own_work = format!("1080p {name}: own work per frame");
-        table.goal(&own_work, median(own), "µs", Bound::AtMost(100.0));
+        // The decoder's and the plugin's part is by the clock: where threads wait for a core, it is longer
+        // than all of the CPU time.
+        let own = median(own);
+        if own > 0.0 {
+            let own_work = format!("1080p {name}: own work per frame");
+            table.goal(&own_work, own, "µs", Bound::AtMost(100.0));
+        } else {
+            println!("  {name}: the machine is too busy to tell the own work per frame");
+        }
     }
 }
