@@ -176,11 +176,12 @@ impl Clip {
         if !path.is_file() {
             fs::create_dir_all(path.parent().expect("a directory")).unwrap();
             let draft = path.with_extension("draft.mp4");
-            // Sensors are noisy; scaled pictures are not.
-            let filter = format!("scale={},noise=alls=2:allf=t", size.replace('x', ":"));
+            // Sensors are noisy; scaled pictures are not, and those that the footage has too few of least of
+            // all.
+            let filter = format!("scale={},fps=25,noise=alls=2:allf=t", size.replace('x', ":"));
             let rate = format!("{kilobits}k");
             let mut command = ffmpeg();
-            command.arg("-i").arg(footage("bframes")).args(["-vf", &filter, "-r", "25"]);
+            command.arg("-i").arg(footage("bframes")).args(["-vf", &filter]);
             command.args(encoder).args(["-b:v", &rate, "-g", "50", "-y"]);
             run(command.arg(&draft));
             fs::rename(draft, path).unwrap();
