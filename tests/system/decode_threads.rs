@@ -216,6 +216,7 @@ fn a_camera_without_plugins_opens_no_decoder_until_it_gets_one() {
     result.extend(reader.take(after.len()));
     assert_same_records(&records, &result);
     assert_all_means(clip, &result[before.len()..]);
-    assert_eq!(test.control.status(camera)["decode_threads"], 1);
+    // Now it has one, with as many threads as what it was sent at once made it want.
+    assert_ne!(test.control.status(camera)["decode_threads"], 0);
     test.comux.stop();
 }

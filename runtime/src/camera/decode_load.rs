@@ -1,8 +1,8 @@
 //! How many threads a camera's decoder should have, judged by what its decoding took lately.
 //!
 //! One is best while it keeps up: each further one delays every result by a picture. It does not keep up
-//! where records have waited behind the present one for a whole window, and nearly all of that time went
-//! into the decoder. It could do with one again where nothing waited for a while, and all that the camera
+//! where records have waited behind the present one for a whole window, and much of that time went into
+//! the decoder. It could do with one again where nothing waited for a while, and all that the camera
 //! does would have fitted into one thread with some room to spare.
 
 use std::time::{Duration, Instant};
@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(500);
 /// Fewer records than these come in one fetch also where nothing is late.
 const WAITING: u64 = 5;
-/// So large a share of a window is nearly all.
-const NEARLY_ALL: f64 = 0.7;
+/// So large a share of a window makes another thread worth while: it would take over at least a part of
+/// it.
+const MUCH: f64 = 0.4;
 /// So many cores are some room to spare in one thread.
 const FITS: f64 = 0.8;
 /// For so many windows it must have kept up.
@@ -83,7 +84,7 @@ impl DecodeLoad {
         if waiting >= WAITING {
             // Where nothing is decoded, nothing can be told: a live camera skips to a key frame.
             if self.pictures > 0 {
-                self.is_overloaded |= share >= NEARLY_ALL;
+                self.is_overloaded |= share >= MUCH;
                 self.calm = 0;
             }
         } else {
@@ -149,7 +150,7 @@ mod tests {
         let load = after([BEHIND]);
         assert_eq!((load.wanted(1, 8), load.wanted(1, 1), load.wanted(2, 3)), (8, 1, 3));
         // Its plugins are what takes long.
-        assert_eq!(after([(Some(100), 0.6, 50, 1.0)]).wanted(1, 8), 1);
+        assert_eq!(after([(Some(100), 0.3, 50, 1.0)]).wanted(1, 8), 1);
         // Busy, but it keeps up.
         assert_eq!(after([(Some(4), 0.95, 50, 1.0)]).wanted(1, 8), 1);
         assert_eq!(after([]).wanted(1, 8), 1);

@@ -38,9 +38,19 @@ fn lengths_add_up(data: &[u8]) -> bool {
     rest.is_empty() && !data.is_empty()
 }
 
+/// The NAL unit that begins here, without what follows it.
+pub fn alone(from: &[u8]) -> &[u8] {
+    let mut unit = from.get(..next_start_code(from, 0).unwrap_or(from.len())).unwrap_or_default();
+    // A unit never ends in zero: those belong to the next start code, or are padding.
+    while let [rest @ .., 0] = unit {
+        unit = rest;
+    }
+    unit
+}
+
 /// Calls `visit` with the beginning of each NAL unit until it returns `false`. In Annex B, what follows
 /// the unit comes with it, since the end of one is looked for only where the next is wanted: of most
-/// records the first unit says it all, and is nearly all of the record. Behind its end come zeros.
+/// records the first unit says it all, and is nearly all of the record. [`alone`] looks for it.
 pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[u8]) -> bool) {
     match packaging {
         Packaging::LengthPrefixed => {

@@ -34,7 +34,7 @@ impl ParameterSets {
         let Some(packaging) = annexb::packaging(data) else { return };
         annexb::for_each_unit(data, packaging, |unit| {
             let Some(rank) = rank(codec, unit) else { return !is_slice(codec, unit) };
-            self.note(rank, unit);
+            self.note(rank, annexb::alone(unit));
             true
         });
     }
@@ -168,7 +168,7 @@ mod tests {
             let mut told: Vec<Vec<u8>> = Vec::new();
             if !all.is_empty() {
                 annexb::for_each_unit(&all, Packaging::AnnexB, |unit| {
-                    told.push(unit.to_vec());
+                    told.push(annexb::alone(unit).to_vec());
                     true
                 });
             }
