@@ -7,7 +7,7 @@ use std::time::Duration;
 use comux_tests::latency::{Probe, create_topics};
 use comux_tests::media::{self, Clip};
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Record, consume, produce};
+use comux_tests::records::{Record, Writer, consume};
 use serde_json::json;
 
 use crate::live::{Controlled, all_output, camera, controlled_with, feed_all, wait_until};
@@ -22,11 +22,30 @@ fn company(record: &Record) -> BTreeSet<&str> {
     record.header("company.cameras").map(|cameras| cameras.split(',').collect()).unwrap_or_default()
 }
 
-/// The footage waits on the topics of these cameras.
-fn produce_to_all(cameras: &[&str], records: &[Record]) {
+/// The topics of these cameras, created.
+fn create_all(cameras: &[&str]) {
     for camera in cameras {
-        produce(&topics(camera).0, records);
+        let _ = topics(camera);
     }
+}
+
+/// Sends each camera its records, to all of them by turns: they run, and so have frames at the same time.
+fn send_by_turns(cameras: &[&str], records: &[&[Record]]) {
+    let writer = Writer::new();
+    let most = records.iter().map(|records| records.len()).max().unwrap_or_default();
+    for number in 0..most {
+        for (camera, records) in cameras.iter().zip(records) {
+            if let Some(record) = records.get(number) {
+                writer.send(&format!("raw_{camera}"), record);
+            }
+        }
+    }
+    writer.flush();
+}
+
+/// The same for all.
+fn send_to_all(cameras: &[&str], records: &[Record]) {
+    send_by_turns(cameras, &vec![records; cameras.len()]);
 }
 
 /// The records of a camera's output topic.
@@ -48,11 +67,15 @@ fn each_result_is_on_the_record_of_its_own_frame() {
     // Each camera sends something else.
     let clips = [media::bframes(), media::lowdelay(), media::bframes(), media::lowdelay()];
     let mut config = Config::new("batch-own").with(PATIENT);
+    create_all(&cameras);
     for (camera, clip) in cameras.iter().zip(clips) {
-        produce(&topics(camera).0, &clip.records());
-        config = config.camera(camera, &format!("{WHOLE}{}", plugins_line("company", "")));
+        let codec = clip.codec;
+        let lines = format!("codec = '{codec}'\n{WHOLE}{}", plugins_line("company", ""));
+        config = config.camera(camera, &lines);
     }
     let comux = Comux::run(&config);
+    let records = clips.map(Clip::records);
+    send_by_turns(&cameras, &records.each_ref().map(Vec::as_slice));
     let mut together = 0;
     for (camera, clip) in cameras.iter().zip(clips) {
         let output = output_of(camera, clip.packets.len());
@@ -123,7 +146,7 @@ fn cameras_in_real_time_share_calls_and_the_status_says_how_well() {
 fn cameras_of_two_tenants_are_never_in_one_call() {
     let cameras = ["batch-a-1", "batch-a-2", "batch-b-1", "batch-b-2"];
     let records = media::lowdelay().records();
-    produce_to_all(&cameras, &records);
+    create_all(&cameras);
     let mut config = Config::new("batch-tenants")
         .with(PATIENT)
         .with("[[tenants]]\nid = 'a'\n[[tenants]]\nid = 'b'");
@@ -133,6 +156,7 @@ fn cameras_of_two_tenants_are_never_in_one_call() {
         config = config.camera(camera, &format!("tenant = '{tenant}'\n{WHOLE}{plugin}"));
     }
     let comux = Comux::run(&config);
+    send_to_all(&cameras, &records);
     let mut together = 0;
     for camera in cameras {
         for record in output_of(camera, records.len()) {
@@ -150,7 +174,7 @@ fn cameras_of_two_tenants_are_never_in_one_call() {
 fn a_camera_whose_frames_trap_is_found_and_the_others_go_on() {
     let cameras = ["batch-trap-bad", "batch-trap-1", "batch-trap-2"];
     let records = media::lowdelay().records();
-    produce_to_all(&cameras, &records);
+    create_all(&cameras);
     let mut config = Config::new("batch-trap").with(PATIENT);
     for camera in cameras {
         // Once open, it stays open.
@@ -160,6 +184,7 @@ fn a_camera_whose_frames_trap_is_found_and_the_others_go_on() {
         config = config.camera(camera, &format!("{WHOLE}{breaker}{plugin}"));
     }
     let comux = Comux::run(&config);
+    send_to_all(&cameras, &records);
     let bad = output_of(cameras[0], records.len());
     let good = [1, 2].map(|number| output_of(cameras[number], records.len()));
     let ended = comux.stop();
@@ -181,7 +206,7 @@ fn a_camera_whose_frames_trap_is_found_and_the_others_go_on() {
 fn an_error_about_one_frame_is_that_frames_alone() {
     let cameras = ["batch-error-bad", "batch-error-1", "batch-error-2"];
     let records = media::lowdelay().records();
-    produce_to_all(&cameras, &records);
+    create_all(&cameras);
     let mut config = Config::new("batch-error").with(PATIENT);
     for camera in cameras {
         let breaker = "breaker = { failures = 1_000_000 }\n";
@@ -189,6 +214,7 @@ fn an_error_about_one_frame_is_that_frames_alone() {
         config = config.camera(camera, &format!("{WHOLE}{breaker}{plugin}"));
     }
     let comux = Comux::run(&config);
+    send_to_all(&cameras, &records);
     for record in output_of(cameras[0], records.len()) {
         assert_eq!(record.status(), ("failed", Some("plugin-error")));
     }
@@ -201,19 +227,23 @@ fn an_error_about_one_frame_is_that_frames_alone() {
 
 #[test]
 fn wrong_numbers_of_answers_and_endless_calls_cost_their_frames_and_nothing_else() {
-    for (name, config, reason) in
-        [("forget", "forgets = 1", "plugin-error"), ("loop", "loops = true", "deadline")]
-    {
+    // Of an endless call the deadline is waited for; otherwise a busy machine must not run into it.
+    for (name, config, reason, deadline_ms) in [
+        ("forget", "forgets = 1", "plugin-error", 5_000),
+        ("loop", "loops = true", "deadline", 1_000),
+    ] {
         let cameras = [format!("batch-{name}-1"), format!("batch-{name}-2")];
         let cameras = [cameras[0].as_str(), cameras[1].as_str()];
-        let records = &media::lowdelay().records()[..120];
-        produce_to_all(&cameras, records);
-        let mut whole = Config::new(&format!("batch-{name}"));
+        let records = &media::lowdelay().records();
+        create_all(&cameras);
+        let limits = format!("[limits]\ndeadline_ms = {deadline_ms}");
+        let mut whole = Config::new(&format!("batch-{name}")).with(&limits);
         for camera in cameras {
             let plugin = plugins_line("company", config);
             whole = whole.camera(camera, &format!("{WHOLE}{plugin}"));
         }
         let comux = Comux::run(&whole);
+        send_to_all(&cameras, records);
         let mut failed = 0;
         for camera in cameras {
             for record in output_of(camera, records.len()) {
@@ -227,7 +257,7 @@ fn wrong_numbers_of_answers_and_endless_calls_cost_their_frames_and_nothing_else
             }
         }
         // Those that failed together are called alone for a while, and then together again.
-        assert!((2..=24).contains(&failed), "{name}: {failed} frames failed");
+        assert!((2..=48).contains(&failed), "{name}: {failed} frames failed");
         let _ = comux.stop();
     }
 }
@@ -236,7 +266,7 @@ fn wrong_numbers_of_answers_and_endless_calls_cost_their_frames_and_nothing_else
 fn a_frame_that_is_kept_answers_no_more() {
     let cameras = ["batch-keep-1", "batch-keep-2"];
     let records = media::lowdelay().records();
-    produce_to_all(&cameras, &records);
+    create_all(&cameras);
     let mut config = Config::new("batch-keep").with(PATIENT);
     for camera in cameras {
         let plugin = plugins_line("keeper", "");
@@ -244,6 +274,7 @@ fn a_frame_that_is_kept_answers_no_more() {
         config = config.camera(camera, &format!("{WHOLE}{breaker}{plugin}"));
     }
     let comux = Comux::run(&config);
+    send_to_all(&cameras, &records);
     let mut trapped = 0;
     for camera in cameras {
         for record in output_of(camera, records.len()) {
