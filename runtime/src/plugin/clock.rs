@@ -100,7 +100,7 @@ impl CallClock {
         if !std::mem::replace(&mut self.is_running, true) {
             // Off a camera's thread, and where others may want the core, each tick counts.
             let is_near = || within.end.saturating_duration_since(within.start) < NEAR;
-            self.ticker.call_begins(seat.is_none_or(|seat| seat.is_wanted()) || is_near());
+            self.ticker.call_begins(seat.is_none_or(|seat| seat.begin_call()) || is_near());
         }
         Range { start: self.began, end: self.ends_at } = within;
         (self.seen_at, self.absent) = (self.began, Duration::ZERO);

@@ -251,11 +251,14 @@ impl Seat {
         }
     }
 
-    /// Whether somebody else may want the core of whoever has this seat: others wait for one, or its tenant
-    /// has used more than its part.
-    pub fn is_wanted(&self) -> bool {
-        self.cores.pressure.load(Ordering::Relaxed) > 0
-            || self.share.fair.is_exceeded(nanos(Instant::now()))
+    /// A call of a plugin begins: it leaves the cores to other threads as in [`Self::step_back`]. Whether
+    /// somebody else may want its core: others wait for one, or its tenant has used more than its part.
+    pub fn begin_call(&self) -> bool {
+        let is_exceeded = self.share.fair.is_exceeded(nanos(Instant::now()));
+        if is_exceeded {
+            self.step_back();
+        }
+        is_exceeded || self.cores.pressure.load(Ordering::Relaxed) > 0
     }
 
     /// Ends what [`Self::step_back`] began.
