@@ -196,6 +196,13 @@ impl<R> Ledger<R> {
         }
     }
 
+    /// How many records could leave; it is not counted beyond `most`.
+    #[must_use]
+    pub fn ready(&self, most: usize) -> usize {
+        let is_settled = |entry: &&Entry<R>| matches!(entry.fate, Fate::Settled(_));
+        self.entries.iter().take(most).take_while(is_settled).count()
+    }
+
     /// Removes the oldest record once its fate is settled.
     pub fn pop_settled(&mut self) -> Option<(Seq, R, Outcome)> {
         match self.entries.front() {
@@ -251,7 +258,9 @@ mod tests {
         let second = ledger.admit_unit("b");
         ledger.settle(second, analysed());
         assert!(ledger.pop_settled().is_none());
+        assert_eq!(ledger.ready(5), 0);
         ledger.settle(first, analysed());
+        assert_eq!((ledger.ready(5), ledger.ready(1)), (2, 1));
         assert_eq!(ledger.pop_settled().map(|(seq, record, _)| (seq, record)), Some((0, "a")));
         assert_eq!(ledger.pop_settled().map(|(seq, record, _)| (seq, record)), Some((1, "b")));
     }

@@ -4,6 +4,7 @@
 //! decoder or plugin does, the others run. Nothing on this thread waits for another camera.
 
 mod analysis;
+mod bunch;
 mod decode_load;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::analysis::Analysis;
+use super::bunch::{self, Bunch};
 use super::decode_load::DecodeLoad;
 use super::orders::{Order, SwapEvent};
 use super::output::Output;
@@ -70,6 +71,7 @@ pub(super) struct Pipeline<'q> {
     highest_sub_layer: Option<u8>,
     decoder: Decoder,
     load: DecodeLoad,
+    bunch: Bunch,
     /// CPU time in nanoseconds that its thread had used when the load was judged last, …
     cpu_before: u64,
     /// … and what the decoder's own threads have used since.
@@ -133,6 +135,7 @@ impl<'q> Pipeline<'q> {
             highest_sub_layer: None,
             decoder: spec.decoder(),
             load: DecodeLoad::new(Instant::now()),
+            bunch: Bunch::new(Instant::now()),
             cpu_before: cpu::of_this_thread(),
             helpers_cpu: Duration::ZERO,
             analysis,
@@ -157,6 +160,8 @@ impl<'q> Pipeline<'q> {
     pub fn run(mut self, orders: &mpsc::Receiver<Order>) -> Result<Exit, CameraError> {
         while !self.output.stop.load(Ordering::Acquire) {
             while let Ok(order) = orders.try_recv() {
+                // Whatever changes, what is settled belongs to the time before.
+                self.emit_settled()?;
                 if let Some(input) = self.obey(order)? {
                     return Ok(Exit::OtherInput(input, Box::new(self.carry())));
                 }
@@ -165,18 +170,25 @@ impl<'q> Pipeline<'q> {
             if let Some(message) = self.queue.poll() {
                 let begin = Instant::now();
                 self.take(message)?;
-                self.load.worked(begin.elapsed());
+                let end = Instant::now();
+                self.load.worked(end - begin);
                 self.name_cut();
-                self.emit_settled()?;
+                let leaving = self.bunch.leaving(self.ledger.ready(bunch::MOST), end);
+                self.emit(leaving)?;
                 // Time in which the output pushed back is no silence.
                 self.last_arrival = Instant::now();
-            } else if self.is_silent() {
-                self.drain_silent_camera();
-                self.emit_settled()?;
             } else {
-                self.analysis.tick();
-                self.output.check()?;
-                std::thread::park_timeout(NAP.min(self.spec.drain_after));
+                self.emit_settled()?;
+                if self.bunch.all_leave() {
+                    self.last_arrival = Instant::now();
+                } else if self.is_silent() {
+                    self.drain_silent_camera();
+                    self.emit_settled()?;
+                } else {
+                    self.analysis.tick();
+                    self.output.check()?;
+                    std::thread::park_timeout(NAP.min(self.spec.drain_after));
+                }
             }
             self.watch_load();
             self.remember();
@@ -252,7 +264,12 @@ impl<'q> Pipeline<'q> {
     // === from the ledger into the sink ===
 
     fn emit_settled(&mut self) -> Result<(), CameraError> {
-        while let Some((seq, record, outcome)) = self.ledger.pop_settled() {
+        self.emit(usize::MAX)
+    }
+
+    fn emit(&mut self, most: usize) -> Result<(), CameraError> {
+        for _ in 0..most {
+            let Some((seq, record, outcome)) = self.ledger.pop_settled() else { break };
             self.output.emit(seq, &record, &outcome)?;
         }
         Ok(())

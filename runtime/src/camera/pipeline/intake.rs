@@ -48,6 +48,7 @@ impl<'q> Pipeline<'q> {
         let late = self.lateness(&message);
         self.stats.record_received(i64::try_from(late.behind).unwrap_or(i64::MAX));
         self.load.record_came(late.behind);
+        self.bunch.record_comes(late.behind);
         let _turn = self.turn();
         match self.spec.framing {
             Framing::Packet => {
