@@ -1,7 +1,7 @@
 //! Whether records that could leave wait for the next ones, to leave with them.
 //!
-//! Each request to the broker costs what ten headers do, and a record that leaves alone is one. Where a
-//! camera is far behind anyway, a few records more make no difference to who waits for them.
+//! A record that leaves alone is a request to the broker, and an answer, of its own. Where a camera is far
+//! behind anyway, a few records more make no difference to who waits for them.
 
 use std::time::{Duration, Instant};
 
