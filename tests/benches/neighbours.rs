@@ -18,13 +18,14 @@ use comux_tests::media;
 use comux_tests::neighbours::{Load, compare};
 
 const fn load(cameras: usize, plugin: &'static str, config: &'static str, per_second: u32) -> Load {
-    Load { cameras, plugin, config, per_second }
+    Load { cameras, plugin, config, per_second, ends: false }
 }
 
-const LOADS: [(&str, Load); 5] = [
+const LOADS: [(&str, Load); 6] = [
     ("nothing", load(1, "slow", "spin = 1", 25)),
     ("endless loop", load(1, "hostile", "how = 'loop'", 25)),
     ("memory.fill", load(1, "hostile", "how = 'fill', size = 48", 25)),
+    ("… with breaker", Load { ends: true, ..load(1, "hostile", "how = 'fill', size = 48", 25) }),
     ("reads in a loop", load(1, "hostile", "how = 'read-loop'", 25)),
     // Of 2 cores its share is half of one. Few records that take long: Kafka, beside it, has no share.
     ("10 × its share", load(10, "slow", "spin = 150_000_000", 4)),

@@ -16,6 +16,8 @@ pub struct Load {
     pub config: &'static str,
     /// How many records a second each of them gets.
     pub per_second: u32,
+    /// Whether its circuit breaker ends it, as by default. Otherwise it is off.
+    pub ends: bool,
 }
 
 /// Measures three cameras, each of a tenant of its own, without and with a load of another tenant in
@@ -45,10 +47,9 @@ pub fn compare(
         config = config.camera(camera, &lines);
     }
     for camera in &loaders {
-        // A breaker would end the attack.
-        let never = "breaker = { failures = 1_000_000 }";
+        let breaker = if load.ends { "" } else { "breaker = { failures = 1_000_000 }\n" };
         let plugin = plugins_line(load.plugin, load.config);
-        config = config.camera(camera, &format!("tenant = 'mallory'\n{live}{never}\n{plugin}"));
+        config = config.camera(camera, &format!("tenant = 'mallory'\n{live}{breaker}{plugin}"));
     }
     let neighbours = neighbours.map(|(_, camera)| camera);
     create_topics(&neighbours);

@@ -25,7 +25,8 @@ fn assert_unharmed(what: &str, comparison: &Comparison) {
 #[test]
 fn cameras_of_others_go_on_in_time_beside_a_hostile_plugin() {
     for (what, config) in [("loop", "how = 'loop'"), ("memory", "how = 'grow-by', size = 60")] {
-        let load = Load { cameras: 1, plugin: "hostile", config, per_second: 25 };
+        let plugin = "hostile";
+        let load = Load { cameras: 1, plugin, config, per_second: 25, ends: false };
         let (comparison, _) = compare(&format!("beside-{what}"), &load, media::lowdelay(), PHASES);
         assert_unharmed(what, &comparison);
     }
@@ -34,7 +35,8 @@ fn cameras_of_others_go_on_in_time_beside_a_hostile_plugin() {
 #[test]
 fn cameras_of_others_go_on_in_time_beside_a_tenant_at_ten_times_its_share() {
     // Ten cameras that want a core each: a hundred times a fortieth of a second.
-    let load = Load { cameras: 10, plugin: "slow", config: "spin = 25_000_000", per_second: 25 };
+    let (plugin, config) = ("slow", "spin = 25_000_000");
+    let load = Load { cameras: 10, plugin, config, per_second: 25, ends: false };
     let (comparison, _) = compare("beside-overload", &load, media::lowdelay(), PHASES);
     assert_unharmed("overload", &comparison);
 }

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-/// A camera is far behind when so many records wait: a second, or more than one fetch brings.
+/// A camera is far behind when so many records wait: a second of most cameras.
 const FAR: u64 = 25;
-/// So many leave together. An idempotent producer of librdkafka has no more messages of a partition on
-/// their way at once, and its thread spins for as long as others wait for them (`RD_KAFKA_IDEMP_MAX_INFLIGHT`
-/// in `rd_kafka_toppar_producer_serve`).
+/// So many leave together. An idempotent producer of librdkafka begins no request while so many messages of
+/// a partition are on their way, and its thread spins for as long as others wait for that
+/// (`RD_KAFKA_IDEMP_MAX_INFLIGHT` in `rd_kafka_toppar_producer_serve`).
 pub(super) const MOST: usize = 5;
 /// So long after the ones before, they leave however many there are.
 const LONGEST: Duration = Duration::from_millis(50);

@@ -11,7 +11,8 @@ use comux_tests::neighbours::{Load, compare};
 const PHASES: (Duration, usize) = (Duration::from_secs(6), 3);
 
 pub fn measure(table: &mut Table) {
-    let load = Load { cameras: 1, plugin: "hostile", config: "how = 'loop'", per_second: 25 };
+    let (plugin, config) = ("hostile", "how = 'loop'");
+    let load = Load { cameras: 1, plugin, config, per_second: 25, ends: false };
     let (found, _) = compare("bench-beside", &load, media::lowdelay(), PHASES);
     assert!(found.came.iter().all(|came| *came == found.sent), "each record comes out once");
     let ratio = |of| {
