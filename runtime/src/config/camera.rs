@@ -6,7 +6,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use super::{DEFAULT_TENANT, Topics};
@@ -65,9 +67,29 @@ pub struct PluginEntry {
     /// Which component it must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// Its configuration.
-    #[serde(default)]
-    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Its configuration, as JSON has it: a date of a file is the text that it was written as.
+    #[serde(default, deserialize_with = "as_json")]
+    pub config: Map<String, Value>,
+}
+
+fn as_json<'de, D: Deserializer<'de>>(written: D) -> Result<Map<String, Value>, D::Error> {
+    /// How the crate `toml` hands out a date: as a table with this one key.
+    const DATE: &str = "$__toml_private_datetime";
+    fn dates_to_texts(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.values_mut().for_each(dates_to_texts);
+                if let (1, Some(Value::String(date))) = (fields.len(), fields.get_mut(DATE)) {
+                    *value = Value::String(std::mem::take(date));
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(dates_to_texts),
+            _ => {}
+        }
+    }
+    let mut config = Value::deserialize(written)?;
+    dates_to_texts(&mut config);
+    serde_json::from_value(config).map_err(D::Error::custom)
 }
 
 /// A camera, complete.
@@ -142,11 +164,11 @@ impl CameraTable {
     /// The first of its plugins whose configuration has a null somewhere. A file has no other than what
     /// JSON makes of numbers that are none.
     pub(super) fn plugin_with_null(&self) -> Option<&Source> {
-        fn has_null(value: &serde_json::Value) -> bool {
+        fn has_null(value: &Value) -> bool {
             match value {
-                serde_json::Value::Null => true,
-                serde_json::Value::Array(values) => values.iter().any(has_null),
-                serde_json::Value::Object(values) => values.values().any(has_null),
+                Value::Null => true,
+                Value::Array(values) => values.iter().any(has_null),
+                Value::Object(values) => values.values().any(has_null),
                 _ => false,
             }
         }

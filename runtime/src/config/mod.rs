@@ -354,6 +354,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plugins_configuration_is_the_same_in_json() {
+        let text = format!(
+            "{KAFKA}[[cameras]]\nid = 'a'\n[[cameras.plugins]]\nsource = 'x.wasm'\n\
+             config = {{ since = 1979-05-27T07:32:00Z, days = [{{ at = 07:32:00 }}], \
+             float = 14444444444444444444444444.0 }}"
+        );
+        let config = parse(&text).expect("valid");
+        let written = serde_json::to_string(&config.cameras[0].table()).expect("JSON");
+        let read: CameraTable = serde_json::from_str(&written).expect("a camera");
+        let read = config.complete(read).expect("complete");
+        assert_eq!(read, config.cameras[0]);
+        let expected = serde_json::json!({
+            "since": "1979-05-27T07:32:00Z", "days": [{ "at": "07:32:00" }],
+            "float": 14_444_444_444_444_444_444_444_444.0,
+        });
+        assert_eq!(serde_json::Value::Object(read.plugins[0].config.clone()), expected);
+    }
+
+    #[test]
     fn errors_name_the_key_and_the_line() {
         for (text, words) in [
             ("[[cameras]]\nid = 'a'\nratee = 1", &["line 5", "ratee"][..]),
@@ -371,6 +390,10 @@ mod tests {
             ("[camera_defaults]\ndrain_after_ms = 0", &["line 4", "drain_after_ms"]),
             ("[limits]\ndeadline_ms = 0", &["line 4", "deadline_ms"]),
             ("[camera_defaults]\ndecode_threads = 17", &["line 4", "auto", "1 to 16"]),
+            (
+                "[camera_defaults]\nplugins = [{ source = 'x', config = 07:32:00 }]",
+                &["line 4", "07:32:00"],
+            ),
             ("[camera_defaults]\ndecode_threads = 'many'", &["line 4", "auto", "1 to 16"]),
         ] {
             let error = parse(&format!("{KAFKA}{text}")).expect_err(text);
