@@ -1,6 +1,7 @@
 //! What a tenant's cameras notice of another tenant: p50 and p99 from sending a record to having its
 //! result, without and with a load beside it, in one run and in phases that take turns, so that the
-//! machine's own drift is in both. Prints the figures as they are and asserts nothing.
+//! machine's own drift is in both. First some loads at length, then every attack of the hostile suite,
+//! one after the other. Prints the figures as they are and asserts nothing.
 //!
 //! `make bench-neighbours`
 #![allow(
@@ -13,9 +14,11 @@
 
 use std::time::Duration;
 
-use comux_tests::latency::permille;
+use comux_tests::attack::all_ways;
+use comux_tests::home::Home;
+use comux_tests::latency::{Latencies, permille};
 use comux_tests::media;
-use comux_tests::neighbours::{Load, compare};
+use comux_tests::neighbours::{Load, compare, compare_each};
 
 const fn load(cameras: usize, plugin: &'static str, config: &'static str, per_second: u32) -> Load {
     Load { cameras, plugin, config, per_second, ends: false }
@@ -31,27 +34,56 @@ const LOADS: [(&str, Load); 6] = [
     ("10 × its share", load(10, "slow", "spin = 150_000_000", 4)),
 ];
 
+/// The hostile suite.
+const SUITE: &str = "suite";
+
 fn main() {
-    let seconds = std::env::var("SECONDS_PER_PHASE").ok().and_then(|text| text.parse().ok());
-    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok());
-    let phases = (Duration::from_secs(seconds.unwrap_or(8)), rounds.unwrap_or(5));
-    println!("three cameras of 768×576 at 25 fps with `motion`, in ms; {phases:?} each");
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seconds = number("SECONDS_PER_PHASE").unwrap_or(8);
+    let (phase, rounds) = (Duration::from_secs(seconds), number("ROUNDS").unwrap_or(5) as usize);
+    println!("three cameras of 768×576 at 25 fps with `motion`, in ms; phases of {phase:?}");
     println!(
-        "{:16} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}",
+        "{:28} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}",
         "beside", "p50", "with", "", "p99", "with", ""
     );
     let only = std::env::var("ONLY").unwrap_or_default();
     for (number, (what, load)) in LOADS.iter().enumerate() {
-        if !what.contains(&only) {
-            continue;
+        if what.contains(&only) {
+            let name = format!("bench-{number}");
+            let (comparison, _) = compare(&name, load, media::lowdelay(), (phase, rounds));
+            let lost = comparison.lost.len();
+            print(what, &comparison.loads[0]);
+            println!("{:28} {} records each, {lost} not analysed", "", comparison.sent);
         }
-        let (comparison, _) = compare(&format!("bench-{number}"), load, media::lowdelay(), phases);
-        let figure = |sorted: &[Duration], of| permille(sorted, of).as_secs_f64() * 1000.0;
-        let [p50, p99] = [500, 990].map(|of| {
-            let (quiet, loaded) = (figure(&comparison.quiet, of), figure(&comparison.loaded, of));
-            format!("{quiet:9.3} {loaded:9.3} {:6.2}×", loaded / quiet)
-        });
-        let lost = comparison.lost.len();
-        println!("{what:16} {p50} {p99}   {} records each, {lost} not analysed", comparison.sent);
     }
+    if SUITE.contains(&only) {
+        // Each of them is but a part of it.
+        suite((phase, rounds.div_ceil(5)));
+    }
+}
+
+fn suite(phases: (Duration, usize)) {
+    let home = Home::with_plugins(&["hostile", "motion"]);
+    let ways = all_ways(&home);
+    let clip = media::lowdelay();
+    let (comparison, _) = compare_each("bench-suite", (&home, &ways), clip, phases);
+    for (way, latencies) in ways.iter().zip(&comparison.loads) {
+        print(&format!("  {}: {}", way.on, way.name), latencies);
+    }
+    let mut groups: Vec<&str> = ways.iter().map(|way| way.on).collect();
+    groups.dedup();
+    for on in groups {
+        print(&format!("all on {on}"), &comparison.of(|load| ways[load].on == on));
+    }
+    print(&format!("all {} of the suite", ways.len()), &comparison.of(|_| true));
+    println!("{:28} {} records each, {:?}", "", comparison.sent, comparison.lost);
+}
+
+fn print(what: &str, Latencies { quiet, loaded }: &Latencies) {
+    let [p50, p99] = [500, 990].map(|of| {
+        let [quiet, loaded] =
+            [quiet, loaded].map(|sorted| permille(sorted, of).as_secs_f64() * 1000.0);
+        format!("{quiet:9.3} {loaded:9.3} {:6.2}×", loaded / quiet)
+    });
+    println!("{what:28} {p50} {p99}");
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::feed::Feed;
 use crate::media::Clip;
 use crate::records::{Reader, Writer, create_topic};
 
@@ -147,13 +146,20 @@ impl Probe {
     }
 }
 
-/// Latencies without and with a load, from phases that took turns.
+/// Latencies without and with a load, each sorted.
 #[derive(Debug, Clone, Default)]
-pub struct Comparison {
+pub struct Latencies {
     /// Without.
     pub quiet: Vec<Duration>,
     /// With.
     pub loaded: Vec<Duration>,
+}
+
+/// What cameras noticed of loads beside them.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// Of each load.
+    pub loads: Vec<Latencies>,
     /// How many records each camera was sent.
     pub sent: usize,
     /// How many of each camera came back.
@@ -163,52 +169,64 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Measures `neighbours` in phases of this length, quiet and loaded in turns, `rounds` of both.
-    /// The load is `clip` sent to the topics `raw_…` of `loaders`, so many records a second.
+    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: one without
+    /// and one with each of `loads`, in this order. A load is there from `begin` until what that gave is
+    /// dropped.
     ///
     /// # Panics
     /// When the broker does not take part.
     #[must_use]
-    pub fn measure(
+    pub fn measure<L>(
         neighbours: &[String],
-        (loaders, per_second): (&[String], u32),
         clip: &'static Clip,
-        (phase, rounds): (Duration, usize),
+        phase: Duration,
+        loads: impl IntoIterator<Item = usize>,
+        mut begin: impl FnMut(usize) -> L,
     ) -> Self {
         // Of each phase, the first part is what the one before left behind.
         let settling = phase / 4;
         let probe = Probe::start(neighbours, clip, 25);
-        let inputs: Vec<String> = loaders.iter().map(|loader| format!("raw_{loader}")).collect();
         std::thread::sleep(Duration::from_secs(2));
         let mut phases = Vec::new();
-        for _ in 0..rounds {
-            for loaded in [false, true] {
-                let feed = loaded.then(|| Feed::start(&inputs, clip, per_second));
-                let begin = probe.now() + settling;
+        for load in loads {
+            for is_loaded in [false, true] {
+                let running = is_loaded.then(|| begin(load));
+                let start = probe.now() + settling;
                 std::thread::sleep(phase);
-                phases.push((loaded, begin..probe.now()));
-                if let Some(feed) = feed {
-                    let _ = feed.stop();
-                }
+                phases.push((load, is_loaded, start..probe.now()));
+                drop(running);
             }
         }
         let (sent, samples) = probe.stop();
-        let mut comparison = Self { sent, ..Self::default() };
-        for camera in &samples {
-            comparison.came.push(camera.len());
-            comparison.lost.extend(camera.iter().filter_map(|sample| sample.lost.clone()));
-            for sample in camera {
-                let phase = phases.iter().find(|(_, when)| when.contains(&sample.sent));
-                match phase {
-                    Some((true, _)) => comparison.loaded.push(sample.latency),
-                    Some((false, _)) => comparison.quiet.push(sample.latency),
-                    None => {}
-                }
+        let count = phases.iter().map(|(load, ..)| load + 1).max().unwrap_or_default();
+        let mut loads = vec![Latencies::default(); count];
+        for sample in samples.iter().flatten() {
+            let phase = phases.iter().find(|(.., when)| when.contains(&sample.sent));
+            match phase {
+                Some((load, true, _)) => loads[*load].loaded.push(sample.latency),
+                Some((load, false, _)) => loads[*load].quiet.push(sample.latency),
+                None => {}
             }
         }
-        comparison.quiet.sort_unstable();
-        comparison.loaded.sort_unstable();
-        comparison
+        for Latencies { quiet, loaded } in &mut loads {
+            quiet.sort_unstable();
+            loaded.sort_unstable();
+        }
+        let came = samples.iter().map(Vec::len).collect();
+        let lost = samples.iter().flatten().filter_map(|sample| sample.lost.clone()).collect();
+        Self { loads, sent, came, lost }
+    }
+
+    /// Those of several loads together.
+    #[must_use]
+    pub fn of(&self, mut is_one: impl FnMut(usize) -> bool) -> Latencies {
+        let loads = self.loads.iter().enumerate().filter(|(load, _)| is_one(*load));
+        let (quiet, loaded): (Vec<_>, Vec<_>) =
+            loads.map(|(_, of)| (of.quiet.clone(), of.loaded.clone())).unzip();
+        let mut all = Latencies { quiet: quiet.concat(), loaded: loaded.concat() };
+        all.quiet.sort_unstable();
+        all.loaded.sort_unstable();
+        all
     }
 }
 

@@ -11,6 +11,7 @@
 )]
 
 pub mod acl;
+pub mod attack;
 pub mod broker;
 pub mod churn;
 pub mod control;
@@ -21,6 +22,7 @@ pub mod feed;
 pub mod figures;
 pub mod handmade;
 pub mod home;
+pub mod hostile;
 pub mod latency;
 pub mod media;
 pub mod nal;

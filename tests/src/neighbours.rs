@@ -1,10 +1,19 @@
 //! Cameras of several tenants on one host, some of which behave and some of which do not.
 
+use std::iter;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::attack::{Attack, Way};
+use crate::control::{Control, Names};
+use crate::feed::Feed;
+use crate::home::Home;
 use crate::latency::{Comparison, create_topics};
 use crate::media::Clip;
 use crate::process::{Comux, Config, Ended, plugins_line};
+
+/// The tenant that attacks.
+pub(crate) const ATTACKER: &str = "mallory";
 
 /// Who loads the host beside three cameras of other tenants.
 pub struct Load {
@@ -20,6 +29,27 @@ pub struct Load {
     pub ends: bool,
 }
 
+/// A host with three cameras, each of a tenant of its own, and another tenant without any. The cameras'
+/// topics are there.
+fn host_of_neighbours(name: &str) -> (Config, [String; 3]) {
+    let tenants = ["bob", "carol", "dave"];
+    let cameras = tenants.map(|tenant| format!("{name}-{tenant}"));
+    let mut config = Config::new(name).with(&format!("[[tenants]]\nid = '{ATTACKER}'"));
+    for tenant in tenants {
+        config = config.with(&format!("[[tenants]]\nid = '{tenant}'"));
+    }
+    let plugin = plugins_line("motion", "");
+    for (tenant, camera) in tenants.iter().zip(&cameras) {
+        // Whether it is late is what is measured: it must not make up for it by leaving out.
+        let lines = format!("tenant = '{tenant}'\n{LIVE}max_offset_diff = 1_000_000\n{plugin}");
+        config = config.camera(camera, &lines);
+    }
+    create_topics(&cameras);
+    (config, cameras)
+}
+
+const LIVE: &str = "mode = 'live'\nstart = 'beginning'\n";
+
 /// Measures three cameras, each of a tenant of its own, without and with a load of another tenant in
 /// one run, in phases that take turns. `name` must be unique.
 ///
@@ -30,31 +60,48 @@ pub fn compare(
     name: &str,
     load: &Load,
     clip: &'static Clip,
-    phases: (Duration, usize),
+    (phase, rounds): (Duration, usize),
 ) -> (Comparison, Ended) {
-    let neighbours = ["bob", "carol", "dave"].map(|tenant| (tenant, format!("{name}-{tenant}")));
+    let (mut config, neighbours) = host_of_neighbours(name);
     let loaders: Vec<String> =
         (0..load.cameras).map(|number| format!("{name}-load-{number}")).collect();
-    let mut config = Config::new(name).with("[[tenants]]\nid = 'mallory'");
-    for (tenant, _) in &neighbours {
-        config = config.with(&format!("[[tenants]]\nid = '{tenant}'"));
-    }
-    let live = "mode = 'live'\nstart = 'beginning'\n";
-    for (tenant, camera) in &neighbours {
-        let plugin = plugins_line("motion", "");
-        // Whether it is late is what is measured: it must not make up for it by leaving out.
-        let lines = format!("tenant = '{tenant}'\n{live}max_offset_diff = 1_000_000\n{plugin}");
-        config = config.camera(camera, &lines);
-    }
     for camera in &loaders {
         let breaker = if load.ends { "" } else { "breaker = { failures = 1_000_000 }\n" };
         let plugin = plugins_line(load.plugin, load.config);
-        config = config.camera(camera, &format!("tenant = 'mallory'\n{live}{breaker}{plugin}"));
+        config = config.camera(camera, &format!("tenant = '{ATTACKER}'\n{LIVE}{breaker}{plugin}"));
     }
-    let neighbours = neighbours.map(|(_, camera)| camera);
-    create_topics(&neighbours);
     create_topics(&loaders);
+    let inputs: Vec<String> = loaders.iter().map(|loader| format!("raw_{loader}")).collect();
     let comux = Comux::run(&config);
-    let comparison = Comparison::measure(&neighbours, (&loaders, load.per_second), clip, phases);
+    let comparison =
+        Comparison::measure(&neighbours, clip, phase, iter::repeat_n(0, rounds), |_| {
+            Feed::start(&inputs, clip, load.per_second)
+        });
+    (comparison, comux.stop())
+}
+
+/// Measures three cameras, each of a tenant of its own, without and with each of these attacks of another
+/// tenant, one after the other in one run, all in as many rounds. `name` must be unique.
+///
+/// # Panics
+/// When comux or the broker does not take part.
+#[must_use]
+pub fn compare_each(
+    name: &str,
+    (home, ways): (&Home, &[Way]),
+    clip: &'static Clip,
+    (phase, rounds): (Duration, usize),
+) -> (Comparison, Ended) {
+    let (config, neighbours) = host_of_neighbours(name);
+    let topics = Names::new(name);
+    let attackers: Vec<String> =
+        (0..ways.len()).map(|number| format!("{name}-attack-{number}")).collect();
+    create_topics(&attackers);
+    let comux = Comux::run_in(home, &topics.configure(config));
+    let control = Arc::new(Mutex::new(Control::new(&topics)));
+    let loads = (0..rounds).flat_map(|_| 0..ways.len());
+    let comparison = Comparison::measure(&neighbours, clip, phase, loads, |number| {
+        Attack::begin(&attackers[number], &ways[number], &control, clip)
+    });
     (comparison, comux.stop())
 }

@@ -5,6 +5,8 @@
 //! as the other tests leave it.
 
 use comux_tests::feed::Feed;
+use comux_tests::hostile::Ends::{Analysed, Fails, Large, Late, LateBy, Unmarked};
+use comux_tests::hostile::{self, Attack, Attacks, DEADLINE_MS};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, Ended, plugins_line};
 use comux_tests::records::{Record, consume, produce};
@@ -15,34 +17,9 @@ use crate::promises::{assert_same_records, topics};
 const RECORDS: usize = 20;
 const EVERY: usize = 5;
 
-const DEADLINE_MS: u64 = 200;
-
-/// For attacks that are none on the time: a busy machine must not make them one.
-const PATIENT: &str = "deadline_ms = 5_000";
-
 /// What the whole process may have in memory at any time: its cameras, and one attack's worth. An
 /// attack that is not held takes gigabytes.
 const MOST_MEMORY: u64 = 700 << 20;
-
-/// What an attack must come to.
-#[derive(Clone, Copy)]
-enum Ends {
-    /// The record fails with this reason.
-    Fails(&'static str),
-    /// The record fails with the reason `deadline`, at the deadline.
-    Late,
-    /// Likewise, and so many milliseconds more: for one instruction on all of the memory, or one copy
-    /// of pixels into it, which nothing can break off.
-    LateBy(u64),
-    /// It is none: the record is analysed, and `hostile.seen` is this.
-    Analysed(&'static str),
-    /// Likewise, and `hostile.big` has as many bytes as it should.
-    Large,
-}
-use Ends::{Analysed, Fails, Large, Late, LateBy};
-
-/// Way to attack, how much of it, and what comes of it.
-type Attack = (&'static str, u64, Ends);
 
 const MIB: u64 = 1 << 20;
 
@@ -50,14 +27,13 @@ fn camera_of(test: &str, (how, size, _): Attack) -> String {
     format!("{test}-{how}-{size}")
 }
 
-/// Puts all attacks to one process with these limits. Gives what is left of it.
-fn withstands(test: &str, limits: &str, attacks: &[Attack]) -> Ended {
+/// Puts all attacks to one process. Gives what is left of it.
+fn withstands(test: &str, attacks: &Attacks) -> Ended {
     let clip = media::lowdelay();
     let records = &clip.records()[..RECORDS];
-    let limits = format!("[limits]\n{limits}");
     let tenants = "[[tenants]]\nid = 'mallory'\n[[tenants]]\nid = 'bob'";
-    let mut config = Config::new(test).with(&limits).with(tenants);
-    for &attack in attacks {
+    let mut config = Config::new(test).with(&attacks.table()).with(tenants);
+    for &attack in attacks.ways {
         let (how, size, _) = attack;
         let plugin =
             plugins_line("hostile", &format!("how = '{how}', every = {EVERY}, size = {size}"));
@@ -74,7 +50,7 @@ fn withstands(test: &str, limits: &str, attacks: &[Attack]) -> Ended {
     let feed = Feed::start(&[&seen], clip, 25);
 
     let mut results = Vec::new();
-    for &attack in attacks {
+    for &attack in attacks.ways {
         let camera = camera_of(test, attack);
         produce(&format!("raw_{camera}"), records);
         results.push((attack, consume(&format!("stream_{camera}"), RECORDS)));
@@ -124,7 +100,7 @@ fn check((how, size, ends): Attack, result: &[Record]) {
                     );
                 }
                 Large => assert_eq!(large, Some(size), "{what}: record {number}"),
-                Fails(_) | Late | LateBy(_) => {}
+                Fails(_) | Late | LateBy(_) | Unmarked => {}
             }
         }
     }
@@ -151,75 +127,27 @@ fn plugin_us(record: &Record) -> u64 {
     field.expect("plugin=").parse().expect("microseconds")
 }
 
-fn deadline() -> String {
-    format!("deadline_ms = {DEADLINE_MS}")
-}
-
 #[test]
 fn endless_code_is_stopped_at_its_deadline_wherever_it_runs() {
-    let attacks = [
-        ("loop", 0, Late),
-        ("loop-in-drop", 0, Late),
-        ("loop-in-realloc", 0, Late),
-        ("loop-in-post-return", 0, Late),
-        ("fill", 4, LateBy(5)),
-        ("copy", 4, LateBy(5)),
-        ("fill", 48, LateBy(20)),
-        ("metric-loop", 0, Late),
-        ("read-loop", 0, Late),
-        ("grid-loop", 0, Late),
-        ("info-loop", 0, Late),
-    ];
-    withstands("hostile-time", &deadline(), &attacks);
+    withstands("hostile-time", &hostile::TIME);
 }
 
 #[test]
 fn memory_and_stack_end_where_the_limits_say() {
-    let attacks = [
-        ("grow", 0, Fails("memory")),
-        ("grow-by", 100, Fails("memory")),
-        ("grow-to-the-end", 0, Fails("memory")),
-        ("ask-for-everything", 0, Analysed("false")),
-        ("recursion", 0, Fails("plugin-trap")),
-        ("trap", 0, Fails("plugin-trap")),
-        ("trap-in-realloc", 0, Fails("plugin-trap")),
-        ("hoard-handles", 0, Fails("plugin-trap")),
-        ("keep-frame", 0, Fails("plugin-trap")),
-    ];
-    withstands("hostile-memory", PATIENT, &attacks);
+    withstands("hostile-memory", &hostile::MEMORY);
 }
 
 #[test]
 fn results_beyond_the_limits_or_not_declared_do_not_leave_the_plugin() {
-    let attacks = [
-        ("many-headers", 1_000_000, Fails("output")),
-        ("many-headers", 65, Fails("output")),
-        ("repeated-headers", 63, Analysed("62")),
-        ("large-header", 100 * MIB, Fails("output")),
-        ("large-header", 65_536, Fails("output")),
-        ("large-header", 60_000, Large),
-        ("reserved-header", 0, Fails("plugin-error")),
-        ("undeclared-header", 0, Fails("plugin-error")),
-        ("unreadable-header", 0, Fails("plugin-trap")),
-        ("invalid-input", 100, Fails("plugin-error")),
-        ("invalid-input", 10 * MIB, Fails("output")),
-        ("transient", 900_000, Fails("plugin-error")),
-        ("metric-long", 10 * MIB, Fails("output")),
-        ("log-long", 10 * MIB, Fails("output")),
-    ];
-    // So that it is not the memory that holds them.
-    withstands("hostile-output", &format!("{PATIENT}\nmemory_mb = 300"), &attacks);
+    withstands("hostile-output", &hostile::OUTPUT);
 }
 
 #[test]
 fn reads_that_make_no_sense_are_refused_and_all_reads_of_a_frame_together_are_bounded() {
-    let odd = "72 answered, 576 unsupported, 0 too large";
-    let attacks = [("odd-reads", 0, Analysed(odd)), ("read-budget", 0, Analysed("65470464"))];
-    withstands("hostile-reads", PATIENT, &attacks);
+    withstands("hostile-reads", &hostile::READS);
 }
 
 #[test]
 fn a_read_of_any_size_ends_with_its_call() {
-    let limits = deadline() + "\nmemory_mb = 300\nread_mb = 100_000";
-    withstands("hostile-large-reads", &limits, &[("large-reads", 0, LateBy(20))]);
+    withstands("hostile-large-reads", &hostile::LARGE_READS);
 }

@@ -4,6 +4,7 @@
 use comux_tests::control::Control;
 use comux_tests::handmade::{plugin, with_instances};
 use comux_tests::home::Home;
+use comux_tests::hostile::{Grower, growers};
 use comux_tests::media;
 use comux_tests::records::{consume, produce};
 use serde_json::{Value, json};
@@ -17,16 +18,6 @@ use crate::promises::{assert_same_records, topics};
 /// broken.
 const RECORDS: usize = 20;
 const EVERY: usize = 5;
-
-/// Grows a table by so many elements; −1 when it is refused.
-fn grow(table: &str, by: i32) -> String {
-    format!("(table.grow {table} (ref.null func) (i32.const {by}))")
-}
-
-/// Does it until it is refused, and ends in a trap.
-fn until_refused(grow: &str) -> String {
-    format!("(loop (br_if 0 (i32.ne {grow} (i32.const -1)))) unreachable")
-}
 
 /// What becomes of twenty records of a new camera with this plugin, and these limits of its own: status
 /// and reason of the attacked ones, and of all others.
@@ -56,31 +47,14 @@ fn tables_end_where_the_limit_says_and_the_next_frame_is_analysed() {
     let neighbour = format!("{test}{NEIGHBOUR}");
     let feed = feed_all(&[&neighbour], media::lowdelay());
     let mut beside = camera(&neighbour, only("brightness"));
-    // For attacks that are none on the time, and for the neighbour.
-    let patient = json!({ "deadline_ms": 5_000 });
-    beside["limits"] = patient.clone();
+    beside["limits"] = json!({ "deadline_ms": 5_000 });
     control.done("create", beside);
 
-    let one = "(table $one 1 funcref)";
-    let two = "(table $one 1 funcref) (table $two 1 funcref)";
-    let by_one = until_refused(&grow("$one", 1));
-    let in_turn =
-        format!("(drop {}) {}", grow("$one", 60_000), until_refused(&grow("$two", 1_000)));
-    let at_once = format!("(br_if 0 (i32.ne {} (i32.const -1))) unreachable", grow("$one", -1));
-    let lives_on = format!("(drop {})", grow("$one", 100_000));
-    let endless = format!("(loop (drop {}) (br 0))", grow("$one", 1));
-    let attacks = [
-        ("by-one", one, by_one, &patient, ("failed", Some("memory"))),
-        ("in-turn", two, in_turn, &patient, ("failed", Some("memory"))),
-        ("at-once", one, at_once, &patient, ("failed", Some("memory"))),
-        ("lives-on", one, lives_on, &patient, ("analysed", None)),
-        ("endless", one, endless, &json!({ "deadline_ms": 200 }), ("failed", Some("deadline"))),
-    ];
     let before = comux.memory("VmRSS");
-    for (name, tables, on_frame, limits, ends) in attacks {
+    for Grower { name, file, deadline_ms, ends } in growers() {
         let id = format!("{test}-{name}");
-        home.store_file(&format!("{id}.wasm"), &plugin(tables, &on_frame));
-        assert_ends(&mut control, &id, limits, ends);
+        home.store_file(&format!("{id}.wasm"), &file);
+        assert_ends(&mut control, &id, &json!({ "deadline_ms": deadline_ms }), ends);
     }
     let peak = comux.memory("VmHWM");
     assert!(peak < before + (300 << 20), "memory grew from {before} to {peak} at most");

@@ -3,6 +3,7 @@
 
 use comux_tests::feed::Feed;
 use comux_tests::home::Home;
+use comux_tests::hostile::{CONFIGURED, FLOODS, HOOK_DEADLINE_MS, RESTORED, SAVED};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, Ended, plugins_line};
 use comux_tests::records::{Reader, consume, produce};
@@ -11,7 +12,9 @@ use serde_json::{Value, json};
 use crate::live::{Controlled, camera, controlled_with, wait_until};
 use crate::promises::{assert_same_records, topics};
 
-const LIMITS: &str = "[limits]\ndeadline_ms = 500";
+fn limits() -> String {
+    format!("[limits]\ndeadline_ms = {HOOK_DEADLINE_MS}")
+}
 
 /// What a person should have to read at most of one failure.
 const LONGEST_MESSAGE: usize = 8 << 10;
@@ -33,18 +36,9 @@ fn tells(ended: &Ended, camera: &str, words: &[&str]) -> bool {
 #[test]
 fn a_plugin_that_attacks_while_it_is_configured_is_refused_and_says_why() {
     let Controlled { comux, mut control, .. } =
-        controlled_with("hostile-configure", &["hostile"], LIMITS);
+        controlled_with("hostile-configure", &["hostile"], &limits());
     topics("hostile-configure");
-    let attacks = [
-        ("configure-loop", 0, "deadline"),
-        ("configure-drop", 0, "deadline"),
-        ("configure-recursion", 0, "stack"),
-        ("configure-grow", 0, "memory"),
-        ("configure-trap", 0, "unreachable"),
-        ("configure-error", 900_000, "xxx"),
-        ("configure-error", 20 << 20, "KiB"),
-    ];
-    for (how, size, word) in attacks {
+    for (how, size, word) in CONFIGURED {
         let answer = control.ask("create", camera("hostile-configure", hostile(how, size)));
         assert!(!answer.ok(), "{how}: {answer:?}");
         assert_eq!(answer["failed_step"], "configure", "{how}");
@@ -66,20 +60,10 @@ fn a_plugin_that_attacks_while_it_is_configured_is_refused_and_says_why() {
 
 #[test]
 fn a_plugin_that_attacks_while_it_is_saved_loses_its_state_and_no_frame() {
-    let attacks = [
-        ("save-loop", 0, "deadline"),
-        ("save-drop", 0, "deadline"),
-        ("save-recursion", 0, "stack"),
-        ("save-grow", 0, "memory"),
-        ("save-trap", 0, "unreachable"),
-        ("save-error", 900_000, "xxx"),
-        ("save-large", 2 << 20, "KiB"),
-        ("save-large", 30 << 20, "KiB"),
-    ];
-    let mut config = Config::new("hostile-save").with(LIMITS);
+    let mut config = Config::new("hostile-save").with(&limits());
     let mut outputs = Vec::new();
     let mut inputs = Vec::new();
-    for (how, size, word) in attacks {
+    for (how, size, word) in SAVED {
         let id = format!("{how}-{size}");
         let (input, output) = topics(&id);
         let plugin = plugins_line("hostile", &format!("how = '{how}', size = {size}"));
@@ -110,14 +94,12 @@ fn a_plugin_that_attacks_while_it_is_saved_loses_its_state_and_no_frame() {
 
 #[test]
 fn a_plugin_that_attacks_while_it_is_restored_begins_afresh() {
-    let attacks =
-        ["restore-loop", "restore-drop", "restore-recursion", "restore-grow", "restore-trap"];
-    let words = ["deadline", "deadline", "stack", "memory", "unreachable"];
+    let attacks = RESTORED.map(|(how, ..)| how);
     let home = Home::new();
     let records = &media::lowdelay().records()[..20];
     let mut readers = attacks.map(|how| Reader::new(&topics(how).1));
     for is_second in [false, true] {
-        let mut config = Config::new("hostile-restore").with(LIMITS);
+        let mut config = Config::new("hostile-restore").with(&limits());
         for how in attacks {
             produce(&format!("raw_{how}"), records);
             let how_now = if is_second { how } else { "none" };
@@ -132,7 +114,7 @@ fn a_plugin_that_attacks_while_it_is_restored_begins_afresh() {
             }
         }
         let ended = comux.stop();
-        for (how, word) in attacks.iter().zip(words) {
+        for (how, _, word) in RESTORED {
             let is_told = tells(&ended, how, &["begins afresh", word]);
             assert_eq!(is_told, is_second, "{how}: {:#?}", ended.log);
         }
@@ -141,17 +123,15 @@ fn a_plugin_that_attacks_while_it_is_restored_begins_afresh() {
 
 #[test]
 fn floods_of_log_and_metrics_are_cut_and_the_camera_goes_on() {
-    let limits = "[limits]\ndeadline_ms = 10_000\nlog_kb_per_s = 16\nmetrics = 8";
     let Controlled { comux, mut control, .. } =
-        controlled_with("hostile-floods", &["hostile"], limits);
-    let attacks = [("log-lines", 100_000), ("metric-names", 100_000), ("log-forged", 0)];
+        controlled_with("hostile-floods", &["hostile"], &FLOODS.table());
     let records = &media::lowdelay().records()[..10];
     let begin = std::time::Instant::now();
-    for (how, size) in attacks {
+    for &(how, size, _) in FLOODS.ways {
         produce(&topics(how).0, records);
         control.done("create", camera(how, hostile(how, size)));
     }
-    for (how, _) in attacks {
+    for (how, ..) in FLOODS.ways {
         let output = consume(&format!("stream_{how}"), records.len());
         assert!(output.iter().all(|record| record.is_analysed()), "{how}");
     }

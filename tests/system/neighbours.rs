@@ -15,7 +15,8 @@ fn assert_unharmed(what: &str, comparison: &Comparison) {
     assert!(came.iter().all(|came| came == sent), "{what}: {came:?} of {sent} came");
     assert!(lost.is_empty(), "{what}: not analysed: {lost:?}");
     let figures = |sorted: &[Duration]| [500, 990].map(|of| permille(sorted, of).as_micros());
-    let (quiet, loaded) = (figures(&comparison.quiet), figures(&comparison.loaded));
+    let [of] = &comparison.loads[..] else { panic!("{what}: one load") };
+    let (quiet, loaded) = (figures(&of.quiet), figures(&of.loaded));
     println!("{what}: p50 and p99 in µs without {quiet:?}, with {loaded:?}");
     // On a machine that is busy with other things, being late without the load says how much.
     let most = (10 * quiet[1]).max(500_000);

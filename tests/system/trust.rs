@@ -5,8 +5,9 @@ use std::fs;
 
 use comux_tests::PATIENCE;
 use comux_tests::control::{Control, Names};
-use comux_tests::handmade::{self, endless_to_compile, slow_to_compile, with_instances};
+use comux_tests::handmade::{self, slow_to_compile};
 use comux_tests::home::{Home, component, identity};
+use comux_tests::hostile::{Bomb, bombs};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, run_to_end};
 use comux_tests::records::record_count;
@@ -17,10 +18,6 @@ use crate::live::{
     wait_until,
 };
 use crate::promises::topics;
-
-fn wat(text: &str) -> Vec<u8> {
-    wat::parse_str(text).unwrap()
-}
 
 /// Runs the command; what it said, which must come with this exit code.
 fn comux(code: i32, arguments: &[&str]) -> String {
@@ -41,46 +38,6 @@ fn of(tenant: &str, id: &str, source: &str) -> Value {
     camera
 }
 
-/// Small files that mean much, each with the step that refuses it and a word of the reason.
-fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
-    let real = component("brightness");
-    let module = |inside: &str| wat(&format!("(component (core module {inside}))"));
-    let locals = format!("(func (local {}))", "i64 ".repeat(49_000)).repeat(100);
-    let table = format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(3_000_000));
-    // Each type has the one before it a hundred times.
-    let nested: String = (1..30)
-        .map(|n| format!("(type $t{n} (tuple {}))", format!("$t{} ", n - 1).repeat(100)))
-        .collect();
-    let forged = format!("(component {})", "(core module (func (export \"describe\")))");
-    vec![
-        ("truncated", real[..real.len() / 2].to_vec(), "compile", "unexpected end"),
-        ("header", real[..8].to_vec(), "check", "comux:plugin/lifecycle@0.1.0"),
-        ("forged", wat(&forged), "check", "comux:plugin/lifecycle@0.1.0"),
-        (
-            "modules",
-            wat(&format!("(component {})", "(core module)".repeat(101))),
-            "check",
-            "101 core",
-        ),
-        ("locals", module(&locals), "check", "local variables"),
-        ("table", module(&table), "check", "bytes in a function"),
-        ("types", wat_unchecked(&nested), "compile", "size"),
-        ("doubling", endless_to_compile(), "compile", "2048 MiB of memory"),
-        // Nothing but what it would take is wrong with it.
-        (
-            "memory",
-            with_instances(&real, "(memory 65536)", 1),
-            "check",
-            "65536 pages exceeds memory",
-        ),
-    ]
-}
-
-/// Text that only the parser looks at.
-fn wat_unchecked(inside: &str) -> Vec<u8> {
-    wat(&format!("(component (type $t0 u8) {inside})"))
-}
-
 /// Every so many bytes of a plugin, a bit of one is flipped and the plugin deployed. More than twenty
 /// times as many flips are in `tests/fuzz/tests/flips.rs`.
 const FLIPS: usize = 97 * 24;
@@ -96,12 +53,12 @@ fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
     feed.wait_for_more(20);
     let before = comux.memory("VmRSS");
     let deploy = |name: &str| json!({ "id": "trust-bombs", "plugins": only(name), "probation": 0 });
-    for (name, bytes, step, words) in bombs() {
-        home.store_file(&format!("{name}.wasm"), &bytes);
+    for Bomb { name, file, step, word } in bombs() {
+        home.store_file(&format!("{name}.wasm"), &file);
         let answer = control.ask("deploy", deploy(name));
         assert_eq!(answer["failed_step"], step, "{name}: {answer:?}");
-        assert!(answer.message().contains(words), "{name}: {answer:?}");
-        eprintln!("{name}, {} bytes: {}", bytes.len(), answer.message());
+        assert!(answer.message().contains(word), "{name}: {answer:?}");
+        eprintln!("{name}, {} bytes: {}", file.len(), answer.message());
     }
     let real = component("brightness");
     let (mut refused, mut taken) = (0, Vec::new());

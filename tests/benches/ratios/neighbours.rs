@@ -16,7 +16,8 @@ pub fn measure(table: &mut Table) {
     let (found, _) = compare("bench-beside", &load, media::lowdelay(), PHASES);
     assert!(found.came.iter().all(|came| *came == found.sent), "each record comes out once");
     let ratio = |of| {
-        let [quiet, loaded] = [&found.quiet, &found.loaded].map(|it| permille(it, of));
+        let [quiet, loaded] =
+            [&found.loads[0].quiet, &found.loads[0].loaded].map(|it| permille(it, of));
         println!("  {of} of 1000: {quiet:?} without, {loaded:?} beside it");
         loaded.as_secs_f64() / quiet.as_secs_f64()
     };
