@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -23,6 +24,9 @@ pub struct Way {
     limits: Value,
     asks: Asks,
 }
+
+/// Control records without a pause would be an attack on the broker, which is for its own quotas.
+const BETWEEN_ASKING: Duration = Duration::from_millis(200);
 
 /// What the attacker asks for, again and again, beside sending records to its camera.
 #[derive(Clone, Copy)]
@@ -120,6 +124,7 @@ impl Attack {
         let (asks, stop, client) = (way.asks, Arc::clone(&stopping), Arc::clone(control));
         let asking = std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(BETWEEN_ASKING);
                 // What comes of it is for the suite.
                 let _ = match asks {
                     Asks::Nothing => return,

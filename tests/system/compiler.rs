@@ -122,6 +122,11 @@ fn the_process_that_compiles_has_the_limits_that_are_documented_and_nothing_of_i
         assert_eq!(found, [soft, hard], "{name}");
     }
     assert!(read("status").lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])));
+    let stat = read("stat");
+    // After the name, which may have spaces and is in parentheses, the state is the first field, and
+    // niceness the 17th: proc(5) counts from the process's number.
+    let niceness = stat.rsplit(')').next().unwrap().split_whitespace().nth(16);
+    assert_eq!(niceness, Some("10"), "{stat}");
     for variable in read("environ").split_terminator('\0') {
         let name = variable.split('=').next().unwrap();
         assert!(["MALLOC_ARENA_MAX", "LD_LIBRARY_PATH"].contains(&name), "{variable}");

@@ -94,7 +94,7 @@ impl Loader {
             engine,
             store: Store::new(settings.places(), kept, limits.component_bytes),
             cache,
-            workshop: Workshop::open(settings.compiler.clone())?,
+            workshop: Workshop::open(settings.compiler.clone(), limits.compile_at_once)?,
             slots: Mutex::default(),
             turns: Turns::new(limits.at_once, limits.at_once_per_tenant),
             compile_turns: Turns::new(limits.compile_at_once, 1),

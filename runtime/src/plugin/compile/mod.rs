@@ -49,16 +49,20 @@ impl Compiler {
 /// Compiles, in the one way or the other.
 pub(super) enum Workshop {
     InProcess(Pool),
-    Process(PathBuf),
+    /// From the pool's threads, so that it has their low priority from its first moment. It ends with
+    /// the thread that began it, and they stay.
+    Process(PathBuf, Pool),
 }
 
 impl Workshop {
+    /// `at_once` is how many are compiled at the same time.
+    ///
     /// # Errors
     /// When the operating system gives no threads.
-    pub fn open(compiler: Compiler) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn open(compiler: Compiler, at_once: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         Ok(match compiler {
             Compiler::InProcess => Self::InProcess(Pool::of_all_cores()?),
-            Compiler::Process(program) => Self::Process(program),
+            Compiler::Process(program) => Self::Process(program, Pool::new(at_once)?),
         })
     }
 
@@ -73,8 +77,9 @@ impl Workshop {
         match self {
             // Nothing but this runs in the pool: what a job waits for must not be locked by another.
             Self::InProcess(pool) => pool.run(|| engine.compile(bytes))?,
-            Self::Process(program) => {
-                let code = process::compile(program, engine.key(), bytes, limits)?;
+            Self::Process(program, pool) => {
+                let code =
+                    pool.run(|| process::compile(program, engine.key(), bytes, limits))??;
                 // SAFETY: `deserialize` needs what `precompile_component` gave out for this engine.
                 // The process that gave this out runs our own program, says that its engine is the
                 // same, and said that it succeeded; nobody else holds the file it wrote to.
