@@ -34,7 +34,7 @@ enum Asks {
     Nothing,
     /// A camera, which is refused. So it has none.
     Create,
-    /// The same plugin anew, so that the old one is saved and the new one restored.
+    /// Its plugin with another configuration, so that the old one is saved and the new one restored.
     Deploy,
 }
 
@@ -45,7 +45,10 @@ enum Asks {
 /// When a plugin is not built.
 #[must_use]
 pub fn all_ways(home: &Home) -> Vec<Way> {
-    let hostile = |how: &str, size: u64| json!([{ "source": "hostile.wasm", "config": { "how": how, "size": size } }]);
+    let hostile = |how: &str, size: u64| {
+        let config = json!({ "how": how, "size": size, "every": 1 });
+        json!([{ "source": "hostile.wasm", "config": config }])
+    };
     let mut ways = Vec::new();
     let groups = [
         hostile::TIME,
@@ -95,17 +98,19 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
     ways
 }
 
-/// An attack that goes on until it is dropped.
-pub(crate) struct Attack {
+/// An attacker at work, until it is dropped.
+pub(crate) struct Attacker {
+    name: String,
     camera: String,
+    has_camera: bool,
     control: Arc<Mutex<Control>>,
     stopping: Arc<AtomicBool>,
     asking: Option<JoinHandle<()>>,
     _records: Feed,
 }
 
-impl Attack {
-    /// Begins one in this way, by this camera, whose topics are there.
+impl Attacker {
+    /// Begins in this way, with this camera, whose topics are there.
     pub(crate) fn begin(
         camera: &str,
         way: &Way,
@@ -116,25 +121,41 @@ impl Attack {
             "id": camera, "tenant": ATTACKER, "mode": "live", "start": "beginning",
             "plugins": way.plugins, "limits": way.limits,
         });
-        if !matches!(way.asks, Asks::Create) {
+        let has_camera = !matches!(way.asks, Asks::Create);
+        if has_camera {
             control.lock().unwrap().done("create", value.clone());
         }
-        let deploy = json!({ "id": camera, "plugins": way.plugins, "probation": 0 });
+        let mut deploy = json!({ "id": camera, "plugins": way.plugins, "probation": 0 });
         let stopping = Arc::new(AtomicBool::new(false));
         let (asks, stop, client) = (way.asks, Arc::clone(&stopping), Arc::clone(control));
         let asking = std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
+            for number in 2_u64.. {
                 std::thread::sleep(BETWEEN_ASKING);
-                // What comes of it is for the suite.
-                let _ = match asks {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mut client = client.lock().unwrap();
+                match asks {
                     Asks::Nothing => return,
-                    Asks::Create => client.lock().unwrap().ask("create", value.clone()),
-                    Asks::Deploy => client.lock().unwrap().ask("deploy", deploy.clone()),
-                };
+                    Asks::Create => {
+                        let answer = client.ask("create", value.clone());
+                        assert!(answer["failed_step"].is_string(), "{answer:?}");
+                    }
+                    Asks::Deploy => {
+                        // What it runs already would not be put in its own place.
+                        deploy["plugins"][0]["config"]["every"] = json!(number);
+                        // Whoever fails to hand its state over, or to take it, stays or does not come.
+                        let answer = client.ask("deploy", deploy.clone());
+                        let handed = answer.ok() || answer["failed_step"] == "hand-over";
+                        assert!(handed && !answer.steps().is_empty(), "{answer:?}");
+                    }
+                }
             }
         });
         Self {
+            name: format!("{}: {}", way.on, way.name),
             camera: camera.to_owned(),
+            has_camera,
             control: Arc::clone(control),
             stopping,
             asking: Some(asking),
@@ -143,11 +164,20 @@ impl Attack {
     }
 }
 
-impl Drop for Attack {
+impl Drop for Attacker {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        let _ = self.asking.take().map(JoinHandle::join);
-        // There is none where it was refused.
-        let _ = self.control.lock().unwrap().ask("delete", json!({ "id": self.camera }));
+        let asked = self.asking.take().map(JoinHandle::join);
+        if std::thread::panicking() {
+            return;
+        }
+        // What was no attack must not be measured as one.
+        assert!(matches!(asked, Some(Ok(()))), "{}: what it asked for came out well", self.name);
+        let mut control = self.control.lock().unwrap();
+        if self.has_camera {
+            let usage = control.status(&self.camera)["plugins_usage"][0].clone();
+            assert!(usage["calls"].as_u64() > Some(0), "{}: was not called: {usage}", self.name);
+            control.done("delete", json!({ "id": self.camera }));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::attack::{Attack, Way};
+use crate::attack::{Attacker, Way};
 use crate::control::{Control, Names};
 use crate::feed::Feed;
 use crate::home::Home;
@@ -101,7 +101,7 @@ pub fn compare_each(
     let control = Arc::new(Mutex::new(Control::new(&topics)));
     let loads = (0..rounds).flat_map(|_| 0..ways.len());
     let comparison = Comparison::measure(&neighbours, clip, phase, loads, |number| {
-        Attack::begin(&attackers[number], &ways[number], &control, clip)
+        Attacker::begin(&attackers[number], &ways[number], &control, clip)
     });
     (comparison, comux.stop())
 }
