@@ -4,6 +4,7 @@
 //! crate has the code map and the invariants.
 
 pub mod author;
+mod background;
 pub mod camera;
 pub mod clusters;
 pub mod config;

@@ -9,11 +9,6 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-/// How long Linux lets it go on once it runs, though somebody else wants the core: as short as can be
-/// asked for, since kernel 6.12. Otherwise it would be some 3 ms each time that it begins anew.
-#[cfg(target_os = "linux")]
-const SLICE_NANOS: u64 = 100_000;
-
 /// Deeply nested code makes the compiler recurse, and a thread that waits for a part of its job may
 /// take up another job meanwhile. Only what is touched is ever taken from the machine.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -64,22 +59,12 @@ impl Pool {
 
 #[cfg(target_os = "linux")]
 fn lower_priority() {
-    let size = size_of::<libc::sched_attr>() as u32;
-    let own = rustix::process::getpriority_process(None).unwrap_or_default();
-    let attributes = libc::sched_attr {
-        size,
-        sched_policy: libc::SCHED_OTHER as u32,
-        sched_flags: 0,
-        sched_nice: own.max(NICENESS),
-        sched_priority: 0,
-        sched_runtime: SLICE_NANOS,
-        sched_deadline: 0,
-        sched_period: 0,
-    };
-    // It concerns the calling thread alone, and what that begins. Nothing depends on whether it is
-    // granted.
-    // SAFETY: 0 is the calling thread; the attributes have their size and live until the call returns.
-    let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    use rustix::process::{getpriority_process, setpriority_process};
+    // On Linux it concerns the calling thread alone, and what that begins. Such a process may be who
+    // calls this. Nothing depends on whether it is granted.
+    if getpriority_process(None).is_ok_and(|own| own < NICENESS) {
+        let _ = setpriority_process(None, NICENESS);
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

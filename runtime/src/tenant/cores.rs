@@ -18,18 +18,18 @@
 //! Seats are comux's own affair: the operating system knows nothing of them, and threads that need no
 //! seat, such as those that talk to Kafka, would wait behind plugins for milliseconds at each step of
 //! a record's way. So whoever uses more than its share *steps back* while it decodes and analyses:
-//! its thread then runs on cores that no other thread wants (see [`super::background`]).
+//! its thread then runs on cores that no other thread wants (see [`crate::background`]).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::background;
 use super::budget::nanos;
 use super::cpu;
 use super::fair::{Crowd, FairShare};
 use super::threads::{Crew, Crews, Load};
+use crate::background;
 
 /// How far behind the others' virtual time somebody who was idle begins.
 const CREDIT: u64 = 20_000_000;

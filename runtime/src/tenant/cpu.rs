@@ -1,4 +1,6 @@
-//! The CPU time of a thread.
+//! The CPU time of threads and processes.
+
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -8,4 +10,21 @@ pub fn of_this_thread() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+}
+
+/// CPU time that all threads of another process have used. Absent when there is no such process, or
+/// the operating system does not tell.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn of_process(process: u32) -> Option<Duration> {
+    let process = nix::unistd::Pid::from_raw(i32::try_from(process).ok()?);
+    let time = nix::time::ClockId::pid_cpu_clock_id(process).and_then(nix::time::ClockId::now);
+    time.ok().map(Duration::from)
+}
+
+/// Likewise.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn of_process(_: u32) -> Option<Duration> {
+    None
 }

@@ -6,7 +6,6 @@
 //! and for the host as a whole. Where the host's budget is spent, a tenant still has its fair part of
 //! it, by weight: nobody goes short because of others.
 
-mod background;
 mod budget;
 mod cores;
 pub mod cpu;

@@ -11,6 +11,8 @@ use super::super::digest::Digest;
 use super::super::load_error::LoadProblem;
 use super::super::load_limits::LoadLimits;
 use super::child;
+use crate::background;
+use crate::tenant::cpu;
 
 /// How often the process is looked at: it is done within a quarter of a second, mostly.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -22,6 +24,12 @@ const MOST_WORDS: u64 = 4096;
 const OUT_OF_MEMORY: &str = "memory allocation of";
 /// How it says that a stack is.
 const OUT_OF_STACK: &str = "overflowed its stack";
+
+/// A process that leaves the cores to others is looked at so often …
+const TRIAL: Duration = Duration::from_secs(1);
+/// … and has to get on: with less of a core than one in so many, it shares them at low priority. That
+/// is about what its niceness gives it beside one other thread.
+const ENOUGH: u32 = 10;
 
 /// Has `program` compile a component for an engine with this key; the code.
 pub(super) fn compile(
@@ -55,7 +63,11 @@ pub(super) fn compile(
 }
 
 /// A process that compiles; it does not outlive this.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// Present as long as it leaves the cores to others.
+    behind: Option<Behind>,
+}
 
 impl Running {
     fn start(
@@ -83,18 +95,24 @@ impl Running {
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }
-        command.spawn().map(Self)
+        let child = command.spawn()?;
+        let behind = Behind::send(&child);
+        Ok(Self { child, behind })
     }
 
     /// Waits until it ends; absent when its time is over before.
     fn wait(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + time;
         loop {
-            if let Some(ended) = self.0.try_wait()? {
+            if let Some(ended) = self.child.try_wait()? {
                 return Ok(Some(ended));
             }
             if Instant::now() >= deadline {
                 return Ok(None);
+            }
+            if self.behind.as_mut().is_some_and(Behind::is_starved) {
+                self.behind = None;
+                background::bring_back(self.child.id());
             }
             std::thread::sleep(GLANCE);
         }
@@ -104,8 +122,38 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only when it has been waited for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that leaves the cores to others, which is well as long as some are left over.
+struct Behind {
+    process: u32,
+    looked: Instant,
+    /// CPU time that it had used then.
+    used: Duration,
+}
+
+impl Behind {
+    /// Sends it there, if that is possible.
+    fn send(child: &Child) -> Option<Self> {
+        let process = child.id();
+        let behind = Self { process, looked: Instant::now(), used: Duration::ZERO };
+        background::send_back(process).then_some(behind)
+    }
+
+    /// Whether there was too little left over for it.
+    fn is_starved(&mut self) -> bool {
+        let passed = self.looked.elapsed();
+        if passed < TRIAL {
+            return false;
+        }
+        // Without a clock it could wait for ever.
+        let used = cpu::of_process(self.process).unwrap_or_default();
+        let had = used.saturating_sub(self.used);
+        (self.looked, self.used) = (Instant::now(), used);
+        had < passed / ENOUGH
     }
 }
 
@@ -156,7 +204,6 @@ fn anonymous_file() -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
-    use std::os::unix::fs::PermissionsExt;
 
     use super::super::super::pool::Pool;
     use super::*;
@@ -164,9 +211,13 @@ mod tests {
     /// A program that does this instead of compiling, whatever it is asked.
     fn compile_by(script: &str, limits: &LoadLimits) -> Result<Vec<u8>, LoadProblem> {
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("compiler");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (text, program) = (directory.path().join("text"), directory.path().join("compiler"));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Not written by ourselves: whatever another test starts meanwhile has our open files until it is
+        // another program, and no file is executed while somebody may write into it.
+        let mut install = Command::new("install");
+        let installed = install.args(["-m", "700"]).args([&text, &program]).status().unwrap();
+        assert!(installed.success(), "{installed}");
         compile(&program, Digest::of(b"engine"), b"component", limits)
     }
 
@@ -231,6 +282,20 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_secs(10));
         let pid = std::fs::read_to_string(&file).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was waited for as well");
+    }
+
+    /// Each loop ends only when the one policy, and then the other, is seen.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn it_leaves_the_cores_to_others_until_it_is_starved() {
+        if !background::is_allowed() {
+            return;
+        }
+        let limits = LoadLimits { time: Duration::from_secs(30), ..LoadLimits::default() };
+        let until = |policy| format!("until chrt -p $$ | grep -q {policy}; do sleep 0.05; done");
+        // Asleep, it uses next to nothing, as if others had the cores.
+        let script = format!("{}; {}; echo back", until("SCHED_IDLE"), until("SCHED_OTHER"));
+        assert_eq!(compile_by(&script, &limits).unwrap(), b"back\n");
     }
 
     #[test]
