@@ -1,6 +1,7 @@
 //! Everything that can fail at start, looked at without starting anything.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rdkafka::error::KafkaError;
 
@@ -82,10 +83,10 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
         }
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
-        let chain = control::load_all(&loader, &spec.tenant, &spec.plugins, &mut steps).await;
+        let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
+        let chain = control::load_all(&loader, &tenant, &spec.plugins, &mut steps).await;
         for placed in chain.map_err(obstacle)? {
-            let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
-            let (owner, terms) = ((tenant, &spec.id), config.terms_of(spec));
+            let (owner, terms) = ((Arc::clone(&tenant), &spec.id), config.terms_of(spec));
             let configured = configure_alone(&loader, owner, &placed, terms, &mut steps).await;
             // Kept until all are there: together they have to fit into the quotas.
             instances.push(configured.map_err(obstacle)?);

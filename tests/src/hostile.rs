@@ -177,7 +177,7 @@ pub const RESTORED: [HookAttack; 5] = [
     ("restore-trap", 0, "unreachable"),
 ];
 
-/// A file that is no plugin, or means much more than it is long.
+/// A file that is no plugin, means much more than it is long, or does not say what it is.
 pub struct Bomb {
     /// What it is called.
     pub name: &'static str,
@@ -204,6 +204,7 @@ pub fn bombs() -> Vec<Bomb> {
         .map(|n| format!("(type $t{n} (tuple {}))", format!("$t{} ", n - 1).repeat(100)))
         .collect();
     let forged = "(component (core module (func (export \"describe\"))))";
+    let forever = "(func $forever (loop (br 0))) (start $forever)";
     let modules = format!("(component {})", "(core module)".repeat(101));
     let bomb = |name, file, step, word| Bomb { name, file, step, word };
     vec![
@@ -215,7 +216,8 @@ pub fn bombs() -> Vec<Bomb> {
         bomb("table", module(&table), "check", "bytes in a function"),
         bomb("types", wat(&format!("(component (type $t0 u8) {nested})")), "compile", "size"),
         bomb("doubling", endless_to_compile(), "compile", "2048 MiB of memory"),
-        // Nothing but what it would take is wrong with it.
+        // Nothing but what it would take is wrong with these.
+        bomb("start", plugin(forever, ""), "check", "could not describe itself"),
         bomb(
             "memory",
             with_instances(&real, "(memory 65536)", 1),

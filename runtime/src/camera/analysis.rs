@@ -93,7 +93,7 @@ impl Analysis {
         mut report: impl FnMut(Failure<'_>),
     ) -> (Outcome, u64) {
         let (begin, mut waited) = (Instant::now(), Duration::ZERO);
-        self.begin_beside();
+        self.begin_beside(seat);
         let mut results: Vec<Option<PluginResult>> = vec![None; self.chain.len()];
         let mut place = 0;
         while let Some(plugin) = self.chain.get_mut(place) {
@@ -147,10 +147,10 @@ impl Analysis {
     }
 
     /// The names of the plugins with state, and their state now; those that fail are left out.
-    pub(super) fn memory(&mut self) -> Vec<(String, Snapshot)> {
+    pub(super) fn memory(&mut self, seat: &Arc<Seat>) -> Vec<(String, Snapshot)> {
         let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
         let saved = with_state.filter_map(|plugin| {
-            let snapshot = plugin.save();
+            let snapshot = plugin.save(seat);
             let name = plugin.name().to_owned();
             match snapshot {
                 Ok(snapshot) => Some((name, snapshot)),
@@ -215,9 +215,12 @@ impl Analysis {
     }
 
     /// Puts the new chain in place, before the next picture. Gives the place to tell of the cut.
-    pub(super) fn cut(&mut self) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
+    pub(super) fn cut(
+        &mut self,
+        seat: &Arc<Seat>,
+    ) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
         let Some(Trial::Pending(pending)) = self.trial.take() else { return None };
-        let probation = pending.switch(&mut self.chain).ok()?;
+        let probation = pending.switch(&mut self.chain, seat).ok()?;
         self.tell_chain();
         let events = probation.events().clone();
         self.trial = Some(Trial::Probation(probation));
@@ -261,9 +264,9 @@ impl Analysis {
         true
     }
 
-    fn begin_beside(&mut self) {
+    fn begin_beside(&mut self, seat: &Arc<Seat>) {
         let Some(Trial::Pending(pending)) = &mut self.trial else { return };
-        if let Err((step, reason)) = pending.begin_beside(&mut self.chain)
+        if let Err((step, reason)) = pending.begin_beside(&mut self.chain, seat)
             && let Some(Trial::Pending(pending)) = self.trial.take()
         {
             pending.fail(step, reason);

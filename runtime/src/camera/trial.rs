@@ -109,9 +109,13 @@ impl Pending {
     ///
     /// # Errors
     /// Why the swap can't go on.
-    pub fn begin_beside(&mut self, chain: &mut [Instance]) -> Result<(), (Step, String)> {
+    pub fn begin_beside(
+        &mut self,
+        chain: &mut [Instance],
+        seat: &Arc<Seat>,
+    ) -> Result<(), (Step, String)> {
         if self.swap.shadow > 0 && !self.has_begun {
-            self.notes = self.hand_over(chain).map_err(|reason| (Step::HandOver, reason))?;
+            self.notes = self.hand_over(chain, seat).map_err(|reason| (Step::HandOver, reason))?;
             self.has_begun = true;
         }
         Ok(())
@@ -171,7 +175,11 @@ impl Pending {
     }
 
     /// Gives the new plugins what the old ones know. Returns what they say of it.
-    fn hand_over(&mut self, chain: &mut [Instance]) -> Result<Vec<String>, String> {
+    fn hand_over(
+        &mut self,
+        chain: &mut [Instance],
+        seat: &Arc<Seat>,
+    ) -> Result<Vec<String>, String> {
         let mut notes = Vec::new();
         for link in &mut self.swap.chain {
             let Link::New { instance, succeeds: Some(place) } = link else { continue };
@@ -185,8 +193,9 @@ impl Pending {
                 notes.push(format!("{name}: the new version keeps no state; it begins afresh"));
                 continue;
             }
-            let saved = old.save().map_err(|why| format!("{name}: `save`: {why}"))?;
-            match instance.restore(&saved).map_err(|why| format!("{name}: `restore`: {why}"))? {
+            let saved = old.save(seat).map_err(|why| format!("{name}: `save`: {why}"))?;
+            let restored = instance.restore(&saved, seat);
+            match restored.map_err(|why| format!("{name}: `restore`: {why}"))? {
                 Restored::Full => {}
                 Restored::Partial(what) => notes.push(format!("{name}: took over a part: {what}")),
                 Restored::Fresh(why) => notes.push(format!("{name}: begins afresh: {why}")),
@@ -199,7 +208,7 @@ impl Pending {
     ///
     /// # Errors
     /// The swap has failed, and the chain is as it was.
-    pub fn switch(mut self, chain: &mut Vec<Instance>) -> Result<Probation, ()> {
+    pub fn switch(mut self, chain: &mut Vec<Instance>, seat: &Arc<Seat>) -> Result<Probation, ()> {
         let waited = self.since.elapsed();
         if self.swap.shadow > 0 {
             let _ = self.swap.events.send(SwapEvent::Shadowed(self.shadow));
@@ -208,7 +217,7 @@ impl Pending {
         let notes = if self.has_begun {
             std::mem::take(&mut self.notes)
         } else {
-            match self.hand_over(chain) {
+            match self.hand_over(chain, seat) {
                 Ok(notes) => notes,
                 Err(reason) => {
                     self.fail(Step::HandOver, reason);

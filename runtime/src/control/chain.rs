@@ -27,17 +27,26 @@ impl Placed {
     }
 }
 
+/// The tenant of this id.
+///
+/// # Errors
+/// When this host has none.
+pub fn tenant(host: &Host, id: &Id) -> Result<Arc<Tenant>, Refusal> {
+    let tenant = host.tenants.get(id.as_str());
+    tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))
+}
+
 /// Loads a plugin for a tenant.
 ///
 /// # Errors
 /// When it is not to be had, or no plugin.
 pub async fn load(
     loader: &Loader,
-    tenant: &Id,
+    tenant: &Arc<Tenant>,
     mut entry: PluginEntry,
     steps: &mut Steps,
 ) -> Result<Placed, Refusal> {
-    let loaded = loader.load_within(tenant.as_str(), entry.source.clone(), entry.sha256).await;
+    let loaded = loader.load_within(tenant, entry.source.clone(), entry.sha256).await;
     let loaded = loaded.map_err(|error| Refusal::at(error.step(), error.to_string()))?;
     for (step, took) in loaded.steps {
         steps.add(step, took);
@@ -52,7 +61,7 @@ pub async fn load(
 /// When a plugin is not to be had, or no plugin, or two would write the same header.
 pub async fn load_all(
     loader: &Loader,
-    tenant: &Id,
+    tenant: &Arc<Tenant>,
     entries: &[PluginEntry],
     steps: &mut Steps,
 ) -> Result<Vec<Placed>, Refusal> {
@@ -95,9 +104,7 @@ pub async fn configure(
     placed: &Placed,
     steps: &mut Steps,
 ) -> Result<Instance, Refusal> {
-    let tenant = host.tenants.get(spec.tenant.as_str());
-    let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
-    let owner = (tenant, &spec.id);
+    let owner = (tenant(host, &spec.tenant)?, &spec.id);
     configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await
 }
 

@@ -204,12 +204,13 @@ impl Dispatcher {
         let reached = |tenant: &Id| reach.as_ref().is_none_or(|own| own == tenant);
         let tenants = views.map(|view| view.spec.tenant.clone()).filter(reached);
         let tenants: BTreeSet<Id> = tenants.collect();
-        let loader = &self.shared.host.loader;
+        let host = &self.shared.host;
         let of_tenant = async |tenant: Id| {
             let mut loaded = Vec::new();
+            let Ok(tenant) = chain::tenant(host, &tenant) else { return loaded };
             for entry in deploy.entries() {
                 let steps = &mut Steps::default();
-                loaded.extend(chain::load(loader, &tenant, entry, steps).await);
+                loaded.extend(chain::load(&host.loader, &tenant, entry, steps).await);
             }
             loaded
         };

@@ -129,7 +129,8 @@ impl Actor {
         checked.map_err(|error| Kind::Refused.because(error.to_string()))?;
         let host = Arc::clone(&self.shared.host);
         let steps = &mut swap.get_or_insert_default().steps;
-        let loading = chain::load_all(&host.loader, &spec.tenant, &spec.plugins, steps);
+        let tenant = chain::tenant(&host, &spec.tenant)?;
+        let loading = chain::load_all(&host.loader, &tenant, &spec.plugins, steps);
         let placed = self.unless_stopping(loading).await?;
         let configuring = self.instances(spec, &placed, how.remembers, steps);
         let instances = self.unless_stopping(configuring).await?;
@@ -171,8 +172,9 @@ impl Actor {
             {
                 let restore = move || {
                     // Off the camera's thread, but not beside those who wait for a core.
-                    let _turn = instance.meter().tenant.seat().take();
-                    let restored = instance.restore(&snapshot);
+                    let seat = instance.meter().tenant.seat();
+                    let _turn = seat.take();
+                    let restored = instance.restore(&snapshot, &seat);
                     (instance, restored)
                 };
                 let (restored, result) = host

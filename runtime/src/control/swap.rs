@@ -158,8 +158,9 @@ impl Actor {
         let present = self.present()?;
         let WantedPlugin { source, sha256, config } = wanted.clone();
         let entry = PluginEntry { source, sha256, config: Map::new() };
-        let loader = &self.shared.host.loader;
-        let loading = chain::load(loader, tenant, entry, &mut report.steps);
+        let host = &self.shared.host;
+        let tenant = chain::tenant(host, tenant)?;
+        let loading = chain::load(&host.loader, &tenant, entry, &mut report.steps);
         let mut placed = self.unless_stopping(loading).await?;
         let named = |name: &str| {
             present.iter().position(|old| old.plugin.name == name || old.title() == name)
@@ -222,8 +223,9 @@ impl Actor {
         let report = report.get_or_insert_default();
         let place = present.iter().position(|old| old.plugin.name == name);
         let Some(entry) = desired.previous.get(&name).cloned() else { return Err(stopped()) };
-        let (loader, tenant) = (&self.shared.host.loader, &desired.spec.tenant);
-        let placed = chain::load(loader, tenant, entry, &mut report.steps).await?;
+        let host = &self.shared.host;
+        let tenant = chain::tenant(host, &desired.spec.tenant)?;
+        let placed = chain::load(&host.loader, &tenant, entry, &mut report.steps).await?;
         let mut chain: Vec<Planned> = (0..present.len()).map(Planned::Present).collect();
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
@@ -265,8 +267,8 @@ impl Actor {
                     None => continue,
                 },
                 Planned::Entry(entry) => {
-                    let tenant = &desired.spec.tenant;
-                    let loading = chain::load(&host.loader, tenant, entry, &mut report.steps);
+                    let tenant = chain::tenant(&host, &desired.spec.tenant)?;
+                    let loading = chain::load(&host.loader, &tenant, entry, &mut report.steps);
                     let placed = self.unless_stopping(loading).await?;
                     let succeeds = present.iter().enumerate().position(|(place, old)| {
                         old.plugin.name == placed.plugin.name && !places.contains(&Some(place))

@@ -1,7 +1,7 @@
 //! The wasmtime engine, and plugins as they are loaded: compiled, checked and described.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Store};
@@ -18,6 +18,7 @@ use super::load_error::LoadProblem;
 use super::names::{MOST_HEADERS, check_header, check_plugin};
 use super::wit::Plugin;
 use super::wit::exports::comux::plugin::lifecycle::Descriptor;
+use crate::tenant::{Tenant, cpu};
 
 /// Compiles and links plugins. Cheap to clone.
 #[derive(Clone)]
@@ -105,17 +106,19 @@ impl Engine {
         component.map_err(|error| LoadProblem::NoCompiler(innermost(&error)))
     }
 
-    /// Checks what a component with this digest exports, and asks it to describe itself. What it
-    /// imports was checked before it was compiled; what is not in the linker it can't have.
+    /// Checks what a component with this digest exports, and asks it to describe itself, which takes
+    /// this tenant's cores. What it imports was checked before it was compiled; what is not in the
+    /// linker it can't have.
     pub(super) fn check(
         &self,
         component: &Component,
         digest: Digest,
+        tenant: &Tenant,
     ) -> Result<LoadedPlugin, LoadProblem> {
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
         let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
         let exports = ExportIndices::of(&pre)?;
-        let described = self.describe(&pre, &exports);
+        let described = self.describe(&pre, &exports, tenant);
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
         check_plugin(&name, &version)?;
@@ -128,12 +131,22 @@ impl Engine {
         &self,
         pre: &InstancePre<Guest>,
         exports: &ExportIndices,
+        tenant: &Tenant,
     ) -> wasmtime::Result<Descriptor> {
         let mut store = Guest::store(self, Guest::nobodys(self, Limits::default()));
-        let begin = Instant::now();
-        clock::start(&mut store, begin..begin + DESCRIBE_DEADLINE, None);
-        let instance = exports.instantiate(pre, &mut store)?;
-        instance.plugin.comux_plugin_lifecycle().call_describe(&mut store)
+        // Off the cameras' threads, but not beside those who wait for a core.
+        let seat = tenant.seat();
+        let _turn = seat.take();
+        let begin = cpu::of_this_thread();
+        let now = Instant::now();
+        clock::start(&mut store, now..now + DESCRIBE_DEADLINE, Some(&seat));
+        let described = exports.instantiate(pre, &mut store).and_then(|instance| {
+            instance.plugin.comux_plugin_lifecycle().call_describe(&mut store)
+        });
+        clock::leave(&mut store);
+        let used = cpu::of_this_thread().saturating_sub(begin);
+        tenant.charge_cpu(Instant::now(), Duration::from_nanos(used));
+        described
     }
 }
 

@@ -12,6 +12,7 @@ use super::load_error::LoadProblem;
 use super::load_limits::LoadLimits;
 use super::names;
 use super::trust::Trust;
+use crate::tenant::Tenant;
 
 /// Whether plugins may write a header of this name.
 #[must_use]
@@ -44,7 +45,7 @@ pub fn check(
     component: &Component,
     digest: Digest,
 ) -> Result<LoadedPlugin, LoadProblem> {
-    engine.check(component, digest)
+    engine.check(component, digest, &Tenant::nobody())
 }
 
 /// The cache of compiled code.

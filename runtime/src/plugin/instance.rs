@@ -236,15 +236,15 @@ impl Instance {
         failure
     }
 
-    /// What the plugin remembers.
+    /// What the plugin remembers. `seat` is the calling thread's claim to a core.
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
-    pub fn save(&mut self) -> Result<Snapshot, String> {
+    pub fn save(&mut self, seat: &Arc<Seat>) -> Result<Snapshot, String> {
         if self.breaker.state() == BreakerState::Open {
             return Err("it is left out".to_owned());
         }
-        match self.resident()?.save() {
+        match self.resident()?.save(seat) {
             Ok(snapshot) => Ok(snapshot),
             Err(SaveError::Refused(why)) => Err(why),
             Err(SaveError::Failed(failure)) => {
@@ -256,12 +256,13 @@ impl Instance {
         }
     }
 
-    /// Gives the plugin what it, or its predecessor, remembered.
+    /// Gives the plugin what it, or its predecessor, remembered. `seat` is the calling thread's claim to
+    /// a core.
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
-    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        self.resident()?.restore(snapshot)
+    pub fn restore(&mut self, snapshot: &Snapshot, seat: &Arc<Seat>) -> Result<Restored, String> {
+        self.resident()?.restore(snapshot, seat)
     }
 
     fn resident(&mut self) -> Result<&mut Resident, String> {
@@ -300,5 +301,57 @@ impl Instance {
         }
         let own = |header: Header| ResultHeader { name: header.name, value: header.value };
         Ok(headers.into_iter().map(own).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::Digest;
+    use super::super::test_plugin::stateful;
+    use super::*;
+    use crate::background;
+
+    type Hook = fn(&mut Instance, &Arc<Seat>) -> String;
+
+    fn save(instance: &mut Instance, seat: &Arc<Seat>) -> String {
+        instance.save(seat).unwrap_err()
+    }
+
+    fn restore(instance: &mut Instance, seat: &Arc<Seat>) -> String {
+        let snapshot = Snapshot { schema: 1, plugin_version: "1.0.0".into(), data: Vec::new() };
+        instance.restore(&snapshot, seat).unwrap_err()
+    }
+
+    /// Otherwise a tenant could hold up others whenever it is asked what it remembers.
+    #[test]
+    fn saving_and_restoring_stand_behind_others_when_the_tenant_has_had_its_part() {
+        if !background::is_allowed() {
+            return;
+        }
+        let (engine, tenant, bytes) =
+            (Engine::new().unwrap(), Tenant::nobody(), stateful("s", "1.0.0"));
+        let component = engine.compile(&bytes).unwrap();
+        let loaded = Arc::new(engine.check(&component, Digest::of(&bytes), &tenant).unwrap());
+        let limits = Limits { deadline_ms: 1_000, ..Limits::default() };
+        let terms = Terms { limits, ..Terms::default() };
+        for hook in [save as Hook, restore] {
+            let owner = (Arc::clone(&tenant), "gate");
+            let mut instance =
+                Instance::start(&engine, Arc::clone(&loaded), owner, "{}".into(), terms).unwrap();
+            let seat = tenant.seat();
+            seat.charge_helpers(Duration::from_secs(3600));
+            let claim = Arc::clone(&seat);
+            let calling = std::thread::spawn(move || {
+                let _turn = claim.take();
+                hook(&mut instance, &claim)
+            });
+            let mut was_behind = false;
+            while !calling.is_finished() {
+                was_behind |= seat.is_behind();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let why = calling.join().unwrap();
+            assert!(was_behind && why.contains("deadline"), "{was_behind}: {why}");
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::source::Source;
 use super::step::Step;
 use super::store::{Fetched, Store};
 use super::turns::Turns;
+use crate::tenant::Tenant;
 
 /// A plugin, and how it was come by.
 pub struct Loaded {
@@ -64,9 +65,21 @@ struct Slot {
     compiling: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl Slot {
+    /// What all share: this one, unless somebody else was faster.
+    fn share(&self, plugin: Arc<LoadedPlugin>) -> Arc<LoadedPlugin> {
+        let mut shared = lock(&self.plugin);
+        if let Some(first) = shared.upgrade() {
+            return first;
+        }
+        *shared = Arc::downgrade(&plugin);
+        plugin
+    }
+}
+
 /// A plugin on its way.
 struct Underway {
-    tenant: String,
+    tenant: Arc<Tenant>,
     component: Fetched,
     slot: Arc<Slot>,
     steps: Steps,
@@ -116,7 +129,7 @@ impl Loader {
     /// When it is no plugin that this host can run for this tenant; see [`LoadError`].
     pub fn load(
         &self,
-        tenant: &str,
+        tenant: &Arc<Tenant>,
         source: &Source,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadError> {
@@ -143,7 +156,7 @@ impl Loader {
     /// As [`Loader::load`], and when the time is over.
     pub async fn load_within(
         &self,
-        tenant: &str,
+        tenant: &Arc<Tenant>,
         source: Source,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadError> {
@@ -153,14 +166,14 @@ impl Loader {
 
     async fn try_load_within(
         &self,
-        tenant: &str,
+        tenant: &Arc<Tenant>,
         source: &Source,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadProblem> {
         let time = self.0.settings.limits.time;
         let busy = |_| LoadProblem::Busy(time);
-        let (inner, named, owner) = (Arc::clone(&self.0), source.clone(), tenant.to_owned());
-        let finding = self.run(tenant, move || {
+        let (inner, named, owner) = (Arc::clone(&self.0), source.clone(), Arc::clone(tenant));
+        let finding = self.run(&tenant.id, move || {
             let mut underway = inner.fetch(&owner, &named, pinned)?;
             match inner.find(&mut underway)? {
                 Some(plugin) => inner.finish(underway, plugin, &named).map(Ok),
@@ -175,7 +188,7 @@ impl Loader {
         // In this order: whoever waits for a turn keeps nobody from compiling the same for another
         // tenant.
         let waiting =
-            async { (self.0.compile_turns.take(tenant).await, compiling.lock_owned().await) };
+            async { (self.0.compile_turns.take(&tenant.id).await, compiling.lock_owned().await) };
         let turn = tokio::time::timeout(time, waiting).await.map_err(busy)?;
         let (inner, named) = (Arc::clone(&self.0), source.clone());
         let making = tokio::task::spawn_blocking(move || {
@@ -232,23 +245,24 @@ impl Inner {
     /// Finds a component and looks at all that can be looked at before it is compiled.
     fn fetch(
         &self,
-        tenant: &str,
+        tenant: &Arc<Tenant>,
         source: &Source,
         pinned: Option<Digest>,
     ) -> Result<Underway, LoadProblem> {
         let begin = Instant::now();
-        let trust = self.settings.trust(tenant);
-        let component = self.store.fetch(tenant, source, pinned).inspect_err(|error| {
+        let id = &*tenant.id;
+        let trust = self.settings.trust(id);
+        let component = self.store.fetch(id, source, pinned).inspect_err(|error| {
             // Only here: the answer may go to a tenant.
             let path = error.path().map(|path| path.display().to_string());
-            tracing::debug!(tenant, %source, path, %error, "a plugin can't be fetched");
+            tracing::debug!(tenant = id, %source, path, %error, "a plugin can't be fetched");
         })?;
-        trust.check_signature(tenant, &component.bytes)?;
+        trust.check_signature(id, &component.bytes)?;
         let steps = vec![(Step::Fetch, begin.elapsed())];
         let begin = Instant::now();
-        Outline::of(&component.bytes, &self.settings.limits)?.check_imports(tenant, trust)?;
+        Outline::of(&component.bytes, &self.settings.limits)?.check_imports(id, trust)?;
         let slot = self.slot(component.digest);
-        let (tenant, checking) = (tenant.to_owned(), begin.elapsed());
+        let (tenant, checking) = (Arc::clone(tenant), begin.elapsed());
         Ok(Underway { tenant, component, slot, steps, checking })
     }
 
@@ -256,8 +270,8 @@ impl Inner {
     fn find(&self, underway: &mut Underway) -> Result<Option<Arc<LoadedPlugin>>, LoadProblem> {
         let begin = Instant::now();
         let slot = Arc::clone(&underway.slot);
-        let mut made = lock(&slot.plugin);
-        if let Some(plugin) = made.upgrade() {
+        let made = || lock(&slot.plugin).upgrade();
+        if let Some(plugin) = made() {
             underway.steps.push((Step::Load, begin.elapsed()));
             return Ok(Some(plugin));
         }
@@ -267,9 +281,9 @@ impl Inner {
             return Ok(None);
         };
         underway.steps.push((Step::Load, begin.elapsed()));
+        // Not locked meanwhile: it takes as long as this tenant waits for a core.
         let plugin = underway.check(&self.engine, &code)?;
-        *made = Arc::downgrade(&plugin);
-        Ok(Some(plugin))
+        Ok(Some(slot.share(plugin)))
     }
 
     /// Compiles it. Whoever calls this has taken `compiling`.
@@ -282,13 +296,12 @@ impl Inner {
         let Fetched { digest, bytes } = &underway.component;
         let code = self.workshop.compile(&self.engine, bytes, &self.settings.limits)?;
         underway.steps.push((Step::Compile, begin.elapsed()));
-        let digest = *digest;
-        let plugin = underway.check(&self.engine, &code)?;
+        // Also if it is refused below: who asks for it again has the answer without another compilation.
         if let Some(cache) = &self.cache {
-            cache.put(digest, &code);
+            cache.put(*digest, &code);
         }
-        *lock(&underway.slot.plugin) = Arc::downgrade(&plugin);
-        Ok(plugin)
+        let plugin = underway.check(&self.engine, &code)?;
+        Ok(underway.slot.share(plugin))
     }
 
     /// Keeps what runs.
@@ -304,7 +317,7 @@ impl Inner {
             let (name, version) = (plugin.name.clone(), plugin.version.clone());
             return Err(LoadProblem::OtherName { name, version });
         }
-        let kept = self.store.keep(&underway.tenant, &underway.component);
+        let kept = self.store.keep(&underway.tenant.id, &underway.component);
         kept.map_err(LoadProblem::NotKept)?;
         Ok(Loaded { plugin, steps: underway.steps })
     }
@@ -323,7 +336,7 @@ impl Underway {
         code: &wasmtime::component::Component,
     ) -> Result<Arc<LoadedPlugin>, LoadProblem> {
         let begin = Instant::now();
-        let plugin = engine.check(code, self.component.digest)?;
+        let plugin = engine.check(code, self.component.digest, &self.tenant)?;
         self.steps.push((Step::Check, self.checking + begin.elapsed()));
         Ok(Arc::new(plugin))
     }

@@ -210,16 +210,16 @@ impl Resident {
         }
     }
 
-    fn take_running(&mut self) -> Result<Running, String> {
-        self.running.take().map_or_else(|| self.replace(None), Ok)
+    fn take_running(&mut self, seat: &Arc<Seat>) -> Result<Running, String> {
+        self.running.take().map_or_else(|| self.replace(Some(seat)), Ok)
     }
 
     /// What the plugin remembers.
     ///
     /// # Errors
     /// Its own words, or how it failed; the instance is lost then.
-    pub fn save(&mut self) -> Result<Snapshot, SaveError> {
-        let mut running = self.take_running().map_err(SaveError::Refused)?;
+    pub fn save(&mut self, seat: &Arc<Seat>) -> Result<Snapshot, SaveError> {
+        let mut running = self.take_running(seat).map_err(SaveError::Refused)?;
         let recipe = &self.recipe;
         let Running { store, exports } = &mut running;
         let Some(state) = &exports.state else {
@@ -228,7 +228,7 @@ impl Resident {
         };
         let begin = cpu::of_this_thread();
         store.set_hostcall_fuel(recipe.limits.snapshot_bytes());
-        clock::start(store, recipe.time_from(Instant::now()), None);
+        clock::start(store, recipe.time_from(Instant::now()), Some(seat));
         let saved = state.call_save(&mut *store);
         clock::leave(store);
         store.set_hostcall_fuel(recipe.limits.output_bytes());
@@ -246,11 +246,11 @@ impl Resident {
     ///
     /// # Errors
     /// Its own words, or how it failed; the instance is given up.
-    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<Restored, String> {
-        let mut running = self.take_running()?;
+    pub fn restore(&mut self, snapshot: &Snapshot, seat: &Arc<Seat>) -> Result<Restored, String> {
+        let mut running = self.take_running(seat)?;
         let begin = cpu::of_this_thread();
         let within = self.recipe.time_from(Instant::now());
-        clock::start(&mut running.store, within, None);
+        clock::start(&mut running.store, within, Some(seat));
         let restored = restore(&mut running, snapshot);
         self.recipe.charge_since(begin);
         let restored = restored?;

@@ -8,12 +8,13 @@ pub(super) fn component(name: &str, version: &str) -> Vec<u8> {
     build(name, version, "plugin", "")
 }
 
-/// As [`component`], and it exports `state`.
+/// As [`component`], and it exports `state`, with which it never comes to an end.
 pub(super) fn stateful(name: &str, version: &str) -> Vec<u8> {
     let state = r#"
-        (func (export "comux:plugin/state@0.1.0#save") (result i32) unreachable)
+        (func (export "comux:plugin/state@0.1.0#save") (result i32)
+            (loop (br 0)) unreachable)
         (func (export "comux:plugin/state@0.1.0#restore")
-            (param i32 i32 i32 i32 i32) (result i32) unreachable)"#;
+            (param i32 i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable)"#;
     build(name, version, "stateful-plugin", state)
 }
 

@@ -30,7 +30,7 @@ pub fn loader() -> Loader {
 /// An instance of a component in `target/plugins`.
 pub fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
     let source: Source = format!("{name}.wasm").parse().expect("a source");
-    let loaded = loader.load("default", &source, None).expect("it loads");
+    let loaded = loader.load(tenant, &source, None).expect("it loads");
     let owner = (Arc::clone(tenant), "bench");
     // A busy machine takes away the core for longer than a deadline.
     let limits = Limits { deadline_ms: 60_000, ..Limits::default() };

@@ -113,6 +113,8 @@ impl Pipeline<'_> {
             self.end_stream_in_turn();
         }
         if self.ledger.is_settled_before(self.analysed_before) {
+            // The plugins hand over their state.
+            let _turn = self.seat.take();
             self.cut();
         }
     }
@@ -129,7 +131,7 @@ impl Pipeline<'_> {
 
     fn cut(&mut self) {
         let seq = self.analysed_before.max(self.ledger.first_seq());
-        if let Some(events) = self.analysis.cut() {
+        if let Some(events) = self.analysis.cut(&self.seat) {
             self.unnamed_cut = Some((seq, events));
             self.name_cut();
             self.analysis.tick();
@@ -160,8 +162,8 @@ impl Pipeline<'_> {
         if !self.analysis.has_memory() {
             return;
         }
-        let turn = self.turn();
-        let (of, plugins) = ((&*self.spec).into(), self.analysis.memory());
+        let turn = self.seat.take();
+        let (of, plugins) = ((&*self.spec).into(), self.analysis.memory(&self.seat));
         drop(turn);
         // Without any, it would count as forgotten.
         if !plugins.is_empty() {

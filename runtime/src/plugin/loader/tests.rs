@@ -9,8 +9,18 @@ use super::super::signature::sign;
 use super::super::test_plugin::{component, endless, stateful};
 use super::super::trust::{Grant, Trust};
 use super::*;
+use crate::tenant::{Quota, Tenants};
 
 const ACME: &str = "acme";
+
+fn tenant(id: &str) -> Arc<Tenant> {
+    let terms = vec![(id.into(), 1, Quota::default())];
+    Tenants::new(terms, Quota::default()).get(id).unwrap()
+}
+
+fn acme() -> Arc<Tenant> {
+    tenant(ACME)
+}
 
 /// A directory with a store `plugins`, which holds motion@1.0.0, and the settings that go with
 /// it.
@@ -43,7 +53,7 @@ fn motion() -> Source {
 fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
     let (_home, settings) = home();
     let loader = Loader::open(settings.clone()).unwrap();
-    let first = loader.load(ACME, &motion(), None).unwrap();
+    let first = loader.load(&acme(), &motion(), None).unwrap();
     assert_eq!(steps(&first), [Step::Fetch, Step::Compile, Step::Check]);
     let digest = Digest::of(&component("motion", "1.0.0"));
     let plugin = &first.plugin;
@@ -51,18 +61,18 @@ fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
     assert_eq!((plugin.digest, plugin.has_state()), (digest, false));
     assert_eq!(plugin.identity, format!("motion@1.0.0+sha256.{}", digest.short()));
     assert_eq!(plugin.headers, ["test.ok"]);
-    let second = loader.load(ACME, &motion(), Some(digest)).unwrap();
+    let second = loader.load(&acme(), &motion(), Some(digest)).unwrap();
     assert_eq!(steps(&second), [Step::Fetch, Step::Load]);
     assert!(Arc::ptr_eq(&first.plugin, &second.plugin));
     drop((first, second));
     assert_eq!(
-        steps(&loader.load(ACME, &motion(), None).unwrap()),
+        steps(&loader.load(&acme(), &motion(), None).unwrap()),
         [Step::Fetch, Step::Load, Step::Check]
     );
     drop(loader);
     let loader = Loader::open(settings).unwrap();
     assert_eq!(
-        steps(&loader.load(ACME, &motion(), None).unwrap()),
+        steps(&loader.load(&acme(), &motion(), None).unwrap()),
         [Step::Fetch, Step::Load, Step::Check]
     );
 }
@@ -71,7 +81,7 @@ fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
 fn loads_of_one_component_at_once_compile_it_once() {
     let (_home, settings) = home();
     let loader = Loader::open(settings).unwrap();
-    let load = || loader.load(ACME, &motion(), None).unwrap();
+    let load = || loader.load(&acme(), &motion(), None).unwrap();
     let loaded: Vec<Loaded> = std::thread::scope(|scope| {
         let threads = [(); 8].map(|()| scope.spawn(load));
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -85,14 +95,14 @@ fn loads_of_one_component_at_once_compile_it_once() {
 fn a_damaged_compiled_plugin_is_compiled_again() {
     let (home, settings) = home();
     let loader = Loader::open(settings).unwrap();
-    drop(loader.load(ACME, &motion(), None).unwrap());
+    drop(loader.load(&acme(), &motion(), None).unwrap());
     let compiled = fs::read_dir(home.path().join("state/compiled")).unwrap();
     for file in compiled {
         let path = file.unwrap().path();
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     }
-    let again = loader.load(ACME, &motion(), None).unwrap();
+    let again = loader.load(&acme(), &motion(), None).unwrap();
     assert_eq!(steps(&again), [Step::Fetch, Step::Compile, Step::Check]);
 }
 
@@ -101,16 +111,16 @@ fn what_ran_can_be_had_again_until_it_is_neither_wanted_nor_used() {
     let (_home, settings) = home();
     let file = settings.plugin_dir.join("motion@1.0.0.wasm");
     let loader = Loader::open(settings).unwrap();
-    let loaded = loader.load(ACME, &motion(), None).unwrap();
+    let loaded = loader.load(&acme(), &motion(), None).unwrap();
     let digest = loaded.plugin.digest;
     fs::remove_file(file).unwrap();
     loader.retain(&HashMap::new()).unwrap();
-    assert!(loader.load(ACME, &motion(), Some(digest)).is_ok(), "it is in use");
+    assert!(loader.load(&acme(), &motion(), Some(digest)).is_ok(), "it is in use");
     drop(loaded);
     loader.retain(&HashMap::from([(ACME.to_owned(), HashSet::from([digest]))])).unwrap();
-    assert!(loader.load(ACME, &motion(), Some(digest)).is_ok(), "it is wanted");
+    assert!(loader.load(&acme(), &motion(), Some(digest)).is_ok(), "it is wanted");
     loader.retain(&HashMap::new()).unwrap();
-    let gone = loader.load(ACME, &motion(), Some(digest)).err().unwrap();
+    let gone = loader.load(&acme(), &motion(), Some(digest)).err().unwrap();
     assert_eq!(gone.step(), Step::Fetch);
 }
 
@@ -119,7 +129,7 @@ fn a_plugin_that_exports_state_has_it() {
     let (_home, settings) = home();
     fs::write(settings.plugin_dir.join("s.wasm"), stateful("counter", "1.0.0")).unwrap();
     let loader = Loader::open(settings).unwrap();
-    assert!(loader.load(ACME, &"s.wasm".parse().unwrap(), None).unwrap().plugin.has_state());
+    assert!(loader.load(&acme(), &"s.wasm".parse().unwrap(), None).unwrap().plugin.has_state());
 }
 
 #[test]
@@ -148,7 +158,7 @@ fn what_is_no_plugin_is_refused_at_the_step_that_finds_out() {
     let state_dir = settings.state_dir.clone().unwrap();
     let loader = Loader::open(settings).unwrap();
     for (source, _, step, words) in files {
-        let error = loader.load(ACME, &source.parse().unwrap(), None).err().unwrap();
+        let error = loader.load(&acme(), &source.parse().unwrap(), None).err().unwrap();
         assert_eq!(error.step(), step, "{error}");
         let said = error.to_string();
         assert!(said.starts_with(&format!("plugin `{source}`: ")), "{said}");
@@ -176,7 +186,7 @@ fn a_state_directory_is_one_processes_own() {
     let nowhere = LoaderSettings { state_dir: None, ..settings };
     fs::remove_dir_all(home.path().join("state")).unwrap();
     let loader = Loader::open(nowhere).unwrap();
-    assert!(loader.load(ACME, &motion(), None).is_ok());
+    assert!(loader.load(&acme(), &motion(), None).is_ok());
     assert!(!home.path().join("state").exists());
 }
 
@@ -186,15 +196,15 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
     settings.limits.time = Duration::from_millis(300);
     let loader = Loader::open(settings.clone()).unwrap();
     let compiling = loader.0.compile_turns.take(ACME).await;
-    let busy = loader.load_within(ACME, motion(), None).await.err().unwrap();
+    let busy = loader.load_within(&acme(), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     assert_eq!(busy.step(), Step::Compile);
-    let loaded = loader.load_within("other", motion(), None).await.unwrap();
+    let loaded = loader.load_within(&tenant("other"), motion(), None).await.unwrap();
     assert!(steps(&loaded).contains(&Step::Compile));
     // It is in memory now, and needs no turn to be compiled.
-    assert!(loader.load_within(ACME, motion(), None).await.is_ok());
+    assert!(loader.load_within(&acme(), motion(), None).await.is_ok());
     drop((loaded, compiling));
-    let loaded = loader.load_within(ACME, motion(), None).await.unwrap();
+    let loaded = loader.load_within(&acme(), motion(), None).await.unwrap();
     assert_eq!(steps(&loaded), [Step::Fetch, Step::Load, Step::Check]);
 }
 
@@ -217,17 +227,17 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
         });
     }
     (0..threads).for_each(|_| all_begun.recv().unwrap());
-    let late = loader.load_within(ACME, motion(), None).await.err().unwrap();
+    let late = loader.load_within(&acme(), motion(), None).await.err().unwrap();
     assert!(matches!(late.problem, LoadProblem::StillCompiling(_)), "{late}");
     assert_eq!(late.step(), Step::Compile);
     assert!(late.to_string().contains("goes on in the background"), "{late}");
     // Whoever asks meanwhile waits for the same turn, and does not compile it as well.
-    let busy = loader.load_within("other", motion(), None).await.err().unwrap();
+    let busy = loader.load_within(&tenant("other"), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     gate.wait();
     let deadline = Instant::now() + Duration::from_secs(60);
     let loaded = loop {
-        match loader.load_within(ACME, motion(), None).await {
+        match loader.load_within(&acme(), motion(), None).await {
             Ok(loaded) => break loaded,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
@@ -240,8 +250,8 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
 async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
     let (_home, settings) = home();
     let loader = Loader::open(settings).unwrap();
-    let tenants = ["a", "a", "a", "b", "b", "c"];
-    let loads = tenants.map(|tenant| loader.load_within(tenant, motion(), None));
+    let tenants = ["a", "a", "a", "b", "b", "c"].map(tenant);
+    let loads = tenants.each_ref().map(|tenant| loader.load_within(tenant, motion(), None));
     let loaded = futures_util::future::join_all(loads).await;
     let compiled = loaded.iter().flatten().filter(|it| steps(it).contains(&Step::Compile));
     assert_eq!((loaded.iter().flatten().count(), compiled.count()), (6, 1));
@@ -255,21 +265,22 @@ fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
         .unwrap();
     let signed: Source = "signed.wasm".parse().unwrap();
     let loader = Loader::open(settings.clone()).unwrap();
-    let digest = loader.load(ACME, &motion(), None).unwrap().plugin.digest;
+    let digest = loader.load(&acme(), &motion(), None).unwrap().plugin.digest;
     drop(loader);
     // From now on; that it was kept and compiled before does not help.
     let trust = Trust { trusted_keys: vec![key.public()], ..Trust::default() };
-    let acme = TenantPlugins { trust, ..TenantPlugins::default() };
-    settings.tenants.insert(ACME.to_owned(), acme);
+    let demanding = TenantPlugins { trust, ..TenantPlugins::default() };
+    settings.tenants.insert(ACME.to_owned(), demanding);
     let loader = Loader::open(settings.clone()).unwrap();
-    let running = loader.load("other", &motion(), None).unwrap();
+    let running = loader.load(&tenant("other"), &motion(), None).unwrap();
     for pinned in [None, Some(digest)] {
-        let refusal = loader.load(ACME, &motion(), pinned).err().unwrap();
+        let refusal = loader.load(&acme(), &motion(), pinned).err().unwrap();
         assert_eq!(refusal.step(), Step::Fetch);
         assert!(refusal.to_string().contains("not signed"), "{refusal}");
     }
     assert!(
-        loader.load(ACME, &signed, None).is_ok() && loader.load("other", &signed, None).is_ok()
+        loader.load(&acme(), &signed, None).is_ok()
+            && loader.load(&tenant("other"), &signed, None).is_ok()
     );
     drop((running, home));
 }
@@ -280,10 +291,10 @@ fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
     let logging = r#"(component (import "comux:plugin/log@0.1.0" (instance)))"#;
     fs::write(settings.plugin_dir.join("log.wasm"), wat::parse_str(logging).unwrap()).unwrap();
     let trust = Trust { grants: vec![Grant::Metrics], ..Trust::default() };
-    let acme = TenantPlugins { trust, ..TenantPlugins::default() };
-    settings.tenants.insert(ACME.to_owned(), acme);
+    let demanding = TenantPlugins { trust, ..TenantPlugins::default() };
+    settings.tenants.insert(ACME.to_owned(), demanding);
     let loader = Loader::open(settings).unwrap();
-    let refusal = |tenant| loader.load(tenant, &"log.wasm".parse().unwrap(), None).err().unwrap();
+    let refusal = |id| loader.load(&tenant(id), &"log.wasm".parse().unwrap(), None).err().unwrap();
     let not_granted = refusal(ACME);
     assert!(matches!(not_granted.problem, LoadProblem::NotGranted { .. }), "{not_granted}");
     assert_eq!(not_granted.step(), Step::Check);
@@ -299,7 +310,8 @@ fn no_answer_names_a_directory_of_the_host() {
     let digest = Some(Digest::of(b"another"));
     let sources = ["gone.wasm", "gone@1.0.0", "../x.wasm", "directory.wasm", "motion@1.0.0"];
     for source in sources {
-        let error = loader.load(ACME, &source.parse().unwrap(), digest).err().unwrap().to_string();
+        let error =
+            loader.load(&acme(), &source.parse().unwrap(), digest).err().unwrap().to_string();
         assert!(!error.contains(home.path().to_str().unwrap()), "{error}");
         assert!(error.contains(source), "{error}");
     }
