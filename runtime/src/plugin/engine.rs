@@ -184,3 +184,39 @@ fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
 pub(super) fn innermost(error: &wasmtime::Error) -> String {
     error.root_cause().to_string()
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::super::test_plugin::endless;
+    use super::*;
+    use crate::background;
+
+    /// Otherwise a tenant could hold up others for a second whenever it names a plugin.
+    #[test]
+    fn describing_stands_behind_others_when_the_tenant_has_had_its_part_and_is_charged() {
+        if !background::is_allowed() {
+            return;
+        }
+        let (engine, tenant, bytes) = (Engine::new().unwrap(), Tenant::nobody(), endless());
+        let component = engine.compile(&bytes).unwrap();
+        tenant.seat().charge_helpers(Duration::from_secs(3600));
+        let (tell, told) = std::sync::mpsc::channel();
+        let describing = std::thread::spawn({
+            let tenant = Arc::clone(&tenant);
+            move || {
+                tell.send(nix::unistd::gettid()).unwrap();
+                engine.check(&component, Digest::of(&bytes), &tenant).err().unwrap()
+            }
+        });
+        let thread = told.recv().unwrap();
+        let mut was_behind = false;
+        while !describing.is_finished() {
+            was_behind |= background::is_behind(thread);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let problem = describing.join().unwrap();
+        assert!(matches!(problem, LoadProblem::NoDescription(_)), "{problem}");
+        assert!(was_behind && tenant.usage().cpu_us > 0, "{was_behind}: {:?}", tenant.usage());
+    }
+}

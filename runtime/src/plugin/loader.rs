@@ -270,8 +270,8 @@ impl Inner {
     fn find(&self, underway: &mut Underway) -> Result<Option<Arc<LoadedPlugin>>, LoadProblem> {
         let begin = Instant::now();
         let slot = Arc::clone(&underway.slot);
-        let made = || lock(&slot.plugin).upgrade();
-        if let Some(plugin) = made() {
+        let shared = lock(&slot.plugin).upgrade();
+        if let Some(plugin) = shared {
             underway.steps.push((Step::Load, begin.elapsed()));
             return Ok(Some(plugin));
         }

@@ -291,8 +291,8 @@ fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
     let logging = r#"(component (import "comux:plugin/log@0.1.0" (instance)))"#;
     fs::write(settings.plugin_dir.join("log.wasm"), wat::parse_str(logging).unwrap()).unwrap();
     let trust = Trust { grants: vec![Grant::Metrics], ..Trust::default() };
-    let demanding = TenantPlugins { trust, ..TenantPlugins::default() };
-    settings.tenants.insert(ACME.to_owned(), demanding);
+    let granted = TenantPlugins { trust, ..TenantPlugins::default() };
+    settings.tenants.insert(ACME.to_owned(), granted);
     let loader = Loader::open(settings).unwrap();
     let refusal = |id| loader.load(&tenant(id), &"log.wasm".parse().unwrap(), None).err().unwrap();
     let not_granted = refusal(ACME);
