@@ -60,9 +60,11 @@ impl Bound {
 
 impl fmt::Display for Bound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As many digits as figures have, and no zeros behind.
+        let rounded = |bound: &f64| (bound * 1000.0).round() / 1000.0;
         match self {
-            Self::AtLeast(bound) => write!(formatter, "at least {bound}"),
-            Self::AtMost(bound) => write!(formatter, "at most {bound}"),
+            Self::AtLeast(bound) => write!(formatter, "at least {}", rounded(bound)),
+            Self::AtMost(bound) => write!(formatter, "at most {}", rounded(bound)),
         }
     }
 }
