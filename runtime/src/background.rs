@@ -24,6 +24,17 @@ static IS_ALLOWED: LazyLock<bool> = LazyLock::new(|| {
     is_allowed
 });
 
+/// A thread of this process, as the operating system names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThreadId(u32);
+
+impl ThreadId {
+    /// That of the calling thread.
+    pub fn own() -> Self {
+        Self(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs())
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Policy {
     Background,
@@ -45,6 +56,11 @@ pub(crate) fn step_back() -> bool {
 /// The calling thread is one like the others again.
 pub(crate) fn come_back() {
     set_policy(THIS_THREAD, Policy::Normal);
+}
+
+/// That thread, which has stepped back, is one like the others again. It must not have ended.
+pub(crate) fn bring_thread_back(ThreadId(thread): ThreadId) {
+    set_policy(thread, Policy::Normal);
 }
 
 /// A process of our own that has just begun, and so has one thread, leaves the cores to others from

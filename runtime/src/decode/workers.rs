@@ -9,6 +9,8 @@ use std::time::Duration;
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
 
+use crate::tenant::cpu::ThreadClock;
+
 /// The threads of one decoder.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -20,7 +22,7 @@ pub(super) struct Workers {
 #[derive(Debug)]
 struct Worker {
     thread: libc::pthread_t,
-    clock: libc::clockid_t,
+    clock: ThreadClock,
     /// Its CPU time when it was looked at last.
     seen: Duration,
 }
@@ -46,7 +48,7 @@ impl Workers {
     pub fn cpu_since_last(&self) -> Duration {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let used = threads.iter_mut().map(|worker| {
-            let now = cpu(worker.clock).unwrap_or(worker.seen);
+            let now = worker.clock.now().unwrap_or(worker.seen);
             now.saturating_sub(std::mem::replace(&mut worker.seen, now))
         });
         used.sum()
@@ -63,9 +65,7 @@ impl Workers {
         if threads.iter().any(|worker| worker.thread == thread) {
             return;
         }
-        let mut clock = 0;
-        // SAFETY: the thread runs, since it is this one; the clock lives until the call returns.
-        if unsafe { libc::pthread_getcpuclockid(thread, &raw mut clock) } == 0 {
+        if let Some((clock, _)) = ThreadClock::of_this_thread() {
             threads.push(Worker { thread, clock, seen: Duration::ZERO });
         }
     }
@@ -86,15 +86,4 @@ unsafe extern "C" fn get_buffer(
         }
         ffi::avcodec_default_get_buffer2(context, frame, flags)
     }
-}
-
-fn cpu(clock: libc::clockid_t) -> Option<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock is that of a thread which libavcodec ends when the decoder is closed; one that
-    // is gone is an error. `time` lives until the call returns.
-    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
-        return None;
-    }
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
-    Some(Duration::new(seconds, nanos))
 }

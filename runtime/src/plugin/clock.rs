@@ -119,7 +119,7 @@ impl CallClock {
         if let Some(seat) = &self.seat {
             let was_behind = seat.is_behind();
             let absent = absence(seat, self.seen_at);
-            let waited = seat.give_way();
+            let waited = seat.give_way(self.began);
             self.absent += absent + waited;
             // The time that others had is given back; what the operating system took, it took.
             self.ends_at += waited + if was_behind { absent } else { Duration::ZERO };
@@ -134,14 +134,17 @@ impl CallClock {
         }
         let at = Instant::now();
         let took = at - self.began;
-        if let Some(seat) = &self.seat {
-            seat.come_back();
-            if took > TICK {
-                self.absent += absence(seat, self.seen_at);
-                self.seen_at = at;
-            }
+        if let Some(seat) = &self.seat
+            && took > TICK
+        {
+            self.absent += absence(seat, self.seen_at);
+            self.seen_at = at;
         }
-        CallEnd { at, used: took.saturating_sub(self.absent) }
+        let used = took.saturating_sub(self.absent);
+        if let Some(seat) = &self.seat {
+            seat.end_call(used);
+        }
+        CallEnd { at, used }
     }
 }
 

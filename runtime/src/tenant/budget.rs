@@ -47,7 +47,7 @@ pub(super) fn nanos(now: Instant) -> u64 {
     nanos_of(now.duration_since(*BEGINNING))
 }
 
-fn nanos_of(duration: Duration) -> u64 {
+pub(super) fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -14,11 +14,6 @@
 //! be, until one of those who use more gives way. A plugin gives way in the middle of a call, within a
 //! millisecond if others waited when it began, or its tenant had used more than its share, and else
 //! within some ten; a decoder when its picture is done.
-//!
-//! Seats are comux's own affair: the operating system knows nothing of them, and threads that need no
-//! seat, such as those that talk to Kafka, would wait behind plugins for milliseconds at each step of
-//! a record's way. So whoever uses more than its share *steps back* while it decodes and analyses:
-//! its thread then runs on cores that no other thread wants (see [`crate::background`]).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,8 +23,8 @@ use std::time::{Duration, Instant};
 use super::budget::nanos;
 use super::cpu;
 use super::fair::{Crowd, FairShare};
+use super::standing::{Standing, Usher};
 use super::threads::{Crew, Crews, Load};
-use crate::background;
 
 /// How far behind the others' virtual time somebody who was idle begins.
 const CREDIT: u64 = 20_000_000;
@@ -51,6 +46,8 @@ pub struct Cores {
     count: usize,
     /// How many cores all cameras could keep busy, and what they decode with.
     pub(super) crews: Crews,
+    /// Looks after those who leave the cores to others.
+    pub(super) usher: Usher,
 }
 
 /// A tenant's part.
@@ -81,8 +78,8 @@ pub struct Seat {
     /// … and when that was.
     charged_at: AtomicU64,
     is_seated: AtomicBool,
-    /// Its thread leaves the cores to others for now.
-    is_behind: AtomicBool,
+    /// Whether its thread leaves the cores to others for now.
+    pub(super) standing: Standing,
     thread: Mutex<Option<Thread>>,
 }
 
@@ -118,13 +115,18 @@ impl Cores {
     pub(super) fn with_seats(seats: usize) -> Arc<Self> {
         let line = Line { seats, floor: 0, seated: Vec::new(), waiting: Vec::new() };
         let (line, pressure) = (Mutex::new(line), AtomicUsize::new(0));
-        let (crowd, crews) = (Crowd::new(seats), Crews::default());
-        Arc::new(Self { line, pressure, crowd, count: seats, crews })
+        let (crowd, crews, usher) = (Crowd::new(seats), Crews::default(), Usher::default());
+        Arc::new(Self { line, pressure, crowd, count: seats, crews, usher })
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Whether some wait for a seat, or sit where there is none.
+    pub(super) fn has_pressure(&self) -> bool {
+        self.pressure.load(Ordering::Acquire) > 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -162,7 +164,7 @@ impl Seat {
             charged: AtomicU64::new(0),
             charged_at: AtomicU64::new(0),
             is_seated: AtomicBool::new(false),
-            is_behind: AtomicBool::new(false),
+            standing: Standing::default(),
             thread: Mutex::default(),
         })
     }
@@ -176,7 +178,7 @@ impl Seat {
     /// Leaves the seat to others for as long as `wait` waits for something else than a core. Without a
     /// turn it does nothing but that.
     pub fn leave_while<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        if !self.is_seated.load(Ordering::Relaxed) {
+        if !self.is_seated() {
             return wait();
         }
         self.stand_up();
@@ -207,25 +209,8 @@ impl Seat {
         self.cores.wake(line, given);
     }
 
-    /// Gives way in the midst of a turn, to others with the better claim by now, or to all other
-    /// threads. Returns for how long the former had the seat. Without a turn it does nothing.
-    pub fn give_way(self: &Arc<Self>) -> Duration {
-        if !self.is_seated.load(Ordering::Relaxed) {
-            return Duration::ZERO;
-        }
-        // Whoever is behind all others must not hold what they may wait for.
-        let waited = if self.cores.pressure.load(Ordering::Acquire) == 0 {
-            Duration::ZERO
-        } else {
-            self.come_back();
-            self.let_others()
-        };
-        self.step_back();
-        waited
-    }
-
-    /// Lets those have the seat who have the better claim.
-    fn let_others(self: &Arc<Self>) -> Duration {
+    /// Lets those have the seat who have the better claim by now. Returns for how long they had it.
+    pub(super) fn let_others(self: &Arc<Self>) -> Duration {
         let mut line = self.cores.lock();
         if !line.should_give_way(self) {
             return Duration::ZERO;
@@ -242,30 +227,14 @@ impl Seat {
         begin.elapsed()
     }
 
-    /// Leaves the cores to other threads from now on, if its tenant has used more than its part.
-    /// What follows must be long, and must not lock what others need.
-    pub fn step_back(&self) {
-        let is_seated = self.is_seated.load(Ordering::Relaxed);
-        if is_seated && !self.is_behind() && self.share.fair.is_exceeded(nanos(Instant::now())) {
-            self.is_behind.store(background::step_back(), Ordering::Relaxed);
-        }
+    /// Whether its thread has a seat.
+    pub(super) fn is_seated(&self) -> bool {
+        self.is_seated.load(Ordering::Relaxed)
     }
 
-    /// A call of a plugin begins: it leaves the cores to other threads as in [`Self::step_back`]. Whether
-    /// somebody else may want its core: others wait for one, or its tenant has used more than its part.
-    pub fn begin_call(&self) -> bool {
-        let is_exceeded = self.share.fair.is_exceeded(nanos(Instant::now()));
-        if is_exceeded {
-            self.step_back();
-        }
-        is_exceeded || self.cores.pressure.load(Ordering::Relaxed) > 0
-    }
-
-    /// Ends what [`Self::step_back`] began.
-    pub fn come_back(&self) {
-        if self.is_behind.swap(false, Ordering::Relaxed) {
-            background::come_back();
-        }
+    /// Whether its tenant has used more than its part of the cores by `now`.
+    pub(super) fn is_exceeded(&self, now: Instant) -> bool {
+        self.share.fair.is_exceeded(nanos(now))
     }
 
     fn wait(&self) {
@@ -299,25 +268,6 @@ impl Seat {
     /// How many cores are its tenant's part, among those who want any.
     pub(super) fn part(&self) -> f64 {
         self.cores.crowd.part(self.share.pace.recip())
-    }
-
-    /// Threads that `begin` starts run only on cores which nobody else wants, for good, if the operating
-    /// system lets the calling thread come back from there.
-    pub fn behind_others<T>(&self, begin: impl FnOnce() -> T) -> T {
-        let was_behind = self.is_behind();
-        if !was_behind {
-            self.is_behind.store(background::step_back(), Ordering::Relaxed);
-        }
-        let begun = begin();
-        if !was_behind {
-            self.come_back();
-        }
-        begun
-    }
-
-    /// Whether its thread leaves the cores to others for now.
-    pub fn is_behind(&self) -> bool {
-        self.is_behind.load(Ordering::Relaxed)
     }
 
     fn add(&self, spent: u64) -> u64 {

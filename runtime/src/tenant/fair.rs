@@ -5,6 +5,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::budget::nanos_of;
+
 /// Who wanted a core within this time is one among whom the cores are shared.
 const ROUND: Duration = Duration::from_secs(1);
 /// How much may be used ahead: a group of pictures that comes at once is no excess.
@@ -79,10 +81,6 @@ impl FairShare {
     pub fn is_exceeded(&self, now: u64) -> bool {
         self.paid_at.load(Relaxed) > now + nanos_of(BURST)
     }
-}
-
-fn nanos_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod cores;
 pub mod cpu;
 mod fair;
 mod quota;
+mod standing;
 mod threads;
 mod usage;
 
