@@ -84,7 +84,13 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
         let mut steps = Steps::default();
         let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
-        let chain = control::load_all(&loader, &tenant, &spec.plugins, &mut steps).await;
+        let chain = control::load_all(
+            &loader,
+            (&tenant, config.terms_of(spec).limits),
+            &spec.plugins,
+            &mut steps,
+        )
+        .await;
         for placed in chain.map_err(obstacle)? {
             let (owner, terms) = ((Arc::clone(&tenant), &spec.id), config.terms_of(spec));
             let configured = configure_alone(&loader, owner, &placed, terms, &mut steps).await;

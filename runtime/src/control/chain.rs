@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::answer::{Kind, Refusal, Steps};
 use crate::config::{CameraSpec, Id, PluginEntry};
 use crate::host::Host;
-use crate::plugin::{ConfigureError, Instance, LoadedPlugin, Loader, Step, Terms};
+use crate::plugin::{ConfigureError, Instance, Limits, LoadedPlugin, Loader, Step, Terms};
 use crate::tenant::Tenant;
 
 /// A plugin in its place in a camera's chain.
@@ -36,17 +36,17 @@ pub fn tenant(host: &Host, id: &Id) -> Result<Arc<Tenant>, Refusal> {
     tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))
 }
 
-/// Loads a plugin for a tenant.
+/// Loads a plugin for a tenant, to be run within these limits.
 ///
 /// # Errors
 /// When it is not to be had, or no plugin.
 pub async fn load(
     loader: &Loader,
-    tenant: &Arc<Tenant>,
+    owner: (&Arc<Tenant>, Limits),
     mut entry: PluginEntry,
     steps: &mut Steps,
 ) -> Result<Placed, Refusal> {
-    let loaded = loader.load_within(tenant, entry.source.clone(), entry.sha256).await;
+    let loaded = loader.load_within(owner, entry.source.clone(), entry.sha256).await;
     let loaded = loaded.map_err(|error| Refusal::at(error.step(), error.to_string()))?;
     for (step, took) in loaded.steps {
         steps.add(step, took);
@@ -55,19 +55,19 @@ pub async fn load(
     Ok(Placed { entry, plugin: loaded.plugin })
 }
 
-/// Loads all plugins of a tenant's chain.
+/// Loads all plugins of a tenant's chain, to be run within these limits.
 ///
 /// # Errors
 /// When a plugin is not to be had, or no plugin, or two would write the same header.
 pub async fn load_all(
     loader: &Loader,
-    tenant: &Arc<Tenant>,
+    owner: (&Arc<Tenant>, Limits),
     entries: &[PluginEntry],
     steps: &mut Steps,
 ) -> Result<Vec<Placed>, Refusal> {
     let mut chain = Vec::with_capacity(entries.len());
     for entry in entries {
-        chain.push(load(loader, tenant, entry.clone(), steps).await?);
+        chain.push(load(loader, owner, entry.clone(), steps).await?);
     }
     check_headers(&chain)?;
     Ok(chain)

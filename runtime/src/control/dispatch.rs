@@ -191,7 +191,7 @@ impl Dispatcher {
     }
 
     /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What can't
-    /// be loaded, each camera says itself.
+    /// be loaded, or only within limits of a camera's own, each camera says itself.
     async fn load_ahead(
         &self,
         request: &Request,
@@ -207,10 +207,11 @@ impl Dispatcher {
         let host = &self.shared.host;
         let of_tenant = async |tenant: Id| {
             let mut loaded = Vec::new();
+            let limits = host.config.tenant(&tenant).limits;
             let Ok(tenant) = chain::tenant(host, &tenant) else { return loaded };
             for entry in deploy.entries() {
                 let steps = &mut Steps::default();
-                loaded.extend(chain::load(&host.loader, &tenant, entry, steps).await);
+                loaded.extend(chain::load(&host.loader, (&tenant, limits), entry, steps).await);
             }
             loaded
         };

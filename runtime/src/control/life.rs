@@ -130,7 +130,8 @@ impl Actor {
         let host = Arc::clone(&self.shared.host);
         let steps = &mut swap.get_or_insert_default().steps;
         let tenant = chain::tenant(&host, &spec.tenant)?;
-        let loading = chain::load_all(&host.loader, &tenant, &spec.plugins, steps);
+        let owner = (&tenant, host.config.terms_of(spec).limits);
+        let loading = chain::load_all(&host.loader, owner, &spec.plugins, steps);
         let placed = self.unless_stopping(loading).await?;
         let configuring = self.instances(spec, &placed, how.remembers, steps);
         let instances = self.unless_stopping(configuring).await?;

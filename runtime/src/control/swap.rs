@@ -15,7 +15,7 @@ use super::job::Done;
 use super::life::stopped;
 use super::request::Origin;
 use crate::camera::{Link, Order, Swap, SwapEvent};
-use crate::config::{Id, PluginEntry};
+use crate::config::{CameraSpec, PluginEntry};
 use crate::plugin::{Digest, Source, Step};
 
 /// Frames that a new plugin is on probation for, when the command does not say: two seconds of
@@ -135,9 +135,8 @@ impl Actor {
                 Plan { options: deploy.options, ..Plan::of_list(entries.clone(), false) }
             }
             Wanted::One { plugin, replaces } => {
-                let chain = self
-                    .plan_one(&desired.spec.tenant, plugin, replaces.as_deref(), report)
-                    .await?;
+                let chain =
+                    self.plan_one(&desired.spec, plugin, replaces.as_deref(), report).await?;
                 Plan { chain, options: deploy.options, afresh: false }
             }
         };
@@ -150,7 +149,7 @@ impl Actor {
     /// The present chain with one plugin in the place of another.
     async fn plan_one(
         &self,
-        tenant: &Id,
+        spec: &CameraSpec,
         wanted: &WantedPlugin,
         replaces: Option<&str>,
         report: &mut SwapReport,
@@ -159,8 +158,9 @@ impl Actor {
         let WantedPlugin { source, sha256, config } = wanted.clone();
         let entry = PluginEntry { source, sha256, config: Map::new() };
         let host = &self.shared.host;
-        let tenant = chain::tenant(host, tenant)?;
-        let loading = chain::load(&host.loader, &tenant, entry, &mut report.steps);
+        let tenant = chain::tenant(host, &spec.tenant)?;
+        let owner = (&tenant, host.config.terms_of(spec).limits);
+        let loading = chain::load(&host.loader, owner, entry, &mut report.steps);
         let mut placed = self.unless_stopping(loading).await?;
         let named = |name: &str| {
             present.iter().position(|old| old.plugin.name == name || old.title() == name)
@@ -225,7 +225,8 @@ impl Actor {
         let Some(entry) = desired.previous.get(&name).cloned() else { return Err(stopped()) };
         let host = &self.shared.host;
         let tenant = chain::tenant(host, &desired.spec.tenant)?;
-        let placed = chain::load(&host.loader, &tenant, entry, &mut report.steps).await?;
+        let owner = (&tenant, host.config.terms_of(&desired.spec).limits);
+        let placed = chain::load(&host.loader, owner, entry, &mut report.steps).await?;
         let mut chain: Vec<Planned> = (0..present.len()).map(Planned::Present).collect();
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
@@ -268,7 +269,8 @@ impl Actor {
                 },
                 Planned::Entry(entry) => {
                     let tenant = chain::tenant(&host, &desired.spec.tenant)?;
-                    let loading = chain::load(&host.loader, &tenant, entry, &mut report.steps);
+                    let owner = (&tenant, host.config.terms_of(&desired.spec).limits);
+                    let loading = chain::load(&host.loader, owner, entry, &mut report.steps);
                     let placed = self.unless_stopping(loading).await?;
                     let succeeds = present.iter().enumerate().position(|(place, old)| {
                         old.plugin.name == placed.plugin.name && !places.contains(&Some(place))

@@ -107,18 +107,18 @@ impl Engine {
     }
 
     /// Checks what a component with this digest exports, and asks it to describe itself, which takes
-    /// this tenant's cores. What it imports was checked before it was compiled; what is not in the
+    /// this tenant's cores and is held to these limits. What it imports was checked before it was compiled; what is not in the
     /// linker it can't have.
     pub(super) fn check(
         &self,
         component: &Component,
         digest: Digest,
-        tenant: &Tenant,
+        (tenant, limits): (&Tenant, Limits),
     ) -> Result<LoadedPlugin, LoadProblem> {
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
         let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
         let exports = ExportIndices::of(&pre)?;
-        let described = self.describe(&pre, &exports, tenant);
+        let described = self.describe(&pre, &exports, (tenant, limits));
         let Descriptor { name, version, header_names: headers } =
             described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
         check_plugin(&name, &version)?;
@@ -131,9 +131,9 @@ impl Engine {
         &self,
         pre: &InstancePre<Guest>,
         exports: &ExportIndices,
-        tenant: &Tenant,
+        (tenant, limits): (&Tenant, Limits),
     ) -> wasmtime::Result<Descriptor> {
-        let mut store = Guest::store(self, Guest::nobodys(self, Limits::default()));
+        let mut store = Guest::store(self, Guest::nobodys(self, limits));
         // Off the cameras' threads, but not beside those who wait for a core.
         let seat = tenant.seat();
         let _turn = seat.take();
@@ -206,7 +206,10 @@ mod tests {
             let tenant = Arc::clone(&tenant);
             move || {
                 tell.send(nix::unistd::gettid()).unwrap();
-                engine.check(&component, Digest::of(&bytes), &tenant).err().unwrap()
+                engine
+                    .check(&component, Digest::of(&bytes), (&tenant, Limits::default()))
+                    .err()
+                    .unwrap()
             }
         });
         let thread = told.recv().unwrap();

@@ -8,6 +8,7 @@ use super::cache::CompiledCache;
 use super::digest::Digest;
 use super::engine::{Engine, LoadedPlugin};
 use super::inspect::Outline;
+use super::limits::Limits;
 use super::load_error::LoadProblem;
 use super::load_limits::LoadLimits;
 use super::names;
@@ -45,7 +46,7 @@ pub fn check(
     component: &Component,
     digest: Digest,
 ) -> Result<LoadedPlugin, LoadProblem> {
-    engine.check(component, digest, &Tenant::nobody())
+    engine.check(component, digest, (&Tenant::nobody(), Limits::default()))
 }
 
 /// The cache of compiled code.

@@ -331,7 +331,9 @@ mod tests {
         let (engine, tenant, bytes) =
             (Engine::new().unwrap(), Tenant::nobody(), stateful("s", "1.0.0"));
         let component = engine.compile(&bytes).unwrap();
-        let loaded = Arc::new(engine.check(&component, Digest::of(&bytes), &tenant).unwrap());
+        let loaded = Arc::new(
+            engine.check(&component, Digest::of(&bytes), (&tenant, Limits::default())).unwrap(),
+        );
         let limits = Limits { deadline_ms: 1_000, ..Limits::default() };
         let terms = Terms { limits, ..Terms::default() };
         for hook in [save as Hook, restore] {

@@ -107,6 +107,13 @@ pub enum LoadProblem {
     /// Others are loaded or compiled first.
     #[error("its turn did not come within {} s, so many plugins are loaded; try again", .0.as_secs())]
     Busy(Duration),
+    /// It waits for a core to describe itself on.
+    #[error(
+        "it had no core to describe itself on within {} s: its tenant has used more than its part of the \
+         cores, or so many plugins are loaded; try again",
+        .0.as_secs()
+    )]
+    NotDescribed(Duration),
     /// comux has a bug.
     #[error("{0}")]
     Failed(#[from] JobFailed),
@@ -187,6 +194,7 @@ impl LoadProblem {
             | Self::StillCompiling(_)
             | Self::Busy(_) => Step::Compile,
             Self::Failed(_)
+            | Self::NotDescribed(_)
             | Self::TooMuch { .. }
             | Self::ForeignImport(_)
             | Self::NotGranted { .. }

@@ -3,7 +3,8 @@
 //!
 //! Tenants share this, and one that loads much must not keep others from loading a little. What is
 //! short (reading, checking, configuring) waits for a turn among a few, of which no tenant has all.
-//! Compiling, which is long, has turns of its own; so what is in the cache never waits for it.
+//! Compiling, which is long, has turns of its own; so what is in the cache never waits for it, and
+//! nobody who compiles waits for a plugin that takes its time to describe itself.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,12 +12,15 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use wasmtime::component::Component;
+
 use super::cache::CompiledCache;
 use super::compile::Workshop;
 use super::digest::Digest;
 use super::engine::{Engine, LoadedPlugin};
 use super::inspect::Outline;
 use super::kept::Kept;
+use super::limits::Limits;
 use super::load_error::{LoadError, LoadProblem};
 use super::settings::{LoaderSettings, OpenError, lock_directory};
 use super::source::Source;
@@ -80,11 +84,21 @@ impl Slot {
 /// A plugin on its way.
 struct Underway {
     tenant: Arc<Tenant>,
+    /// What it may use to describe itself.
+    limits: Limits,
     component: Fetched,
     slot: Arc<Slot>,
     steps: Steps,
     /// How long it took so far to check it.
     checking: Duration,
+}
+
+/// What is left to be done with a component that need not be compiled any more.
+enum Found {
+    /// Nothing: others run it.
+    Plugin(Arc<LoadedPlugin>),
+    /// It is to be checked.
+    Code(Component),
 }
 
 impl Loader {
@@ -122,8 +136,9 @@ impl Loader {
         &self.0.engine
     }
 
-    /// Loads a plugin for a tenant; when `pinned`, just the component with this digest. Blocks, for
-    /// seconds when it has to be compiled, and waits for no turn.
+    /// Loads a plugin for a tenant; when `pinned`, just the component with this digest. It describes
+    /// itself within the default limits. Blocks, for seconds when it has to be compiled, and waits for no
+    /// turn.
     ///
     /// # Errors
     /// When it is no plugin that this host can run for this tenant; see [`LoadError`].
@@ -135,38 +150,39 @@ impl Loader {
     ) -> Result<Loaded, LoadError> {
         let inner = &self.0;
         let load = || {
-            let mut underway = inner.fetch(tenant, source, pinned)?;
-            let plugin = match inner.find(&mut underway)? {
-                Some(plugin) => plugin,
+            let mut underway = inner.fetch((tenant, Limits::default()), source, pinned)?;
+            let found = match inner.find(&mut underway) {
+                Some(found) => found,
                 None => {
                     let slot = Arc::clone(&underway.slot);
                     let _compiling = slot.compiling.blocking_lock();
                     inner.make(&mut underway)?
                 }
             };
-            inner.finish(underway, plugin, source)
+            inner.finish(underway, found, source)
         };
         load().map_err(|problem| LoadError { plugin: source.clone(), problem })
     }
 
     /// As [`Loader::load`], on other threads, in turn with others, and within the time that
-    /// [`LoadLimits::time`](super::LoadLimits::time) allows for compiling and for waiting before.
+    /// [`LoadLimits::time`](super::LoadLimits::time) allows for compiling and for waiting before. It
+    /// describes itself within these limits, which should be those that it is to run in.
     ///
     /// # Errors
     /// As [`Loader::load`], and when the time is over.
     pub async fn load_within(
         &self,
-        tenant: &Arc<Tenant>,
+        owner: (&Arc<Tenant>, Limits),
         source: Source,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadError> {
-        let loaded = self.try_load_within(tenant, &source, pinned).await;
+        let loaded = self.try_load_within(owner, &source, pinned).await;
         loaded.map_err(|problem| LoadError { plugin: source, problem })
     }
 
     async fn try_load_within(
         &self,
-        tenant: &Arc<Tenant>,
+        (tenant, limits): (&Arc<Tenant>, Limits),
         source: &Source,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadProblem> {
@@ -174,9 +190,9 @@ impl Loader {
         let busy = |_| LoadProblem::Busy(time);
         let (inner, named, owner) = (Arc::clone(&self.0), source.clone(), Arc::clone(tenant));
         let finding = self.run(&tenant.id, move || {
-            let mut underway = inner.fetch(&owner, &named, pinned)?;
-            match inner.find(&mut underway)? {
-                Some(plugin) => inner.finish(underway, plugin, &named).map(Ok),
+            let mut underway = inner.fetch((&owner, limits), &named, pinned)?;
+            match inner.find(&mut underway) {
+                Some(found) => inner.finish(underway, found, &named).map(Ok),
                 None => Ok(Err(underway)),
             }
         });
@@ -190,11 +206,10 @@ impl Loader {
         let waiting =
             async { (self.0.compile_turns.take(&tenant.id).await, compiling.lock_owned().await) };
         let turn = tokio::time::timeout(time, waiting).await.map_err(busy)?;
-        let (inner, named) = (Arc::clone(&self.0), source.clone());
+        let inner = Arc::clone(&self.0);
         let making = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let plugin = inner.make(&mut underway)?;
-            inner.finish(underway, plugin, &named)
+            inner.make(&mut underway).map(|found| (underway, found))
         });
         let made = if self.0.workshop.goes_on() {
             let late = |_| LoadProblem::StillCompiling(time);
@@ -202,7 +217,11 @@ impl Loader {
         } else {
             making.await
         };
-        made.map_err(|_| JobFailed)?
+        let (underway, found) = made.map_err(|_| JobFailed)??;
+        let (inner, named) = (Arc::clone(&self.0), source.clone());
+        let finishing = self.run(&tenant.id, move || inner.finish(underway, found, &named));
+        let late = |_| LoadProblem::NotDescribed(time);
+        tokio::time::timeout(time, finishing).await.map_err(late)??
     }
 
     /// Runs a short job for a tenant that blocks, such as configuring an instance, on another thread:
@@ -245,7 +264,7 @@ impl Inner {
     /// Finds a component and looks at all that can be looked at before it is compiled.
     fn fetch(
         &self,
-        tenant: &Arc<Tenant>,
+        (tenant, limits): (&Arc<Tenant>, Limits),
         source: &Source,
         pinned: Option<Digest>,
     ) -> Result<Underway, LoadProblem> {
@@ -263,54 +282,53 @@ impl Inner {
         Outline::of(&component.bytes, &self.settings.limits)?.check_imports(id, trust)?;
         let slot = self.slot(component.digest);
         let (tenant, checking) = (Arc::clone(tenant), begin.elapsed());
-        Ok(Underway { tenant, component, slot, steps, checking })
+        Ok(Underway { tenant, limits, component, slot, steps, checking })
     }
 
     /// The plugin, if it is in memory or in the cache.
-    fn find(&self, underway: &mut Underway) -> Result<Option<Arc<LoadedPlugin>>, LoadProblem> {
+    fn find(&self, underway: &mut Underway) -> Option<Found> {
         let begin = Instant::now();
-        let slot = Arc::clone(&underway.slot);
-        let shared = lock(&slot.plugin).upgrade();
-        if let Some(plugin) = shared {
-            underway.steps.push((Step::Load, begin.elapsed()));
-            return Ok(Some(plugin));
-        }
-        let digest = underway.component.digest;
-        let cached = self.cache.as_ref();
-        let Some(code) = cached.and_then(|cache| cache.get(self.engine.wasmtime(), digest)) else {
-            return Ok(None);
+        let shared = lock(&underway.slot.plugin).upgrade();
+        let cached = || {
+            let cache = self.cache.as_ref()?;
+            cache.get(self.engine.wasmtime(), underway.component.digest)
         };
+        let found = shared.map(Found::Plugin).or_else(|| cached().map(Found::Code))?;
         underway.steps.push((Step::Load, begin.elapsed()));
-        // Not locked meanwhile: it takes as long as this tenant waits for a core.
-        let plugin = underway.check(&self.engine, &code)?;
-        Ok(Some(slot.share(plugin)))
+        Some(found)
     }
 
     /// Compiles it. Whoever calls this has taken `compiling`.
-    fn make(&self, underway: &mut Underway) -> Result<Arc<LoadedPlugin>, LoadProblem> {
+    fn make(&self, underway: &mut Underway) -> Result<Found, LoadProblem> {
         // Somebody else may have compiled it while we waited.
-        if let Some(plugin) = self.find(underway)? {
-            return Ok(plugin);
+        if let Some(found) = self.find(underway) {
+            return Ok(found);
         }
         let begin = Instant::now();
         let Fetched { digest, bytes } = &underway.component;
         let code = self.workshop.compile(&self.engine, bytes, &self.settings.limits)?;
         underway.steps.push((Step::Compile, begin.elapsed()));
-        // Also if it is refused below: who asks for it again has the answer without another compilation.
+        // Also if it is refused later: who asks for it again has the answer without another compilation.
         if let Some(cache) = &self.cache {
             cache.put(*digest, &code);
         }
-        let plugin = underway.check(&self.engine, &code)?;
-        Ok(underway.slot.share(plugin))
+        Ok(Found::Code(code))
     }
 
-    /// Keeps what runs.
+    /// Checks what was not checked before, and keeps what runs.
     fn finish(
         &self,
-        underway: Underway,
-        plugin: Arc<LoadedPlugin>,
+        mut underway: Underway,
+        found: Found,
         source: &Source,
     ) -> Result<Loaded, LoadProblem> {
+        let plugin = match found {
+            Found::Plugin(plugin) => plugin,
+            Found::Code(code) => {
+                let plugin = underway.check(&self.engine, &code)?;
+                underway.slot.share(plugin)
+            }
+        };
         if let Source::Stored { name, version } = source
             && (name, version) != (&plugin.name, &plugin.version)
         {
@@ -333,10 +351,10 @@ impl Underway {
     fn check(
         &mut self,
         engine: &Engine,
-        code: &wasmtime::component::Component,
+        code: &Component,
     ) -> Result<Arc<LoadedPlugin>, LoadProblem> {
         let begin = Instant::now();
-        let plugin = engine.check(code, self.component.digest, &self.tenant)?;
+        let plugin = engine.check(code, self.component.digest, (&self.tenant, self.limits))?;
         self.steps.push((Step::Check, self.checking + begin.elapsed()));
         Ok(Arc::new(plugin))
     }

@@ -14,9 +14,14 @@ macro_rules! overlaid {
             $($(#[$why])* pub $name: u32,)*
         }
 
+        impl $Values {
+            /// Those that hold where nobody says anything.
+            pub const DEFAULT: Self = Self { $($name: $default,)* };
+        }
+
         impl Default for $Values {
             fn default() -> Self {
-                Self { $($name: $default,)* }
+                Self::DEFAULT
             }
         }
 

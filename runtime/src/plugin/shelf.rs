@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::digest::Digest;
 use super::engine::Engine;
 use super::inspect::Outline;
+use super::limits::Limits;
 use super::load_error::{LoadError, LoadProblem};
 use super::load_limits::LoadLimits;
 use super::private;
@@ -72,6 +73,10 @@ pub enum AddError {
     },
 }
 
+/// What a plugin may use to describe itself to whoever puts it into a store: all memory that it can
+/// address, since where it is to run, and within which limits, is not known here.
+const BY_HAND: Limits = Limits { memory_mb: 4096, ..Limits::DEFAULT };
+
 impl Shelf {
     /// The store in a directory.
     #[must_use]
@@ -95,7 +100,7 @@ impl Shelf {
         let engine = Engine::new().map_err(AddError::Engine)?;
         let check = || -> Result<_, LoadProblem> {
             Outline::of(&bytes, &self.limits)?.check_imports("", &Trust::default())?;
-            engine.check(&engine.compile(&bytes)?, sha256, &Tenant::nobody())
+            engine.check(&engine.compile(&bytes)?, sha256, (&Tenant::nobody(), BY_HAND))
         };
         let plugin = check().map_err(refuse)?;
         let source = Source::stored(&plugin.name, &plugin.version)?;

@@ -5,7 +5,12 @@ use wit_parser::Resolve;
 
 /// A component that calls itself so and declares one header. It analyses nothing.
 pub(super) fn component(name: &str, version: &str) -> Vec<u8> {
-    build(name, version, "plugin", "")
+    build(name, version, "plugin", (1, ""))
+}
+
+/// As [`component`], with so many pages of memory from the beginning.
+pub(super) fn large(name: &str, pages: usize) -> Vec<u8> {
+    build(name, "1.0.0", "plugin", (pages, ""))
 }
 
 /// As [`component`], and it exports `state`, with which it never comes to an end.
@@ -15,16 +20,16 @@ pub(super) fn stateful(name: &str, version: &str) -> Vec<u8> {
             (loop (br 0)) unreachable)
         (func (export "comux:plugin/state@0.1.0#restore")
             (param i32 i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable)"#;
-    build(name, version, "stateful-plugin", state)
+    build(name, version, "stateful-plugin", (1, state))
 }
 
 /// A component that never comes to an end of describing itself.
 pub(super) fn endless() -> Vec<u8> {
     // It is entered when the component is instantiated.
-    build("endless", "1.0.0", "plugin", "(func $loop (loop (br 0))) (start $loop)")
+    build("endless", "1.0.0", "plugin", (1, "(func $loop (loop (br 0))) (start $loop)"))
 }
 
-fn build(name: &str, version: &str, world: &str, more: &str) -> Vec<u8> {
+fn build(name: &str, version: &str, world: &str, (pages, more): (usize, &str)) -> Vec<u8> {
     let word = |number: usize| -> String {
         (number as u32).to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect()
     };
@@ -34,7 +39,7 @@ fn build(name: &str, version: &str, world: &str, more: &str) -> Vec<u8> {
     let (header_at, header) = (word(192) + &word(7), "test.ok");
     let module = format!(
         r#"(module
-        (memory (export "memory") 1)
+        (memory (export "memory") {pages})
         (data (i32.const 0) "{descriptor}")
         (data (i32.const 32) "{header_at}")
         (data (i32.const 64) "{name}")

@@ -6,12 +6,13 @@ use super::super::keys::PrivateKey;
 use super::super::load_limits::LoadLimits;
 use super::super::settings::TenantPlugins;
 use super::super::signature::sign;
-use super::super::test_plugin::{component, endless, stateful};
+use super::super::test_plugin::{component, endless, large, stateful};
 use super::super::trust::{Grant, Trust};
 use super::*;
 use crate::tenant::{Quota, Tenants};
 
 const ACME: &str = "acme";
+const LIMITS: Limits = Limits::DEFAULT;
 
 fn tenant(id: &str) -> Arc<Tenant> {
     let terms = vec![(id.into(), 1, Quota::default())];
@@ -196,16 +197,57 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
     settings.limits.time = Duration::from_millis(300);
     let loader = Loader::open(settings.clone()).unwrap();
     let compiling = loader.0.compile_turns.take(ACME).await;
-    let busy = loader.load_within(&acme(), motion(), None).await.err().unwrap();
+    let busy = loader.load_within((&acme(), LIMITS), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     assert_eq!(busy.step(), Step::Compile);
-    let loaded = loader.load_within(&tenant("other"), motion(), None).await.unwrap();
+    let loaded = loader.load_within((&tenant("other"), LIMITS), motion(), None).await.unwrap();
     assert!(steps(&loaded).contains(&Step::Compile));
     // It is in memory now, and needs no turn to be compiled.
-    assert!(loader.load_within(&acme(), motion(), None).await.is_ok());
+    assert!(loader.load_within((&acme(), LIMITS), motion(), None).await.is_ok());
     drop((loaded, compiling));
-    let loaded = loader.load_within(&acme(), motion(), None).await.unwrap();
+    let loaded = loader.load_within((&acme(), LIMITS), motion(), None).await.unwrap();
     assert_eq!(steps(&loaded), [Step::Fetch, Step::Load, Step::Check]);
+}
+
+/// Those that bring a model with them do.
+#[tokio::test]
+async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() {
+    let (_home, settings) = home();
+    let pages = LIMITS.memory_bytes() / 65_536 + 1;
+    fs::write(settings.plugin_dir.join("large.wasm"), large("large", pages)).unwrap();
+    let (loader, source) =
+        (Loader::open(settings).unwrap(), "large.wasm".parse::<Source>().unwrap());
+    let within = async |limits| loader.load_within((&acme(), limits), source.clone(), None).await;
+    let refused = within(LIMITS).await.err().unwrap();
+    assert!(matches!(refused.problem, LoadProblem::NoDescription(_)), "{refused}");
+    assert!(within(Limits { memory_mb: LIMITS.memory_mb + 1, ..LIMITS }).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
+    let (home, mut settings) = home();
+    settings.limits.compile_at_once = 1;
+    fs::write(settings.plugin_dir.join("other.wasm"), component("other", "1.0.0")).unwrap();
+    let loader = Loader::open(settings).unwrap();
+    let acme = acme();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    // All of acme's; here each tenant has its own.
+    let taken: Vec<_> = (0..cores).map(|_| acme.seat().take()).collect();
+    let describing = tokio::spawn({
+        let (loader, acme) = (loader.clone(), Arc::clone(&acme));
+        async move { loader.load_within((&acme, LIMITS), motion(), None).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::read_dir(home.path().join("state/compiled")).unwrap().count() == 0 {
+        assert!(Instant::now() < deadline, "it is compiled");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let other =
+        loader.load_within((&tenant("other"), LIMITS), "other.wasm".parse().unwrap(), None).await;
+    assert_eq!(steps(&other.unwrap()), [Step::Fetch, Step::Compile, Step::Check]);
+    assert!(!describing.is_finished());
+    drop(taken);
+    assert!(describing.await.unwrap().is_ok());
 }
 
 #[tokio::test]
@@ -227,17 +269,17 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
         });
     }
     (0..threads).for_each(|_| all_begun.recv().unwrap());
-    let late = loader.load_within(&acme(), motion(), None).await.err().unwrap();
+    let late = loader.load_within((&acme(), LIMITS), motion(), None).await.err().unwrap();
     assert!(matches!(late.problem, LoadProblem::StillCompiling(_)), "{late}");
     assert_eq!(late.step(), Step::Compile);
     assert!(late.to_string().contains("goes on in the background"), "{late}");
     // Whoever asks meanwhile waits for the same turn, and does not compile it as well.
-    let busy = loader.load_within(&tenant("other"), motion(), None).await.err().unwrap();
+    let busy = loader.load_within((&tenant("other"), LIMITS), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     gate.wait();
     let deadline = Instant::now() + Duration::from_secs(60);
     let loaded = loop {
-        match loader.load_within(&acme(), motion(), None).await {
+        match loader.load_within((&acme(), LIMITS), motion(), None).await {
             Ok(loaded) => break loaded,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
@@ -251,7 +293,8 @@ async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
     let (_home, settings) = home();
     let loader = Loader::open(settings).unwrap();
     let tenants = ["a", "a", "a", "b", "b", "c"].map(tenant);
-    let loads = tenants.each_ref().map(|tenant| loader.load_within(tenant, motion(), None));
+    let loads =
+        tenants.each_ref().map(|tenant| loader.load_within((tenant, LIMITS), motion(), None));
     let loaded = futures_util::future::join_all(loads).await;
     let compiled = loaded.iter().flatten().filter(|it| steps(it).contains(&Step::Compile));
     assert_eq!((loaded.iter().flatten().count(), compiled.count()), (6, 1));
