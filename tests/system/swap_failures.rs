@@ -175,9 +175,76 @@ fn a_version_that_can_not_hand_over_or_take_over_state_never_runs() {
         attempt("state-restore-loop", "none", "restore-loop"),
         attempt("state-restore-grow", "none", "restore-grow"),
     ];
-    for (camera, (_, output)) in fails("fails-state", attempts) {
+    for (camera, (answer, output)) in fails("fails-state", attempts) {
         assert_misbehave_throughout(camera, &output);
+        assert!(answer.message().contains("\"fresh\": true"), "{camera}: a way out: {answer:?}");
     }
+}
+
+/// How many frames each of these records' plugin remembers, in the order of what it saw.
+fn remembered(output: &[Record]) -> Vec<usize> {
+    let numbers = output.iter().map(|record| record.header("misbehave.remembered").unwrap());
+    let mut numbers: Vec<usize> = numbers.map(|number| number.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn a_version_that_begins_afresh_needs_nothing_of_the_one_before() {
+    let pairs = [
+        ("fresh-save-error", "save-error", "none"),
+        ("fresh-save-trap", "save-trap", "none"),
+        ("fresh-save-loop", "save-loop", "none"),
+        ("fresh-restore-error", "none", "restore-error"),
+        ("fresh-restore-trap", "none", "restore-trap"),
+        ("fresh-shadow", "save-loop", "restore-loop"),
+    ];
+    let Controlled { comux, mut control, .. } = controlled_with("fresh", &["misbehave"], LIMITS);
+    let cameras = pairs.map(|(camera, ..)| camera);
+    for (id, before, _) in pairs {
+        control.done("create", camera(id, json!([misbehave(before, 1)])));
+    }
+    let feed = feed_all(&cameras, media::bframes());
+    feed.wait_for_more(20);
+    let mut cuts = Vec::new();
+    for (id, _, after) in pairs {
+        let shadow = if id == "fresh-shadow" { 5 } else { 0 };
+        let answer = control.done(
+            "deploy",
+            json!({
+                "id": id, "plugin": misbehave(after, 2), "fresh": true, "shadow": shadow, "probation": 10
+            }),
+        );
+        assert!(format!("{answer:?}").contains("misbehave: begins afresh"), "{answer:?}");
+        cuts.push(answer.cut());
+    }
+    let outputs = all_output(feed, media::bframes(), (comux, &mut control), &cameras);
+    for ((camera, output), cut) in cameras.iter().zip(&outputs).zip(cuts) {
+        assert_all_analysed(camera, output);
+        let of_new = remembered(&output[cut..]);
+        let shadowed = if *camera == "fresh-shadow" { of_new[0] - 1 } else { 0 };
+        let expected: Vec<usize> = (1..=of_new.len()).map(|number| number + shadowed).collect();
+        assert_eq!(of_new, expected, "{camera}: it remembers what it saw itself");
+        assert!(shadowed < cut, "{camera}: {shadowed} of {cut}");
+    }
+}
+
+#[test]
+fn a_version_that_can_not_hand_over_is_left_by_going_back_afresh() {
+    let Controlled { comux, mut control, .. } =
+        controlled_with("fresh-back", &["misbehave"], LIMITS);
+    control.done("create", camera("fresh-back", json!([misbehave("none", 1)])));
+    let feed = feed_all(&["fresh-back"], media::bframes());
+    feed.wait_for_more(20);
+    let bad = json!({ "id": "fresh-back", "plugin": misbehave("save-trap", 1), "probation": 5 });
+    control.done("deploy", bad);
+    let refused = control.ask("rollback", json!({ "id": "fresh-back" }));
+    assert_eq!(refused["failed_step"], "hand-over", "{refused:?}");
+    let back = control.done("rollback", json!({ "id": "fresh-back", "fresh": true }));
+    let output = all_output(feed, media::bframes(), (comux, &mut control), &["fresh-back"]);
+    assert_all_analysed("fresh-back", &output[0]);
+    let after = remembered(&output[0][back.cut()..]);
+    assert_eq!(after, (1..=after.len()).collect::<Vec<_>>());
 }
 
 #[test]

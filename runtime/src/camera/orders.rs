@@ -32,6 +32,8 @@ pub struct Swap {
     /// For this many pictures after the switch, any failure of a new plugin brings the old chain
     /// back.
     pub probation: u32,
+    /// New plugins take over nothing of what those before them remember.
+    pub fresh: bool,
     /// Where to tell how it goes. The last event is [`SwapEvent::Passed`] or
     /// [`SwapEvent::Failed`]; an end without either means that the camera has stopped.
     pub events: mpsc::UnboundedSender<SwapEvent>,

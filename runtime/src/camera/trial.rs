@@ -24,6 +24,8 @@ const SHADOW_PATIENCE: Duration = Duration::from_secs(600);
 /// Probation is over after this time even if fewer frames came than it asks for, so that a camera
 /// without video can be changed.
 const PROBATION_PATIENCE: Duration = Duration::from_secs(10);
+/// What somebody may do whose plugins can't hand over what they remember.
+const WAY_OUT: &str = "; with `\"fresh\": true` the new version begins without it";
 
 /// What a swap is waiting for.
 pub(super) enum Trial {
@@ -189,13 +191,17 @@ impl Pending {
                 continue;
             }
             let name = old.name().to_owned();
+            if self.swap.fresh {
+                notes.push(format!("{name}: begins afresh, as it was asked for"));
+                continue;
+            }
             if !instance.has_state() {
                 notes.push(format!("{name}: the new version keeps no state; it begins afresh"));
                 continue;
             }
-            let saved = old.save(seat).map_err(|why| format!("{name}: `save`: {why}"))?;
+            let saved = old.save(seat).map_err(|why| format!("{name}: `save`: {why}{WAY_OUT}"))?;
             let restored = instance.restore(&saved, seat);
-            match restored.map_err(|why| format!("{name}: `restore`: {why}"))? {
+            match restored.map_err(|why| format!("{name}: `restore`: {why}{WAY_OUT}"))? {
                 Restored::Full => {}
                 Restored::Partial(what) => notes.push(format!("{name}: took over a part: {what}")),
                 Restored::Fresh(why) => notes.push(format!("{name}: begins afresh: {why}")),

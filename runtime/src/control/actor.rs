@@ -155,7 +155,7 @@ impl Actor {
             Job::Delete => self.delete(origin).await,
             Job::Pause(paused) => self.pause(paused, origin, swap).await,
             Job::Deploy(deploy) => self.deploy(&deploy, origin, swap).await,
-            Job::Rollback(plugin) => self.roll_back(plugin, origin, swap).await,
+            Job::Rollback(back) => self.roll_back(back, origin, swap).await,
             Job::Declare(value) => {
                 let result = self.declare(value, swap).await;
                 if let Err(refusal) = &result {

@@ -10,7 +10,7 @@ use super::actions::Actions;
 use super::actor::{Actor, Shared};
 use super::answer::{CameraAnswer, Kind, Refusal, Steps, result_fields};
 use super::chain::{self, Placed};
-use super::fields::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, RollbackFields};
+use super::fields::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
 use super::job::{Assignment, Job};
 use super::registry::CameraView;
 use super::request::{Request, from_json};
@@ -108,8 +108,7 @@ impl Dispatcher {
             "deploy" => self.deploy(request).await,
             "rollback" => {
                 let (cameras, fields) = self.cameras(request)?;
-                let fields: RollbackFields = from_json(fields)?;
-                let job = Job::Rollback(fields.plugin);
+                let job = Job::Rollback(from_json::<Rollback>(fields)?);
                 self.several(request, cameras, None, job).await
             }
             "status" => self.status(request),
@@ -175,7 +174,7 @@ impl Dispatcher {
     async fn deploy(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
         let (cameras, fields) = self.cameras(request)?;
         let fields: DeployFields = from_json(fields)?;
-        let options = Options::new(fields.shadow, fields.probation)?;
+        let options = Options::new(fields.shadow, fields.probation, fields.fresh)?;
         let wanted = match (fields.plugin, fields.plugins, fields.replaces) {
             (Some(plugin), None, replaces) => Wanted::One { plugin, replaces },
             (None, Some(plugins), None) => Wanted::List(plugins),

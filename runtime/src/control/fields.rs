@@ -57,13 +57,17 @@ pub(super) struct DeployFields {
     pub canary: Option<Canary>,
     pub shadow: Option<u32>,
     pub probation: Option<u32>,
+    #[serde(default)]
+    pub fresh: bool,
 }
 
 /// `rollback`, beside which cameras.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RollbackFields {
+pub(super) struct Rollback {
     pub plugin: Option<String>,
+    #[serde(default)]
+    pub fresh: bool,
 }
 
 /// The camera that goes first.

@@ -2,7 +2,7 @@
 
 pub use super::answer::{CameraAnswer, Kind, Refusal, result_fields};
 pub use super::desired::{Desired, Record, deleted_mark, patched};
-use super::fields::{Cameras, DeployFields, OneCamera, PerhapsOneCamera, RollbackFields};
+use super::fields::{Cameras, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
 pub use super::request::{Commands, ControlRecord, MAX_VALUE};
 use super::request::{Request, from_json};
 
@@ -20,7 +20,7 @@ pub fn read_fields(request: &Request) -> Result<(), Refusal> {
         }
         "rollback" => {
             let (_, fields) = Cameras::split(&request.value)?;
-            from_json::<RollbackFields>(fields).map(drop)
+            from_json::<Rollback>(fields).map(drop)
         }
         _ => Ok(()),
     }

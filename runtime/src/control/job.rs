@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::answer::{CameraAnswer, Refusal};
 use super::desired::Desired;
+use super::fields::Rollback;
 use super::request::Origin;
 use super::swap::Deploy;
 use crate::config::{CameraTable, Id};
@@ -23,7 +24,7 @@ pub(super) enum Job {
     Pause(bool),
     Deploy(Arc<Deploy>),
     /// Go back to what a plugin took the place of.
-    Rollback(Option<String>),
+    Rollback(Rollback),
     /// Be as a person wrote onto the state topic. `None`: not at all.
     Declare(Option<Vec<u8>>),
     /// The thread of its start with this number has ended.

@@ -11,6 +11,7 @@ use super::actor::Actor;
 use super::answer::{Cut, Kind, Refusal, SwapReport};
 use super::chain::{self, Placed};
 use super::desired::Desired;
+use super::fields::Rollback;
 use super::job::Done;
 use super::life::stopped;
 use super::request::Origin;
@@ -68,22 +69,26 @@ pub(super) struct WantedPlugin {
     config: Option<Map<String, Value>>,
 }
 
-/// How careful a swap is, in frames.
+/// How a swap is to go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
+    /// Frames.
     pub shadow: u32,
+    /// Frames.
     pub probation: u32,
+    /// Without what the plugins before remember.
+    pub fresh: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shadow: 0, probation: PROBATION }
+        Self { shadow: 0, probation: PROBATION, fresh: false }
     }
 }
 
 impl Options {
     /// What a command asks for.
-    pub fn new(shadow: Option<u32>, probation: Option<u32>) -> Result<Self, Refusal> {
+    pub fn new(shadow: Option<u32>, probation: Option<u32>, fresh: bool) -> Result<Self, Refusal> {
         let asked = [("shadow", shadow), ("probation", probation)];
         if let Some((key, _)) = asked.iter().find(|(_, frames)| frames.unwrap_or(0) > MOST_FRAMES) {
             return Err(Kind::Invalid.because(format!("`{key}` is at most {MOST_FRAMES} frames")));
@@ -92,6 +97,7 @@ impl Options {
         Ok(Self {
             shadow: shadow.unwrap_or(default.shadow),
             probation: probation.unwrap_or(default.probation),
+            fresh,
         })
     }
 }
@@ -197,7 +203,7 @@ impl Actor {
 
     pub(super) async fn roll_back(
         &mut self,
-        plugin: Option<String>,
+        Rollback { plugin, fresh }: Rollback,
         origin: Option<&Origin>,
         report: &mut Option<SwapReport>,
     ) -> Done {
@@ -231,7 +237,8 @@ impl Actor {
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
         }
-        let plan = Plan { chain, options: Options::default(), afresh: false };
+        let options = Options { fresh, ..Options::default() };
+        let plan = Plan { chain, options, afresh: false };
         if self.swap(plan, &mut desired, report).await? {
             self.accept(desired, origin).await?;
         }
@@ -327,7 +334,7 @@ impl Actor {
         // While nothing is analysed, there is nothing to be seen.
         let (shadow, probation) =
             if desired.paused { (0, 0) } else { (options.shadow, options.probation) };
-        let swap = Swap { chain, shadow, probation, events };
+        let swap = Swap { chain, shadow, probation, fresh: options.fresh, events };
         running.camera.order(Order::Swap(swap)).map_err(|_| stopped())?;
         let mut stop = self.shared.stop.clone();
         let mut cut_at = None;
