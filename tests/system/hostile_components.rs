@@ -102,16 +102,16 @@ fn a_component_has_no_more_memories_tables_and_instances_than_the_limits_say() {
         assert_eq!(answer["failed_step"], "check", "{what}: {answer:?}");
         assert!(answer.message().contains(words), "{what}: {answer:?}");
     }
-    // What it takes to be described, and more than its camera's limits.
+    // Not more than by default, but more than its camera's limits.
     for (fields, limits, words) in [
         ("(memory 1)", json!({ "memories": 1 }), "memory count too high at 2"),
         (&*"(table 1 funcref)".repeat(2), json!({ "tables": 1 }), "table count too high at 2"),
         ("", json!({ "instances": 1 }), "instance count too high at 2"),
-        ("(table 11 funcref)", json!({ "table_elements": 10 }), "wanted more memory"),
-        ("(memory 16)", json!({ "memory_mb": 1 }), "wanted more memory"),
+        ("(table 11 funcref)", json!({ "table_elements": 10 }), "`table_elements` 10"),
+        ("(memory 16)", json!({ "memory_mb": 1 }), "`memory_mb` is 1"),
     ] {
         let answer = control.ask("create", create(&home, &with(fields, 1), limits));
-        assert_eq!(answer["failed_step"], "configure", "{fields}: {answer:?}");
+        assert_eq!(answer["failed_step"], "check", "{fields}: {answer:?}");
         assert!(answer.message().contains(words), "{fields}: {answer:?}");
     }
     // As much as there may be is not too much; the id is free, and the host is well.

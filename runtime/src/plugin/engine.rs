@@ -120,7 +120,7 @@ impl Engine {
         let exports = ExportIndices::of(&pre)?;
         let described = self.describe(&pre, &exports, (tenant, limits));
         let Descriptor { name, version, header_names: headers } =
-            described.map_err(|error| LoadProblem::NoDescription(innermost(&error)))?;
+            described.map_err(LoadProblem::NoDescription)?;
         check_plugin(&name, &version)?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
@@ -132,7 +132,7 @@ impl Engine {
         pre: &InstancePre<Guest>,
         exports: &ExportIndices,
         (tenant, limits): (&Tenant, Limits),
-    ) -> wasmtime::Result<Descriptor> {
+    ) -> Result<Descriptor, String> {
         let mut store = Guest::store(self, Guest::nobodys(self, limits));
         // Off the cameras' threads, but not beside those who wait for a core.
         let seat = tenant.seat();
@@ -146,7 +146,15 @@ impl Engine {
         clock::leave(&mut store);
         let used = cpu::of_this_thread().saturating_sub(begin);
         tenant.charge_cpu(Instant::now(), Duration::from_nanos(used));
-        described
+        described.map_err(|error| {
+            let Limits { memory_mb, table_elements, .. } = limits;
+            let why = innermost(&error);
+            if store.data_mut().memory.was_hit() {
+                format!("{why}; `memory_mb` is {memory_mb}, and `table_elements` {table_elements}")
+            } else {
+                why
+            }
+        })
     }
 }
 
