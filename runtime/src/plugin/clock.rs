@@ -117,11 +117,12 @@ impl CallClock {
 
     fn tick(&mut self) -> UpdateDeadline {
         if let Some(seat) = &self.seat {
-            let was_behind = seat.is_behind();
+            let was_behind = seat.is_behind_for_use();
             let absent = absence(seat, self.seen_at);
             let waited = seat.give_way(self.began);
             self.absent += absent + waited;
-            // The time that others had is given back; what the operating system took, it took.
+            // The time that others had by their better claim is given back; what the operating system
+            // took, it took, and so did those who went before a long call.
             self.ends_at += waited + if was_behind { absent } else { Duration::ZERO };
             self.seen_at = Instant::now();
         }

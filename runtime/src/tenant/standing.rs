@@ -39,6 +39,8 @@ const MOST_IDLE: Duration = Duration::from_secs(1);
 pub(super) struct Standing {
     /// It leaves the cores to others: its thread's own view, which alone changes it.
     is_behind: AtomicBool,
+    /// Its tenant had used more than its part when that was looked at last.
+    is_over: AtomicBool,
     /// The usher looks after it.
     is_attended: AtomicBool,
     /// The usher has brought it back.
@@ -71,14 +73,15 @@ impl Seat {
     /// A long piece of work begins, which locks nothing that others need: it is done on cores that no
     /// other thread wants, if the tenant has used more than its part.
     pub fn step_back(self: &Arc<Self>) {
-        self.step_back_if(self.is_exceeded(Instant::now()));
+        let is_over = self.look_whether_over();
+        self.step_back_if(is_over);
     }
 
     /// A call of a plugin begins, likewise, and also if the camera's calls are long. Whether it may have to
     /// give way soon: it should stand behind others, or some wait for a seat.
     pub fn begin_call(self: &Arc<Self>) -> bool {
         let is_long = self.standing.usual.load(Relaxed) > nanos_of(LONG);
-        let is_due = is_long || self.is_exceeded(Instant::now());
+        let is_due = self.look_whether_over() || is_long;
         self.step_back_if(is_due);
         is_due || self.cores.has_pressure()
     }
@@ -102,9 +105,8 @@ impl Seat {
             Duration::ZERO
         };
         self.standing.seatless.fetch_add(nanos_of(waited), Relaxed);
-        self.step_back_if(
-            !is_relieved && began.elapsed() > LONG || self.is_exceeded(Instant::now()),
-        );
+        let is_over = self.look_whether_over();
+        self.step_back_if(is_over || !is_relieved && began.elapsed() > LONG);
         waited
     }
 
@@ -140,6 +142,17 @@ impl Seat {
     /// Whether its thread leaves the cores to others for now.
     pub fn is_behind(&self) -> bool {
         self.standing.is_behind.load(Relaxed)
+    }
+
+    /// Whether that is because its tenant has used more than its part: it may be for long then.
+    pub fn is_behind_for_use(&self) -> bool {
+        self.is_behind() && self.standing.is_over.load(Relaxed)
+    }
+
+    fn look_whether_over(&self) -> bool {
+        let is_over = self.is_exceeded(Instant::now());
+        self.standing.is_over.store(is_over, Relaxed);
+        is_over
     }
 
     fn step_back_if(self: &Arc<Self>, is_due: bool) {
