@@ -135,16 +135,13 @@ impl CallClock {
         }
         let at = Instant::now();
         let took = at - self.began;
-        if let Some(seat) = &self.seat
-            && took > TICK
-        {
+        let Some(seat) = &self.seat else { return CallEnd { at, used: took } };
+        if took > TICK {
             self.absent += absence(seat, self.seen_at);
             self.seen_at = at;
         }
         let used = took.saturating_sub(self.absent);
-        if let Some(seat) = &self.seat {
-            seat.end_call(used);
-        }
+        seat.end_call(used);
         CallEnd { at, used }
     }
 }

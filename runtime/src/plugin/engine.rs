@@ -107,8 +107,8 @@ impl Engine {
     }
 
     /// Checks what a component with this digest exports, and asks it to describe itself, which takes
-    /// this tenant's cores and is held to these limits. What it imports was checked before it was compiled; what is not in the
-    /// linker it can't have.
+    /// this tenant's cores and is held to these limits. What it imports was checked before it was
+    /// compiled; what is not in the linker it can't have.
     pub(super) fn check(
         &self,
         component: &Component,

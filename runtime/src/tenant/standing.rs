@@ -37,18 +37,16 @@ const MOST_IDLE: Duration = Duration::from_secs(1);
 /// Where a camera's thread stands.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    /// It leaves the cores to others: its thread's own view, which alone changes it.
+    /// It leaves the cores to others, as its thread sees it, which alone changes this and what follows.
     is_behind: AtomicBool,
     /// Its tenant had used more than its part when that was looked at last.
-    is_over: AtomicBool,
+    is_exceeded: AtomicBool,
     /// The usher looks after it.
     is_attended: AtomicBool,
-    /// The usher has brought it back.
-    is_relieved: AtomicBool,
-    /// For how long it waited for a seat since it stepped back, in nanoseconds.
-    seatless: AtomicU64,
     /// How long its calls take lately, in nanoseconds of a core.
     usual: AtomicU64,
+    /// The usher has brought it back.
+    is_relieved: AtomicBool,
 }
 
 /// Looks after those who stand behind others.
@@ -73,15 +71,15 @@ impl Seat {
     /// A long piece of work begins, which locks nothing that others need: it is done on cores that no
     /// other thread wants, if the tenant has used more than its part.
     pub fn step_back(self: &Arc<Self>) {
-        let is_over = self.look_whether_over();
-        self.step_back_if(is_over);
+        let is_due = self.look_at_use();
+        self.step_back_if(is_due);
     }
 
     /// A call of a plugin begins, likewise, and also if the camera's calls are long. Whether it may have to
     /// give way soon: it should stand behind others, or some wait for a seat.
     pub fn begin_call(self: &Arc<Self>) -> bool {
         let is_long = self.standing.usual.load(Relaxed) > nanos_of(LONG);
-        let is_due = self.look_whether_over() || is_long;
+        let is_due = self.look_at_use() || is_long;
         self.step_back_if(is_due);
         is_due || self.cores.has_pressure()
     }
@@ -93,20 +91,18 @@ impl Seat {
         if !self.is_seated() {
             return Duration::ZERO;
         }
-        let is_relieved = self.standing.is_relieved.load(Relaxed);
-        let waited = if self.cores.has_pressure() {
+        let mut waited = Duration::ZERO;
+        if self.cores.has_pressure() {
             // Whoever is behind all others must not hold what they may wait for.
             self.come_forward();
-            self.let_others()
-        } else {
-            if is_relieved {
-                self.come_forward();
-            }
-            Duration::ZERO
-        };
-        self.standing.seatless.fetch_add(nanos_of(waited), Relaxed);
-        let is_over = self.look_whether_over();
-        self.step_back_if(is_over || !is_relieved && began.elapsed() > LONG);
+            waited = self.let_others();
+        }
+        let is_relieved = self.standing.is_relieved.load(Relaxed);
+        if is_relieved {
+            self.come_forward();
+        }
+        let is_due = self.look_at_use() || !is_relieved && began.elapsed() > LONG;
+        self.step_back_if(is_due);
         waited
     }
 
@@ -120,7 +116,8 @@ impl Seat {
     /// Ends what [`Self::step_back`], [`Self::begin_call`] or [`Self::give_way`] began.
     pub fn come_back(&self) {
         self.come_forward();
-        if self.standing.is_attended.swap(false, Relaxed) {
+        if self.standing.is_attended.load(Relaxed) {
+            self.standing.is_attended.store(false, Relaxed);
             self.cores.usher.leave(self);
             self.standing.is_relieved.store(false, Relaxed);
         }
@@ -144,15 +141,15 @@ impl Seat {
         self.standing.is_behind.load(Relaxed)
     }
 
-    /// Whether that is because its tenant has used more than its part: it may be for long then.
+    /// Whether it does because its tenant has used more than its part, and so perhaps for long.
     pub fn is_behind_for_use(&self) -> bool {
-        self.is_behind() && self.standing.is_over.load(Relaxed)
+        self.is_behind() && self.standing.is_exceeded.load(Relaxed)
     }
 
-    fn look_whether_over(&self) -> bool {
-        let is_over = self.is_exceeded(Instant::now());
-        self.standing.is_over.store(is_over, Relaxed);
-        is_over
+    fn look_at_use(&self) -> bool {
+        let is_exceeded = self.is_exceeded(Instant::now());
+        self.standing.is_exceeded.store(is_exceeded, Relaxed);
+        is_exceeded
     }
 
     fn step_back_if(self: &Arc<Self>, is_due: bool) {
@@ -169,7 +166,8 @@ impl Seat {
 
     /// Among the others again, for now at least.
     fn come_forward(&self) {
-        if self.standing.is_behind.swap(false, Relaxed) {
+        if self.is_behind() {
+            self.standing.is_behind.store(false, Relaxed);
             background::come_back();
         }
     }
@@ -186,7 +184,6 @@ impl Usher {
         };
         let Some(thread) = usher.thread.get_or_init(begin) else { return false };
         let Some((clock, cpu)) = ThreadClock::of_this_thread() else { return false };
-        seat.standing.seatless.store(0, Relaxed);
         let stay = Stay {
             seat: Arc::clone(seat),
             thread: ThreadId::own(),
@@ -227,7 +224,7 @@ impl Usher {
     fn look(&self, now: Instant) -> bool {
         let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         // Those who were brought back may have stepped back at that very moment: so they are again.
-        for stay in behind.iter().filter(|stay| stay.is_over(now)) {
+        for stay in behind.iter().filter(|stay| stay.is_due(now)) {
             stay.seat.standing.is_relieved.store(true, Relaxed);
             background::bring_thread_back(stay.thread);
         }
@@ -236,11 +233,11 @@ impl Usher {
 }
 
 impl Stay {
-    fn is_over(&self, now: Instant) -> bool {
+    /// Whether it is to be brought back.
+    fn is_due(&self, now: Instant) -> bool {
         let had = self.clock.now().unwrap_or(self.cpu).saturating_sub(self.cpu);
-        let seatless = Duration::from_nanos(self.seat.standing.seatless.load(Relaxed));
-        let kept_from_it = now.saturating_duration_since(self.since).saturating_sub(had + seatless);
-        kept_from_it >= PATIENCE && !self.seat.is_exceeded(now)
+        let lacked = now.saturating_duration_since(self.since).saturating_sub(had);
+        lacked >= PATIENCE && !self.seat.is_exceeded(now)
     }
 }
 
