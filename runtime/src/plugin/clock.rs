@@ -100,7 +100,8 @@ impl CallClock {
         if !std::mem::replace(&mut self.is_running, true) {
             // Off a camera's thread, and where others may want the core, each tick counts.
             let is_near = || within.end.saturating_duration_since(within.start) < NEAR;
-            self.ticker.call_begins(seat.is_none_or(|seat| seat.begin_call()) || is_near());
+            self.ticker
+                .call_begins(seat.is_none_or(|seat| seat.begin_call(within.end)) || is_near());
         }
         Range { start: self.began, end: self.ends_at } = within;
         (self.seen_at, self.absent) = (self.began, Duration::ZERO);
@@ -119,7 +120,7 @@ impl CallClock {
         if let Some(seat) = &self.seat {
             let was_behind = seat.is_behind_for_use();
             let absent = absence(seat, self.seen_at);
-            let waited = seat.give_way(self.began);
+            let waited = seat.give_way(self.began..self.ends_at);
             self.absent += absent + waited;
             // The time that others had by their better claim is given back; what the operating system
             // took, it took, and so did those who went before a long call.

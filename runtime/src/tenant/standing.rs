@@ -11,8 +11,10 @@
 //!
 //! A core that others want all the time would never be theirs. So an usher looks after those who stand
 //! behind: whose tenant has not had its part, and who was kept from a core for [`PATIENCE`], is brought
-//! back until what it does is done.
+//! back until what it does is done. A long call comes back of itself for its last moments before its
+//! deadline, so that it can be stopped in time.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
@@ -31,6 +33,9 @@ const REMEMBERED: u64 = 8;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// How often the usher looks.
 const ROUND: Duration = Duration::from_millis(5);
+/// In the last moments before its deadline a call is among the others, so that it ends in time. Whoever
+/// is kept from a core just before them has been brought back when they are over.
+const LAST_MOMENTS: Duration = PATIENCE.saturating_add(ROUND);
 /// How long the usher may outlive the cores.
 const MOST_IDLE: Duration = Duration::from_secs(1);
 
@@ -75,19 +80,20 @@ impl Seat {
         self.step_back_if(is_due);
     }
 
-    /// A call of a plugin begins, likewise, and also if the camera's calls are long. Whether it may have to
-    /// give way soon: it should stand behind others, or some wait for a seat.
-    pub fn begin_call(self: &Arc<Self>) -> bool {
-        let is_long = self.standing.usual.load(Relaxed) > nanos_of(LONG);
+    /// A call of a plugin begins that has to end by `ends_at`, likewise, and also if the camera's calls are
+    /// long. Whether it may have to give way soon: it should stand behind others, or some wait for a seat.
+    pub fn begin_call(self: &Arc<Self>, ends_at: Instant) -> bool {
+        let usual = self.standing.usual.load(Relaxed);
+        let is_long = usual > nanos_of(LONG) && !is_nearly_over(ends_at);
         let is_due = self.look_at_use() || is_long;
         self.step_back_if(is_due);
         is_due || self.cores.has_pressure()
     }
 
-    /// A call of a plugin that began at `began` goes on: gives way to those with the better claim by
-    /// now, and to all other threads if it is long. Returns for how long the former had the seat. Without a
-    /// turn it does nothing.
-    pub fn give_way(self: &Arc<Self>, began: Instant) -> Duration {
+    /// A call of a plugin goes on that has lasted since the start of `within` and has to end by its end:
+    /// gives way to those with the better claim by now, and to all other threads if it is long. Returns
+    /// for how long the former had the seat. Without a turn it does nothing.
+    pub fn give_way(self: &Arc<Self>, within: Range<Instant>) -> Duration {
         if !self.is_seated() {
             return Duration::ZERO;
         }
@@ -97,11 +103,12 @@ impl Seat {
             self.come_forward();
             waited = self.let_others();
         }
-        let is_relieved = self.standing.is_relieved.load(Relaxed);
-        if is_relieved {
+        let may_stay =
+            self.standing.is_relieved.load(Relaxed) || is_nearly_over(within.end + waited);
+        if may_stay {
             self.come_forward();
         }
-        let is_due = self.look_at_use() || !is_relieved && began.elapsed() > LONG;
+        let is_due = self.look_at_use() || !may_stay && within.start.elapsed() > LONG;
         self.step_back_if(is_due);
         waited
     }
@@ -171,6 +178,10 @@ impl Seat {
             background::come_back();
         }
     }
+}
+
+fn is_nearly_over(ends_at: Instant) -> bool {
+    ends_at.saturating_duration_since(Instant::now()) < LAST_MOMENTS
 }
 
 impl Usher {
@@ -253,6 +264,11 @@ mod tests {
     /// One that goes on for longer than any test.
     const AGES: Duration = Duration::from_secs(3600);
 
+    /// When calls have to end that have much time.
+    fn later() -> Instant {
+        Instant::now() + AGES
+    }
+
     fn seat() -> Arc<Seat> {
         Seat::new(&Cores::with_seats(1), &Share::new(1.0))
     }
@@ -269,7 +285,7 @@ mod tests {
             scope.spawn(move || {
                 let _turn = seat.take();
                 seat.end_call(used);
-                seat.begin_call();
+                seat.begin_call(later());
                 tell.send(nix::unistd::gettid()).unwrap();
                 let _ = ended.recv();
                 seat.end_call(used);
@@ -333,19 +349,38 @@ mod tests {
         let seat = seat();
         without_usher(&seat);
         let _turn = seat.take();
-        seat.begin_call();
-        seat.give_way(Instant::now());
+        seat.begin_call(later());
+        seat.give_way(Instant::now()..later());
         assert!(!seat.is_behind());
         let began = Instant::now().checked_sub(LONG).unwrap();
-        seat.give_way(began);
+        seat.give_way(began..later());
         assert_eq!(seat.is_behind(), background::is_allowed());
         seat.cores.usher.look(Instant::now() + 2 * PATIENCE);
-        seat.give_way(began);
+        seat.give_way(began..later());
         assert!(!seat.is_behind(), "it was brought back");
         seat.end_call(LONG);
-        seat.begin_call();
-        seat.give_way(began);
+        seat.begin_call(later());
+        seat.give_way(began..later());
         assert_eq!(seat.is_behind(), background::is_allowed(), "so does the next one");
+    }
+
+    #[test]
+    fn a_long_call_is_among_the_others_shortly_before_it_has_to_end() {
+        let seat = seat();
+        without_usher(&seat);
+        let _turn = seat.take();
+        let began = Instant::now().checked_sub(LONG).unwrap();
+        seat.begin_call(later());
+        seat.give_way(began..later());
+        assert_eq!(seat.is_behind(), background::is_allowed());
+        seat.give_way(began..Instant::now() + LAST_MOMENTS);
+        assert!(!seat.is_behind(), "it goes on");
+        seat.end_call(2 * LONG);
+        seat.begin_call(Instant::now() + LAST_MOMENTS);
+        assert!(!seat.is_behind(), "it begins with little time");
+        seat.charge_helpers(AGES);
+        seat.give_way(began..Instant::now() + LAST_MOMENTS);
+        assert_eq!(seat.is_behind(), background::is_allowed(), "its tenant has had its part");
     }
 
     #[test]
@@ -355,7 +390,7 @@ mod tests {
         let is_long_after = |short_ones| {
             seat.end_call(2 * LONG);
             (0..short_ones).for_each(|_| seat.end_call(MILLISECOND));
-            seat.begin_call();
+            seat.begin_call(later());
             seat.is_behind()
         };
         assert_eq!(is_long_after(REMEMBERED / 2), background::is_allowed());

@@ -128,7 +128,7 @@ fn threads_take_turns_and_none_is_forgotten() {
                 for _ in 0..200 {
                     let _turn = seat.take();
                     taken.fetch_add(1, Ordering::Relaxed);
-                    seat.give_way(Instant::now());
+                    seat.give_way(Instant::now()..Instant::now() + Duration::from_secs(1));
                 }
             });
         }
