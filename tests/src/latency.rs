@@ -1,6 +1,7 @@
 //! How long records are on their way, seen from outside: from the moment they are sent until an
 //! independent consumer has what comux made of them.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -155,11 +156,17 @@ pub struct Latencies {
     pub loaded: Vec<Duration>,
 }
 
+/// A phase without a load, and the one with it that came next.
+#[derive(Debug, Clone)]
+struct Pair {
+    load: usize,
+    latencies: Latencies,
+}
+
 /// What cameras noticed of loads beside them.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// Of each load.
-    pub loads: Vec<Latencies>,
+    pairs: Vec<Pair>,
     /// How many records each camera was sent.
     pub sent: usize,
     /// How many of each camera came back.
@@ -189,45 +196,65 @@ impl Comparison {
         std::thread::sleep(Duration::from_secs(2));
         let mut phases = Vec::new();
         for load in loads {
-            for is_loaded in [false, true] {
+            let [quiet, loaded] = [false, true].map(|is_loaded| {
                 let running = is_loaded.then(|| begin(load));
                 let start = probe.now() + settling;
                 std::thread::sleep(phase);
-                phases.push((load, is_loaded, start..probe.now()));
+                let end = probe.now();
                 drop(running);
-            }
+                start..end
+            });
+            phases.push((load, quiet, loaded));
         }
         let (sent, samples) = probe.stop();
-        let count = phases.iter().map(|(load, ..)| load + 1).max().unwrap_or_default();
-        let mut loads = vec![Latencies::default(); count];
-        for sample in samples.iter().flatten() {
-            let phase = phases.iter().find(|(.., when)| when.contains(&sample.sent));
-            match phase {
-                Some((load, true, _)) => loads[*load].loaded.push(sample.latency),
-                Some((load, false, _)) => loads[*load].quiet.push(sample.latency),
-                None => {}
-            }
-        }
-        for Latencies { quiet, loaded } in &mut loads {
-            quiet.sort_unstable();
-            loaded.sort_unstable();
-        }
+        let within = |when: &Range<Duration>| {
+            let samples = samples.iter().flatten().filter(|sample| when.contains(&sample.sent));
+            sorted(samples.map(|sample| sample.latency).collect())
+        };
+        let pairs = phases.iter().map(|(load, quiet, loaded)| Pair {
+            load: *load,
+            latencies: Latencies { quiet: within(quiet), loaded: within(loaded) },
+        });
+        let pairs = pairs.collect();
         let came = samples.iter().map(Vec::len).collect();
         let lost = samples.iter().flatten().filter_map(|sample| sample.lost.clone()).collect();
-        Self { loads, sent, came, lost }
+        Self { pairs, sent, came, lost }
     }
 
-    /// Those of several loads together.
+    /// All of these loads.
     #[must_use]
-    pub fn of(&self, mut is_one: impl FnMut(usize) -> bool) -> Latencies {
-        let loads = self.loads.iter().enumerate().filter(|(load, _)| is_one(*load));
-        let (quiet, loaded): (Vec<_>, Vec<_>) =
-            loads.map(|(_, of)| (of.quiet.clone(), of.loaded.clone())).unzip();
-        let mut all = Latencies { quiet: quiet.concat(), loaded: loaded.concat() };
-        all.quiet.sort_unstable();
-        all.loaded.sort_unstable();
-        all
+    pub fn of(&self, is_one: impl Fn(usize) -> bool) -> Latencies {
+        let all = |which: fn(&Latencies) -> &[Duration]| {
+            sorted(self.pairs_of(&is_one).flat_map(which).copied().collect())
+        };
+        Latencies { quiet: all(|of| &of.quiet), loaded: all(|of| &of.loaded) }
     }
+
+    /// With against without these loads, so many of 1000: the median of what each two phases that came
+    /// one after the other say. What the machine does otherwise for moments, and some of a thousand
+    /// records are late, is in few of them.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn usual(&self, is_one: impl Fn(usize) -> bool, of: usize) -> f64 {
+        let ratio = |Latencies { quiet, loaded }: &Latencies| {
+            permille(loaded, of).as_secs_f64() / permille(quiet, of).as_secs_f64()
+        };
+        let mut ratios: Vec<f64> = self.pairs_of(&is_one).map(ratio).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (below, above) = (ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]);
+        f64::midpoint(below, above)
+    }
+
+    fn pairs_of(&self, is_one: &impl Fn(usize) -> bool) -> impl Iterator<Item = &Latencies> {
+        self.pairs.iter().filter(|pair| is_one(pair.load)).map(|pair| &pair.latencies)
+    }
+}
+
+fn sorted(mut latencies: Vec<Duration>) -> Vec<Duration> {
+    latencies.sort_unstable();
+    latencies
 }
 
 /// The value below which so many of 1000 sorted ones are.
