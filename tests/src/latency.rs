@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::media::Clip;
 use crate::records::{Reader, Writer, create_topic};
+use crate::waits::{Waited, Waits};
 
 /// The header in which a record says when it was sent.
 const SENT: &str = "sent-us";
@@ -161,6 +162,8 @@ pub struct Latencies {
 struct Pair {
     load: usize,
     latencies: Latencies,
+    /// Without and with.
+    waited: [Waited; 2],
 }
 
 /// What cameras noticed of loads beside them.
@@ -178,7 +181,7 @@ pub struct Comparison {
 impl Comparison {
     /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: one without
     /// and one with each of `loads`, in this order. A load is there from `begin` until what that gave is
-    /// dropped.
+    /// dropped. `waits` tells what the threads in question waited by now.
     ///
     /// # Panics
     /// When the broker does not take part.
@@ -188,6 +191,7 @@ impl Comparison {
         clip: &'static Clip,
         phase: Duration,
         loads: impl IntoIterator<Item = usize>,
+        waits: impl Fn() -> Waits,
         mut begin: impl FnMut(usize) -> L,
     ) -> Self {
         // Of each phase, the first part is what the one before left behind.
@@ -196,25 +200,30 @@ impl Comparison {
         std::thread::sleep(Duration::from_secs(2));
         let mut phases = Vec::new();
         for load in loads {
-            let [quiet, loaded] = [false, true].map(|is_loaded| {
+            let both = [false, true].map(|is_loaded| {
                 let running = is_loaded.then(|| begin(load));
                 let start = probe.now() + settling;
-                std::thread::sleep(phase);
+                std::thread::sleep(settling);
+                let before = waits();
+                std::thread::sleep(phase - settling);
+                let waited = waits().since(&before);
                 let end = probe.now();
                 drop(running);
-                start..end
+                (start..end, waited)
             });
-            phases.push((load, quiet, loaded));
+            phases.push((load, both));
         }
         let (sent, samples) = probe.stop();
         let within = |when: &Range<Duration>| {
             let samples = samples.iter().flatten().filter(|sample| when.contains(&sample.sent));
             sorted(samples.map(|sample| sample.latency).collect())
         };
-        let pairs = phases.iter().map(|(load, quiet, loaded)| Pair {
-            load: *load,
-            latencies: Latencies { quiet: within(quiet), loaded: within(loaded) },
-        });
+        let pairs =
+            phases.into_iter().map(|(load, [(quiet, of_quiet), (loaded, of_loaded)])| Pair {
+                load,
+                latencies: Latencies { quiet: within(&quiet), loaded: within(&loaded) },
+                waited: [of_quiet, of_loaded],
+            });
         let pairs = pairs.collect();
         let came = samples.iter().map(Vec::len).collect();
         let lost = samples.iter().flatten().filter_map(|sample| sample.lost.clone()).collect();
@@ -225,7 +234,9 @@ impl Comparison {
     #[must_use]
     pub fn of(&self, is_one: impl Fn(usize) -> bool) -> Latencies {
         let all = |which: fn(&Latencies) -> &[Duration]| {
-            sorted(self.pairs_of(&is_one).flat_map(which).copied().collect())
+            sorted(
+                self.pairs_of(&is_one).flat_map(|pair| which(&pair.latencies)).copied().collect(),
+            )
         };
         Latencies { quiet: all(|of| &of.quiet), loaded: all(|of| &of.loaded) }
     }
@@ -241,14 +252,21 @@ impl Comparison {
         let ratio = |Latencies { quiet, loaded }: &Latencies| {
             permille(loaded, of).as_secs_f64() / permille(quiet, of).as_secs_f64()
         };
-        let mut ratios: Vec<f64> = self.pairs_of(&is_one).map(ratio).collect();
+        let pairs = self.pairs_of(&is_one).map(|pair| &pair.latencies);
+        let mut ratios: Vec<f64> = pairs.map(ratio).collect();
         ratios.sort_unstable_by(f64::total_cmp);
         let (below, above) = (ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]);
         f64::midpoint(below, above)
     }
 
-    fn pairs_of(&self, is_one: &impl Fn(usize) -> bool) -> impl Iterator<Item = &Latencies> {
-        self.pairs.iter().filter(|pair| is_one(pair.load)).map(|pair| &pair.latencies)
+    /// What those threads waited for a core, without these loads and with them.
+    #[must_use]
+    pub fn waited(&self, is_one: impl Fn(usize) -> bool) -> [Waited; 2] {
+        [0, 1].map(|which| self.pairs_of(&is_one).map(|pair| pair.waited[which]).sum())
+    }
+
+    fn pairs_of(&self, is_one: &impl Fn(usize) -> bool) -> impl Iterator<Item = &Pair> {
+        self.pairs.iter().filter(|pair| is_one(pair.load))
     }
 }
 

@@ -30,6 +30,7 @@ pub mod neighbours;
 pub mod process;
 pub mod random;
 pub mod records;
+pub mod waits;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -11,9 +11,13 @@ use crate::home::Home;
 use crate::latency::{Comparison, create_topics};
 use crate::media::Clip;
 use crate::process::{Comux, Config, Ended, plugins_line};
+use crate::waits::Waits;
 
 /// The tenant that attacks.
 pub(crate) const ATTACKER: &str = "mallory";
+
+/// With what the names of its cameras begin: of a thread's name there are only so many letters.
+const LOADER: &str = "load";
 
 /// Who loads the host beside three cameras of other tenants.
 pub struct Load {
@@ -48,6 +52,16 @@ fn host_of_neighbours(name: &str) -> (Config, [String; 3]) {
     (config, cameras)
 }
 
+/// What the threads waited for a core by now through which the neighbours' records go.
+fn waits(comux: &Comux) -> Waits {
+    let is_loader = |camera: &str| camera.starts_with(LOADER);
+    comux.waits(|thread| match thread.split_once([' ', ':']) {
+        Some(("cam", camera)) => !is_loader(camera),
+        Some((kind, _)) => kind == "rdk",
+        None => thread == "sink",
+    })
+}
+
 const LIVE: &str = "mode = 'live'\nstart = 'beginning'\n";
 
 /// Measures three cameras, each of a tenant of its own, without and with a load of another tenant in
@@ -64,7 +78,7 @@ pub fn compare(
 ) -> (Comparison, Ended) {
     let (mut config, neighbours) = host_of_neighbours(name);
     let loaders: Vec<String> =
-        (0..load.cameras).map(|number| format!("{name}-load-{number}")).collect();
+        (0..load.cameras).map(|number| format!("{LOADER}-{number}-{name}")).collect();
     for camera in &loaders {
         let breaker = if load.ends { "" } else { "breaker = { failures = 1_000_000 }\n" };
         let plugin = plugins_line(load.plugin, load.config);
@@ -73,10 +87,14 @@ pub fn compare(
     create_topics(&loaders);
     let inputs: Vec<String> = loaders.iter().map(|loader| format!("raw_{loader}")).collect();
     let comux = Comux::run(&config);
-    let comparison =
-        Comparison::measure(&neighbours, clip, phase, iter::repeat_n(0, rounds), |_| {
-            Feed::start(&inputs, clip, load.per_second)
-        });
+    let comparison = Comparison::measure(
+        &neighbours,
+        clip,
+        phase,
+        iter::repeat_n(0, rounds),
+        || waits(&comux),
+        |_| Feed::start(&inputs, clip, load.per_second),
+    );
     (comparison, comux.stop())
 }
 
@@ -95,13 +113,18 @@ pub fn compare_each(
     let (config, neighbours) = host_of_neighbours(name);
     let topics = Names::new(name);
     let attackers: Vec<String> =
-        (0..ways.len()).map(|number| format!("{name}-attack-{number}")).collect();
+        (0..ways.len()).map(|number| format!("{LOADER}-{number}-{name}")).collect();
     create_topics(&attackers);
     let comux = Comux::run_in(home, &topics.configure(config));
     let control = Arc::new(Mutex::new(Control::new(&topics)));
     let loads = (0..rounds).flat_map(|_| 0..ways.len());
-    let comparison = Comparison::measure(&neighbours, clip, phase, loads, |number| {
-        Attacker::begin(&attackers[number], &ways[number], &control, clip)
-    });
+    let comparison = Comparison::measure(
+        &neighbours,
+        clip,
+        phase,
+        loads,
+        || waits(&comux),
+        |number| Attacker::begin(&attackers[number], &ways[number], &control, clip),
+    );
     (comparison, comux.stop())
 }

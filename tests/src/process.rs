@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::broker::{broker, dies_with_this_thread};
 use crate::home::Home;
+use crate::waits::Waits;
 use crate::{PATIENCE, profile_dir};
 
 /// The binary: `COMUX_BIN`, or the one beside the tests.
@@ -239,6 +240,15 @@ impl Comux {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.entries("task")
+    }
+
+    /// What its threads with such names waited for a core by now.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn waits(&self, is_one: impl Fn(&str) -> bool) -> Waits {
+        Waits::of_process(self.process.id(), is_one)
     }
 
     /// How many files, sockets and the like it has open.
