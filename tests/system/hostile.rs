@@ -13,9 +13,8 @@ use comux_tests::records::{Record, consume, produce};
 
 use crate::promises::{assert_same_records, topics};
 
-/// Each fifth frame is an attack: too few failures to take the plugin for broken, and enough of them that on a
-/// busy machine one has a core at its deadline.
-const RECORDS: usize = 40;
+/// Each fifth frame of twenty is an attack: too few failures to take the plugin for broken.
+const RECORDS: usize = 20;
 const EVERY: usize = 5;
 
 /// What the whole process may have in memory at any time: its cameras, and one attack's worth. An
