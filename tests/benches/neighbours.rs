@@ -97,7 +97,6 @@ fn print(what: &str, comparison: &Comparison, is_one: impl Fn(usize) -> bool) {
         format!("{quiet:9.3} {loaded:9.3} {:6.2}×", loaded / quiet)
     });
     let usual = comparison.usual(&is_one, 990);
-    let waits = comparison.waited(is_one).map(|it| it.each_time().as_secs_f64() * 1000.0);
-    let [quiet, loaded] = waits;
+    let [quiet, loaded] = comparison.waited(is_one).map(|it| it.each_time().as_secs_f64() * 1000.0);
     println!("{what:28} {p50} {p99} {usual:6.2}× {quiet:9.3} {loaded:9.3}");
 }

@@ -294,3 +294,25 @@ pub fn create_topics(cameras: &[String]) {
         create_topic(&format!("stream_{camera}"), 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_usual_does_not_see_a_moment_in_which_all_is_late() {
+        let pair = |load, quiet, loaded| Pair {
+            load,
+            latencies: Latencies {
+                quiet: vec![Duration::from_millis(quiet)],
+                loaded: vec![Duration::from_millis(loaded)],
+            },
+            waited: <[Waited; 2]>::default(),
+        };
+        let pairs = vec![pair(0, 10, 20), pair(0, 10, 900), pair(0, 10, 10), pair(1, 10, 40)];
+        let comparison = Comparison { pairs, sent: 0, came: vec![], lost: vec![] };
+        let usual = |one| comparison.usual(|load| load == one, 990);
+        assert_eq!((usual(0), usual(1)), (2.0, 4.0));
+        assert_eq!(comparison.usual(|_| true, 990), 3.0, "between the two in the middle");
+    }
+}

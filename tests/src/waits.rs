@@ -19,10 +19,11 @@ pub struct Waited {
 }
 
 impl Waits {
-    /// Those of a process's threads by now whose names are such.
+    /// Those of a process's threads by now whose names are such. None of them, if the kernel does not
+    /// count (`CONFIG_SCHED_INFO`).
     ///
     /// # Panics
-    /// When the process has ended, or the kernel does not count (`CONFIG_SCHED_INFO`).
+    /// When the process has ended.
     #[must_use]
     pub fn of_process(pid: u32, is_one: impl Fn(&str) -> bool) -> Self {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();

@@ -99,9 +99,9 @@ impl CallClock {
     fn start(&mut self, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
         if !std::mem::replace(&mut self.is_running, true) {
             // Off a camera's thread, and where others may want the core, each tick counts.
-            let is_near = || within.end.saturating_duration_since(within.start) < NEAR;
-            self.ticker
-                .call_begins(seat.is_none_or(|seat| seat.begin_call(within.end)) || is_near());
+            let may_give_way = seat.is_none_or(|seat| seat.begin_call(within.end));
+            let is_near = within.end.saturating_duration_since(within.start) < NEAR;
+            self.ticker.call_begins(may_give_way || is_near);
         }
         Range { start: self.began, end: self.ends_at } = within;
         (self.seen_at, self.absent) = (self.began, Duration::ZERO);
