@@ -20,7 +20,7 @@ impl Held {
     /// What it holds now.
     #[must_use]
     pub fn by(comux: &Comux) -> Self {
-        Self { threads: comux.threads(), files: comux.open_files(), memory: comux.memory("VmRSS") }
+        Self { threads: comux.threads(), files: comux.open_files(), memory: comux.memory() }
     }
 }
 

@@ -1,30 +1,20 @@
 //! What work costs: CPU time, as the operating system counts it.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use procfs::process::Process;
 
-/// In what Linux counts for user space on every architecture of today (`USER_HZ`).
-const TICKS_PER_SECOND: u64 = 100;
-
-/// The CPU time that a process and all of its threads have used by now; a tick is 10 ms.
+/// The CPU time that a process and all of its threads have used by now, to 10 ms.
 ///
 /// # Panics
 /// When it has ended.
 #[must_use]
 pub fn of_process(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    // The name, in parentheses, may hold anything.
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<u64>().expect("user and system time"))
-        .sum();
-    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+    let process = Process::new(i32::try_from(pid).unwrap()).expect("it runs");
+    let stat = process.stat().expect("it runs");
+    Duration::from_millis((stat.utime + stat.stime) * 1000 / procfs::ticks_per_second())
 }
 
 /// Runs a command to its end: its CPU time, and what it printed. No other child may end meanwhile.

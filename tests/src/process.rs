@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::Process;
 use serde_json::Value;
 
 use crate::broker::{broker, dies_with_this_thread};
@@ -211,17 +212,29 @@ impl Comux {
         Pid::from_raw(i32::try_from(self.process.id()).unwrap())
     }
 
-    /// A figure of `/proc/<pid>/status` in bytes, such as `VmRSS` or `VmHWM`.
+    /// What the operating system knows of its process.
+    fn known(&self) -> Process {
+        Process::new(self.pid().as_raw()).expect("comux is running")
+    }
+
+    /// The memory that it has by now, in bytes.
     ///
     /// # Panics
     /// When the process has ended.
     #[must_use]
-    pub fn memory(&self, figure: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))
-            .expect("comux is running");
-        let line = status.lines().find(|line| line.starts_with(figure)).expect("the figure");
-        let kilobytes = line.split_whitespace().nth(1).expect("a number");
-        kilobytes.parse::<u64>().expect("a number") * 1024
+    pub fn memory(&self) -> u64 {
+        let status = self.known().status().expect("comux is running");
+        status.vmrss.expect("it has memory") * 1024
+    }
+
+    /// The most memory that it had at a time, in bytes.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = self.known().status().expect("comux is running");
+        status.vmhwm.expect("it has memory") * 1024
     }
 
     /// The CPU time that it has used.
@@ -239,7 +252,7 @@ impl Comux {
     /// When the process has ended.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.entries("task")
+        self.known().tasks().expect("comux is running").count()
     }
 
     /// What its threads with such names waited for a core by now.
@@ -248,7 +261,7 @@ impl Comux {
     /// When the process has ended.
     #[must_use]
     pub fn waits(&self, is_one: impl Fn(&str) -> bool) -> Waits {
-        Waits::of_process(self.process.id(), is_one)
+        Waits::of_process(&self.known(), is_one)
     }
 
     /// How many files, sockets and the like it has open.
@@ -257,7 +270,7 @@ impl Comux {
     /// When the process has ended.
     #[must_use]
     pub fn open_files(&self) -> usize {
-        self.entries("fd")
+        self.known().fd_count().expect("comux is running")
     }
 
     /// The processes that it has started and not yet waited for.
@@ -266,20 +279,11 @@ impl Comux {
     /// When there is no `/proc`.
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
-        let processes = fs::read_dir("/proc").expect("/proc").flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let parent = format!("PPid:\t{}", self.pid());
         // One may end while it is looked at.
-        let is_ours = |pid: &i32| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            status.lines().any(|line| line == parent)
-        };
-        pids.filter(is_ours).map(Pid::from_raw).collect()
-    }
-
-    fn entries(&self, directory: &str) -> usize {
-        let path = format!("/proc/{}/{directory}", self.process.id());
-        fs::read_dir(path).expect("comux is running").count()
+        let stats = procfs::process::all_processes().expect("/proc").flatten();
+        let stats = stats.filter_map(|process| process.stat().ok());
+        let ours = stats.filter(|stat| stat.ppid == self.pid().as_raw());
+        ours.map(|stat| Pid::from_raw(stat.pid)).collect()
     }
 
     /// Sends SIGKILL and waits until it is gone.

@@ -2,16 +2,18 @@
 //! up to the process, whatever the machine's own neighbours do.
 
 use std::collections::HashMap;
-use std::fs;
 use std::iter::Sum;
 use std::time::Duration;
 
+use procfs::process::{Process, Task};
+use serde::Serialize;
+
 /// What the threads of a process had and lacked so far, by their numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Waits(HashMap<u32, Waited>);
+pub struct Waits(HashMap<i32, Waited>);
 
 /// What threads waited for a core.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Waited {
     nanos: u64,
     /// How often they were given one.
@@ -25,20 +27,15 @@ impl Waits {
     /// # Panics
     /// When the process has ended.
     #[must_use]
-    pub fn of_process(pid: u32, is_one: impl Fn(&str) -> bool) -> Self {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
-        let of_task = |task: fs::DirEntry| {
-            let read = |file| fs::read_to_string(task.path().join(file)).ok();
-            // A thread may end meanwhile.
-            if !is_one(read("comm")?.trim_end()) {
+    pub fn of_process(process: &Process, is_one: impl Fn(&str) -> bool) -> Self {
+        let tasks = process.tasks().expect("it runs").flatten();
+        // A thread may end meanwhile.
+        let of_task = |task: Task| {
+            if !is_one(&task.stat().ok()?.comm) {
                 return None;
             }
-            let number = task.file_name().to_str()?.parse().ok()?;
-            // Documentation/scheduler/sched-stats.rst: time on a core, time waited for one, turns.
-            let figures = read("schedstat")?;
-            let figures: Vec<u64> =
-                figures.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-            Some((number, Waited { nanos: figures[1], turns: figures[2] }))
+            let counted = task.schedstat().ok()?;
+            Some((task.tid, Waited { nanos: counted.run_delay, turns: counted.pcount }))
         };
         Self(tasks.filter_map(of_task).collect())
     }
@@ -84,7 +81,8 @@ mod tests {
     fn who_shares_a_core_waits_for_it() {
         let cores = thread::available_parallelism().unwrap().get();
         let is_over = AtomicBool::new(false);
-        let waits = || Waits::of_process(std::process::id(), |name| name.starts_with("sharer"));
+        let waits =
+            || Waits::of_process(&Process::myself().unwrap(), |name| name.starts_with("sharer"));
         thread::scope(|scope| {
             for _ in 0..2 * cores {
                 let spin = || {

@@ -197,7 +197,7 @@ fn memory_stays_flat_over_50_000_bad_records() {
                 assert_documented(number, &record);
             }
         }
-        *memory = comux.memory("VmRSS");
+        *memory = comux.memory();
     }
     let [warm, all] = grown_to;
     let sums = comux.stop().sums("bad-many");

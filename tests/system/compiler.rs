@@ -1,7 +1,7 @@
 //! The process that compiles a plugin: what it may take, that whatever ends it is an answer and no
 //! more, and that it never outlives who asked for it.
 
-use std::fs;
+use std::collections::BTreeSet;
 
 use comux_tests::PATIENCE;
 use comux_tests::control::Control;
@@ -11,6 +11,8 @@ use comux_tests::process::{Comux, run_to_end};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::LimitValue::Value;
+use procfs::process::{FDTarget, Process};
 
 use crate::live::{
     Controlled, all_output, assert_all_analysed, camera, controlled_with, feed_all, only,
@@ -22,8 +24,8 @@ const PATIENT: &str = "[limits]\ndeadline_ms = 5_000";
 
 /// Whether the process is there and compiles; one that has ended and was not waited for does not.
 fn compiles(pid: Pid) -> bool {
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&arguments).contains("compile-plugin")
+    let arguments = Process::new(pid.as_raw()).and_then(|process| process.cmdline());
+    arguments.is_ok_and(|arguments| arguments.iter().any(|it| it.contains("compile-plugin")))
 }
 
 /// The process in which an instance compiles, once its threads do: it is confined by then.
@@ -38,10 +40,9 @@ fn compiler_of(comux: &Comux) -> Pid {
 
 /// Whether it has the threads that compile.
 fn has_threads(pid: Pid) -> bool {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let mut names =
-        threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
-    names.any(|name| name.starts_with("compile-"))
+    let threads = Process::new(pid.as_raw()).and_then(|process| process.tasks());
+    let mut stats = threads.into_iter().flatten().flatten().flat_map(|thread| thread.stat());
+    stats.any(|stat| stat.comm.starts_with("compile-"))
 }
 
 /// Lowers a limit of a process that runs; it can't raise it again.
@@ -107,42 +108,34 @@ fn the_process_that_compiles_has_the_limits_that_are_documented_and_nothing_of_i
     home.store_file("slow.wasm", &slow_to_compile(80));
     let asked = control.send(&Control::record("create", &camera(test, only("slow"))));
     let pid = compiler_of(&comux);
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let limits = read("limits");
-    for (name, soft, hard) in [
-        ("Max address space", 2_u64 << 30, 2 << 30),
+    let process = Process::new(pid.as_raw()).unwrap();
+    let limits = process.limits().unwrap();
+    for (limit, soft, hard) in [
+        (limits.max_address_space, 2 << 30, 2 << 30),
         // The second before the kernel kills without a word is for the word.
-        ("Max cpu time", 240, 241),
-        ("Max core file size", 0, 0),
-        ("Max file size", (128 << 20) + (64 << 10), (128 << 20) + (64 << 10)),
+        (limits.max_cpu_time, 240, 241),
+        (limits.max_core_file_size, 0, 0),
+        (limits.max_file_size, (128 << 20) + (64 << 10), (128 << 20) + (64 << 10)),
     ] {
-        let line = limits.lines().find_map(|line| line.strip_prefix(name));
-        let found: Vec<u64> =
-            line.unwrap().split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        assert_eq!(found, [soft, hard], "{name}");
+        let [Value(is_soft), Value(is_hard)] = [limit.soft_limit, limit.hard_limit] else {
+            panic!("{limit:?}")
+        };
+        assert_eq!((is_soft, is_hard), (soft, hard));
     }
-    assert!(read("status").lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])));
-    let stat = read("stat");
-    // After the name, which may have spaces and is in parentheses, the state is the first field, and
-    // niceness the 17th: proc(5) counts from the process's number.
-    let niceness = stat.rsplit(')').next().unwrap().split_whitespace().nth(16);
-    assert_eq!(niceness, Some("10"), "{stat}");
-    for variable in read("environ").split_terminator('\0') {
-        let name = variable.split('=').next().unwrap();
-        assert!(["MALLOC_ARENA_MAX", "LD_LIBRARY_PATH"].contains(&name), "{variable}");
+    assert_eq!(process.status().unwrap().nonewprivs, Some(1));
+    assert_eq!(process.stat().unwrap().nice, 10);
+    for (variable, value) in process.environ().unwrap() {
+        let expected = ["MALLOC_ARENA_MAX", "LD_LIBRARY_PATH"];
+        assert!(expected.iter().any(|it| variable == *it), "{variable:?}={value:?}");
     }
-    let targets = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|file| {
+    let files = process.fd().unwrap().map(|file| {
         let file = file.unwrap();
-        let target = fs::read_link(file.path()).unwrap_or_default();
-        (file.file_name().into_string().unwrap(), target.to_string_lossy().into_owned())
+        let is_own =
+            matches!(&file.target, FDTarget::MemFD(name) if name.starts_with("comux-compile"));
+        assert!(is_own, "{file:?}");
+        file.fd
     });
-    let mut own = Vec::new();
-    for (number, target) in targets {
-        assert!(target.starts_with("/memfd:comux-compile"), "{number}: {target}");
-        own.push(number);
-    }
-    own.sort();
-    assert_eq!(own, ["0", "1", "2"]);
+    assert_eq!(files.collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2]));
     kill(pid, Signal::SIGKILL).expect("it compiles");
     assert_eq!(control.answer(&asked)["failed_step"], "compile");
     comux.stop();

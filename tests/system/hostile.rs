@@ -54,12 +54,12 @@ fn withstands(test: &str, attacks: &Attacks) -> Ended {
         let camera = camera_of(test, attack);
         produce(&format!("raw_{camera}"), records);
         results.push((attack, consume(&format!("stream_{camera}"), RECORDS)));
-        let memory = comux.memory("VmHWM");
+        let memory = comux.peak_memory();
         assert!(memory < MOST_MEMORY, "{camera}: the process had {memory} bytes");
     }
     let sent = feed.stop();
     let neighbours = consume(&analysed, sent);
-    let peak = comux.memory("VmHWM") / MIB;
+    let peak = comux.peak_memory() / MIB;
     println!("{test}: at most {peak} MiB in {} threads", comux.threads());
     let ended = comux.stop();
 

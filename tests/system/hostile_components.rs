@@ -50,13 +50,13 @@ fn tables_end_where_the_limit_says_and_the_next_frame_is_analysed() {
     beside["limits"] = json!({ "deadline_ms": 5_000 });
     control.done("create", beside);
 
-    let before = comux.memory("VmRSS");
+    let before = comux.memory();
     for Grower { name, file, deadline_ms, ends } in growers() {
         let id = format!("{test}-{name}");
         home.store_file(&format!("{id}.wasm"), &file);
         assert_ends(&mut control, &id, &json!({ "deadline_ms": deadline_ms }), ends);
     }
-    let peak = comux.memory("VmHWM");
+    let peak = comux.peak_memory();
     assert!(peak < before + (300 << 20), "memory grew from {before} to {peak} at most");
     let output = all_output(feed, media::lowdelay(), (comux, &mut control), &[&neighbour]);
     assert_all_analysed(&neighbour, &output[0]);

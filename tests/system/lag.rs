@@ -74,11 +74,11 @@ fn an_every_frame_camera_that_lags_skips_nothing_in_bounded_memory() {
         &format!("mode = 'every-frame'\nstart = 'beginning'\n{}", plugins_line("slow", SLOW)),
     );
     let comux = Comux::run(&config);
-    let idle = comux.memory("VmRSS");
+    let idle = comux.memory();
     produce(&input, &records);
     let mut reader = Reader::new(&output);
     let result = reader.take(records.len());
-    let grown = comux.memory("VmHWM") - idle;
+    let grown = comux.peak_memory() - idle;
     let sums = comux.stop().sums("lag-every-frame");
     assert_same_records(&records, &result);
     assert_eq!(sums.analysed, 240, "{sums:?}");

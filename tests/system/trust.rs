@@ -51,7 +51,7 @@ fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
     let feed = feed_all(&["trust-bombs"], media::bframes());
     control.done("create", camera("trust-bombs", only("brightness")));
     feed.wait_for_more(20);
-    let before = comux.memory("VmRSS");
+    let before = comux.memory();
     let deploy = |name: &str| json!({ "id": "trust-bombs", "plugins": only(name), "probation": 0 });
     for Bomb { name, file, step, word } in bombs() {
         home.store_file(&format!("{name}.wasm"), &file);
@@ -77,7 +77,7 @@ fn no_component_takes_the_host_down_and_the_old_version_goes_on() {
     }
     eprintln!("{refused} flips were refused, {} taken", taken.len() / 2);
     assert!(refused > 0 && !taken.is_empty());
-    let peak = comux.memory("VmHWM");
+    let peak = comux.peak_memory();
     assert!(peak < before + (300 << 20), "memory grew from {before} to {peak} at most");
     feed.wait_for_more(20);
     let outputs = all_output(feed, media::bframes(), (comux, &mut control), &["trust-bombs"]);

@@ -39,7 +39,7 @@ fn resident(kind: &str, count: usize, plugins: &[&str]) -> f64 {
     std::thread::sleep(SETTLING);
     let looks = (0..LOOKS).map(|_| {
         std::thread::sleep(Duration::from_millis(100));
-        comux.memory("VmRSS") as f64 / 1048576.0
+        comux.memory() as f64 / 1048576.0
     });
     let resident = median(looks.collect());
     let sent = feed.stop();

@@ -33,7 +33,7 @@ pub fn measure(table: &mut Table) {
         sources.insert(record.header("comux-source").expect("a source").to_owned());
     }
     assert_eq!(sources.len(), RECORDS * cameras.len(), "each record once");
-    let memory = comux.memory("VmHWM") as f64 / 1048576.0;
+    let memory = comux.peak_memory() as f64 / 1048576.0;
     let most = Bound::AtMost(1024.0);
     table.goal("1,000 cameras passing through: memory at most", memory, "MiB", most);
     table.row("1,000 cameras passing through: threads", comux.threads() as f64, "");
