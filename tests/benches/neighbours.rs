@@ -4,8 +4,9 @@
 //! one after the other. Prints the figures as they are and asserts nothing.
 //!
 //! A virtual machine may lack its cores for moments, which are in p99 and make it differ between runs. So
-//! there is also, as *usual*, the median of what each two phases that came one after the other say of p99,
-//! and for how long the threads that see the neighbours' records waited for a core, on average each time.
+//! there is also, as *usual*, the median of what each two phases that came one after the other say of p99;
+//! for how long the threads that see the neighbours' records waited for a core, on average each time; and
+//! which part of the cores the machine's host took.
 //!
 //! `make bench-neighbours`
 #![allow(
@@ -16,13 +17,18 @@
     reason = "a measurement that can't go on says so by panicking"
 )]
 
+use std::fs;
 use std::time::Duration;
 
-use comux_tests::attack::all_ways;
+use comux_tests::attack::{Way, all_ways};
+use comux_tests::broker::start_for_measuring;
+use comux_tests::comparison::{Comparison, Latencies};
+use comux_tests::figures;
 use comux_tests::home::Home;
-use comux_tests::latency::{Comparison, Latencies, permille};
+use comux_tests::latency::permille;
 use comux_tests::media;
 use comux_tests::neighbours::{Load, compare, compare_each};
+use serde_json::json;
 
 const fn load(cameras: usize, plugin: &'static str, config: &'static str, per_second: u32) -> Load {
     Load { cameras, plugin, config, per_second, ends: false }
@@ -41,14 +47,18 @@ const LOADS: [(&str, Load); 6] = [
 /// The hostile suite.
 const SUITE: &str = "suite";
 
+/// A pair of phases is disturbed in which the machine's host takes more than this part of the cores.
+const DISTURBED: f64 = 0.01;
+
 fn main() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seconds = number("SECONDS_PER_PHASE").unwrap_or(8);
     let (phase, rounds) = (Duration::from_secs(seconds), number("ROUNDS").unwrap_or(5) as usize);
+    start_for_measuring();
     println!("three cameras of 768×576 at 25 fps with `motion`, in ms; phases of {phase:?}");
     println!(
-        "{:28} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9}",
-        "beside", "p50", "with", "", "p99", "with", "", "usual", "waited", "with"
+        "{:28} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7}",
+        "beside", "p50", "with", "", "p99", "with", "", "usual", "waited", "with", "taken", "with"
     );
     let only = std::env::var("ONLY").unwrap_or_default();
     for (number, (what, load)) in LOADS.iter().enumerate() {
@@ -76,6 +86,7 @@ fn suite(only: &str, phases: (Duration, usize)) {
     }
     let clip = media::lowdelay();
     let (comparison, _) = compare_each("bench-suite", (&home, &ways), clip, phases);
+    keep(&ways, &comparison);
     for (number, way) in ways.iter().enumerate() {
         print(&format!("  {}: {}", way.on, way.name), &comparison, |load| load == number);
     }
@@ -86,6 +97,20 @@ fn suite(only: &str, phases: (Duration, usize)) {
     }
     print(&format!("all {}", ways.len()), &comparison, |_| true);
     println!("{:28} {} records each, {:?}", "", comparison.sent, comparison.lost);
+    let undisturbed = comparison.undisturbed(DISTURBED);
+    let (left, pairs) = (undisturbed.pairs(), comparison.pairs());
+    if (1..pairs).contains(&left) {
+        print("of these, undisturbed", &undisturbed, |_| true);
+        println!("{:28} {left} of {pairs} pairs of phases", "");
+    }
+}
+
+/// All that was found, for whoever asks other questions of it: `target/bench/neighbours.json`.
+fn keep(ways: &[Way], comparison: &Comparison) {
+    let loads: Vec<String> = ways.iter().map(|way| format!("{}: {}", way.on, way.name)).collect();
+    let found = json!({ "loads": loads, "found": comparison });
+    fs::create_dir_all(figures::directory()).unwrap();
+    fs::write(figures::directory().join("neighbours.json"), found.to_string()).unwrap();
 }
 
 /// Of these loads.
@@ -97,6 +122,8 @@ fn print(what: &str, comparison: &Comparison, is_one: impl Fn(usize) -> bool) {
         format!("{quiet:9.3} {loaded:9.3} {:6.2}×", loaded / quiet)
     });
     let usual = comparison.usual(&is_one, 990);
-    let [quiet, loaded] = comparison.waited(is_one).map(|it| it.each_time().as_secs_f64() * 1000.0);
-    println!("{what:28} {p50} {p99} {usual:6.2}× {quiet:9.3} {loaded:9.3}");
+    let waited = comparison.waited(&is_one).map(|it| it.each_time().as_secs_f64() * 1000.0);
+    let waited = waited.map(|millis| format!("{millis:9.3}")).join(" ");
+    let taken = comparison.cores(is_one).map(|it| format!("{:6.2}%", it.share_taken() * 100.0));
+    println!("{what:28} {p50} {p99} {usual:6.2}× {waited} {}", taken.join(" "));
 }

@@ -26,12 +26,21 @@ pub const RESTRICTED_USER: &str = "restricted";
 /// A user who may do what [`allow`](crate::acl::allow) says, with the password of the same name, likewise.
 pub const TENANT_USER: &str = "tenant";
 
+/// What Java may take.
+type Heap = &'static [&'static str];
+
+const SMALL_HEAP: Heap = &["-Xmx512m"];
+/// The live objects are few, and collecting garbage takes as long as they are many. So the more room there
+/// is for garbage, the less often does the broker stand still, and not for longer.
+const LARGE_HEAP: Heap = &["-Xmx3g", "-Xmn2g"];
+
 /// A running broker. It is killed when this is dropped, or when the thread that started it ends.
 pub struct Broker {
     process: Child,
     _directory: Directory,
     port: u16,
     restricted_port: u16,
+    heap: Heap,
 }
 
 impl Broker {
@@ -41,10 +50,14 @@ impl Broker {
     /// When it does not; with what it had to say.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(SMALL_HEAP)
+    }
+
+    fn start_with(heap: Heap) -> Self {
         let mut said = String::new();
         // Between finding free ports and using them, another process may take one.
         for _ in 0..3 {
-            match Self::try_start() {
+            match Self::try_start(heap) {
                 Ok(broker) => return broker,
                 Err(log) => said = log,
             }
@@ -52,14 +65,14 @@ impl Broker {
         panic!("Kafka did not start:\n{said}");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(heap: Heap) -> Result<Self, String> {
         let directory = Directory::new();
         let [port, restricted_port, controller_port] = free_ports();
         let properties = directory.path.path().join("server.properties");
         let text = server_properties(directory.path.path(), port, restricted_port, controller_port);
         fs::write(&properties, text).unwrap();
 
-        let format = java("kafka.tools.StorageTool")
+        let format = java("kafka.tools.StorageTool", heap)
             .args(["format", "--cluster-id", "comuxTestsCluster00000", "--config"])
             .arg(&properties)
             .output()
@@ -70,14 +83,14 @@ impl Broker {
         }
         let log = directory.path.path().join("log");
         let output = File::create(&log).unwrap();
-        let process = dies_with_this_thread(&mut java("kafka.Kafka"))
+        let process = dies_with_this_thread(&mut java("kafka.Kafka", heap))
             .arg(&properties)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut broker = Self { process, _directory: directory, port, restricted_port };
+        let mut broker = Self { process, _directory: directory, port, restricted_port, heap };
         let said = || fs::read_to_string(&log).unwrap_or_default();
         broker.wait_until_it_answers().map_err(|why| format!("{why}\n{}", said()))?;
         Ok(broker)
@@ -161,6 +174,19 @@ impl Directory {
 /// # Panics
 /// When it can't be started.
 pub fn broker() -> &'static Broker {
+    shared(SMALL_HEAP)
+}
+
+/// Starts the broker of this process for a measurement of latency: it collects garbage, and stands still
+/// for 30 to 50 ms meanwhile, once in minutes and not every ten seconds. Takes 3 GiB of memory.
+///
+/// # Panics
+/// When it can't be started, or was before.
+pub fn start_for_measuring() {
+    assert_eq!(shared(LARGE_HEAP).heap, LARGE_HEAP, "the broker runs already");
+}
+
+fn shared(heap: Heap) -> &'static Broker {
     static BROKER: OnceLock<Broker> = OnceLock::new();
     BROKER.get_or_init(|| {
         // Statics are never dropped, and the threads of tests end before the process does. So it is
@@ -169,7 +195,7 @@ pub fn broker() -> &'static Broker {
         std::thread::Builder::new()
             .name("broker".into())
             .spawn(move || {
-                started.send(Broker::start()).unwrap();
+                started.send(Broker::start_with(heap)).unwrap();
                 loop {
                     std::thread::park();
                 }
@@ -196,12 +222,13 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn java(class: &str) -> Command {
+fn java(class: &str, heap: Heap) -> Command {
     let libraries: PathBuf = target_dir().join("kafka/libs");
     assert!(libraries.is_dir(), "{} is missing; run `make setup-test`", libraries.display());
     let mut command = Command::new("java");
     command
-        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .args(heap)
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
         .arg("-Dorg.apache.logging.log4j.level=WARN")
         .arg("-cp")
         .arg(libraries.join("*"))

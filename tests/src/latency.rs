@@ -1,15 +1,15 @@
 //! How long records are on their way, seen from outside: from the moment they are sent until an
 //! independent consumer has what comux made of them.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::media::Clip;
 use crate::records::{Reader, Writer, create_topic};
-use crate::waits::{Waited, Waits};
 
 /// The header in which a record says when it was sent.
 const SENT: &str = "sent-us";
@@ -26,7 +26,7 @@ pub struct Sample {
 }
 
 /// A record that was not analysed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Lost {
     /// When it was sent, since the probe's start.
     pub sent: Duration,
@@ -148,129 +148,7 @@ impl Probe {
     }
 }
 
-/// Latencies without and with a load, each sorted.
-#[derive(Debug, Clone, Default)]
-pub struct Latencies {
-    /// Without.
-    pub quiet: Vec<Duration>,
-    /// With.
-    pub loaded: Vec<Duration>,
-}
-
-/// A phase without a load, and the one with it that came next.
-#[derive(Debug, Clone)]
-struct Pair {
-    load: usize,
-    latencies: Latencies,
-    /// Without and with.
-    waited: [Waited; 2],
-}
-
-/// What cameras noticed of loads beside them.
-#[derive(Debug, Clone)]
-pub struct Comparison {
-    pairs: Vec<Pair>,
-    /// How many records each camera was sent.
-    pub sent: usize,
-    /// How many of each camera came back.
-    pub came: Vec<usize>,
-    /// What became of those that were not analysed.
-    pub lost: Vec<Lost>,
-}
-
-impl Comparison {
-    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: one without
-    /// and one with each of `loads`, in this order. A load is there from `begin` until what that gave is
-    /// dropped. `waits` tells what the threads in question waited by now.
-    ///
-    /// # Panics
-    /// When the broker does not take part.
-    #[must_use]
-    pub fn measure<L>(
-        neighbours: &[String],
-        clip: &'static Clip,
-        phase: Duration,
-        loads: impl IntoIterator<Item = usize>,
-        waits: impl Fn() -> Waits,
-        mut begin: impl FnMut(usize) -> L,
-    ) -> Self {
-        // Of each phase, the first part is what the one before left behind.
-        let settling = phase / 4;
-        let probe = Probe::start(neighbours, clip, 25);
-        std::thread::sleep(Duration::from_secs(2));
-        let mut phases = Vec::new();
-        for load in loads {
-            let both = [false, true].map(|is_loaded| {
-                let running = is_loaded.then(|| begin(load));
-                let start = probe.now() + settling;
-                std::thread::sleep(settling);
-                let before = waits();
-                std::thread::sleep(phase - settling);
-                let waited = waits().since(&before);
-                let end = probe.now();
-                drop(running);
-                (start..end, waited)
-            });
-            phases.push((load, both));
-        }
-        let (sent, samples) = probe.stop();
-        let within = |when: &Range<Duration>| {
-            let samples = samples.iter().flatten().filter(|sample| when.contains(&sample.sent));
-            sorted(samples.map(|sample| sample.latency).collect())
-        };
-        let pairs =
-            phases.into_iter().map(|(load, [(quiet, of_quiet), (loaded, of_loaded)])| Pair {
-                load,
-                latencies: Latencies { quiet: within(&quiet), loaded: within(&loaded) },
-                waited: [of_quiet, of_loaded],
-            });
-        let pairs = pairs.collect();
-        let came = samples.iter().map(Vec::len).collect();
-        let lost = samples.iter().flatten().filter_map(|sample| sample.lost.clone()).collect();
-        Self { pairs, sent, came, lost }
-    }
-
-    /// All of these loads.
-    #[must_use]
-    pub fn of(&self, is_one: impl Fn(usize) -> bool) -> Latencies {
-        let all = |which: fn(&Latencies) -> &[Duration]| {
-            sorted(
-                self.pairs_of(&is_one).flat_map(|pair| which(&pair.latencies)).copied().collect(),
-            )
-        };
-        Latencies { quiet: all(|of| &of.quiet), loaded: all(|of| &of.loaded) }
-    }
-
-    /// With against without these loads, so many of 1000: the median of what each two phases that came
-    /// one after the other say. What the machine does otherwise for moments, and some of a thousand
-    /// records are late, is in few of them.
-    ///
-    /// # Panics
-    /// When there are none.
-    #[must_use]
-    pub fn usual(&self, is_one: impl Fn(usize) -> bool, of: usize) -> f64 {
-        let ratio = |Latencies { quiet, loaded }: &Latencies| {
-            permille(loaded, of).as_secs_f64() / permille(quiet, of).as_secs_f64()
-        };
-        let pairs = self.pairs_of(&is_one).map(|pair| &pair.latencies);
-        let mut ratios: Vec<f64> = pairs.map(ratio).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let (below, above) = (ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]);
-        f64::midpoint(below, above)
-    }
-
-    /// What those threads waited for a core, without these loads and with them.
-    #[must_use]
-    pub fn waited(&self, is_one: impl Fn(usize) -> bool) -> [Waited; 2] {
-        [0, 1].map(|which| self.pairs_of(&is_one).map(|pair| pair.waited[which]).sum())
-    }
-
-    fn pairs_of(&self, is_one: &impl Fn(usize) -> bool) -> impl Iterator<Item = &Pair> {
-        self.pairs.iter().filter(|pair| is_one(pair.load))
-    }
-}
-
-fn sorted(mut latencies: Vec<Duration>) -> Vec<Duration> {
+pub(crate) fn sorted(mut latencies: Vec<Duration>) -> Vec<Duration> {
     latencies.sort_unstable();
     latencies
 }
@@ -292,27 +170,5 @@ pub fn create_topics(cameras: &[String]) {
     for camera in cameras {
         create_topic(&format!("raw_{camera}"), 1);
         create_topic(&format!("stream_{camera}"), 1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_usual_does_not_see_a_moment_in_which_all_is_late() {
-        let pair = |load, quiet, loaded| Pair {
-            load,
-            latencies: Latencies {
-                quiet: vec![Duration::from_millis(quiet)],
-                loaded: vec![Duration::from_millis(loaded)],
-            },
-            waited: <[Waited; 2]>::default(),
-        };
-        let pairs = vec![pair(0, 10, 20), pair(0, 10, 900), pair(0, 10, 10), pair(1, 10, 40)];
-        let comparison = Comparison { pairs, sent: 0, came: vec![], lost: vec![] };
-        let usual = |one| comparison.usual(|load| load == one, 990);
-        assert_eq!((usual(0), usual(1)), (2.0, 4.0));
-        assert_eq!(comparison.usual(|_| true, 990), 3.0, "between the two in the middle");
     }
 }

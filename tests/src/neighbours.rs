@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::attack::{Attacker, Way};
+use crate::comparison::Comparison;
 use crate::control::{Control, Names};
 use crate::feed::Feed;
 use crate::home::Home;
-use crate::latency::{Comparison, create_topics};
+use crate::latency::create_topics;
 use crate::media::Clip;
 use crate::process::{Comux, Config, Ended, plugins_line};
 use crate::waits::Waits;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use comux_tests::latency::{Comparison, permille};
+use comux_tests::comparison::Comparison;
+use comux_tests::latency::permille;
 use comux_tests::media;
 use comux_tests::neighbours::{Load, compare};
 

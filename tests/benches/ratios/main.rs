@@ -35,6 +35,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
+use comux_tests::broker::start_for_measuring;
 use comux_tests::figures::{Table, is_wanted, only};
 
 /// A measurement: what `ONLY` calls it, and how it is done.
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         eprintln!("ONLY={unknown}: the parts are {}", known.join(", "));
         return ExitCode::FAILURE;
     }
+    start_for_measuring();
     let wanted = PARTS.into_iter().filter(|(name, _)| is_wanted(name));
     let table = Mutex::new(Table::new());
     let mut failed = Vec::new();

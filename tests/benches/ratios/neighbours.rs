@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use comux_tests::comparison::Latencies;
 use comux_tests::figures::{Bound, Table};
-use comux_tests::latency::{Latencies, permille};
+use comux_tests::latency::permille;
 use comux_tests::media;
 use comux_tests::neighbours::{Load, compare};
 
