@@ -3,10 +3,14 @@
 //! machine's own drift is in both. First some loads at length, then every attack of the hostile suite,
 //! one after the other. Prints the figures as they are and asserts nothing.
 //!
+//! One more camera is work for the broker and for the cores whatever it does. So before each attack comes
+//! a phase in which the attacker behaves: it has a camera like the others, if the attack has one, and sends
+//! it as many records. *of both* is the attack against that, what the attack itself adds.
+//!
 //! A virtual machine may lack its cores for moments, which are in p99 and make it differ between runs. So
-//! there is also, as *usual*, the median of what each two phases that came one after the other say of p99;
-//! for how long the threads that see the neighbours' records waited for a core, on average each time; and
-//! which part of the cores the machine's host took.
+//! there is also, as *usual*, the median of *of both* of p99 over the turns; for how long the threads that
+//! see the neighbours' records waited for a core, on average each time; and which part of the cores the
+//! machine's host took.
 //!
 //! `make bench-neighbours`
 #![allow(
@@ -22,7 +26,7 @@ use std::time::Duration;
 
 use comux_tests::attack::{Way, all_ways};
 use comux_tests::broker::start_for_measuring;
-use comux_tests::comparison::{Comparison, Latencies};
+use comux_tests::comparison::{Beside, Comparison};
 use comux_tests::figures;
 use comux_tests::home::Home;
 use comux_tests::latency::permille;
@@ -47,7 +51,7 @@ const LOADS: [(&str, Load); 6] = [
 /// The hostile suite.
 const SUITE: &str = "suite";
 
-/// A pair of phases is disturbed in which the machine's host takes more than this part of the cores.
+/// Phases are disturbed in which the machine's host takes more than this part of the cores.
 const DISTURBED: f64 = 0.01;
 
 fn main() {
@@ -56,9 +60,10 @@ fn main() {
     let (phase, rounds) = (Duration::from_secs(seconds), number("ROUNDS").unwrap_or(5) as usize);
     start_for_measuring();
     println!("three cameras of 768×576 at 25 fps with `motion`, in ms; phases of {phase:?}");
+    let of_each = format!("{:>8} {:>8} {:>8}", "behaved", "attack", "of both");
     println!(
-        "{:28} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7}",
-        "beside", "p50", "with", "", "p99", "with", "", "usual", "waited", "with", "taken", "with"
+        "{:28} {:>9} {of_each} {:>9} {of_each} {:>7} {:>8} {:>8} {:>8} {:>7}",
+        "beside", "p50", "p99", "usual", "waited", "behaved", "attack", "taken"
     );
     let only = std::env::var("ONLY").unwrap_or_default();
     for (number, (what, load)) in LOADS.iter().enumerate() {
@@ -98,10 +103,10 @@ fn suite(only: &str, phases: (Duration, usize)) {
     print(&format!("all {}", ways.len()), &comparison, |_| true);
     println!("{:28} {} records each, {:?}", "", comparison.sent, comparison.lost);
     let undisturbed = comparison.undisturbed(DISTURBED);
-    let (left, pairs) = (undisturbed.pairs(), comparison.pairs());
-    if (1..pairs).contains(&left) {
+    let (left, turns) = (undisturbed.turns(), comparison.turns());
+    if (1..turns).contains(&left) {
         print("of these, undisturbed", &undisturbed, |_| true);
-        println!("{:28} {left} of {pairs} pairs of phases", "");
+        println!("{:28} {left} of {turns} turns of three phases", "");
     }
 }
 
@@ -115,15 +120,25 @@ fn keep(ways: &[Way], comparison: &Comparison) {
 
 /// Of these loads.
 fn print(what: &str, comparison: &Comparison, is_one: impl Fn(usize) -> bool) {
-    let Latencies { quiet, loaded } = comparison.of(&is_one);
-    let [p50, p99] = [500, 990].map(|of| {
-        let [quiet, loaded] =
-            [&quiet, &loaded].map(|sorted| permille(sorted, of).as_secs_f64() * 1000.0);
-        format!("{quiet:9.3} {loaded:9.3} {:6.2}×", loaded / quiet)
-    });
-    let usual = comparison.usual(&is_one, 990);
-    let waited = comparison.waited(&is_one).map(|it| it.each_time().as_secs_f64() * 1000.0);
-    let waited = waited.map(|millis| format!("{millis:9.3}")).join(" ");
-    let taken = comparison.cores(is_one).map(|it| format!("{:6.2}%", it.share_taken() * 100.0));
-    println!("{what:28} {p50} {p99} {usual:6.2}× {waited} {}", taken.join(" "));
+    let all = [Beside::Nothing, Beside::Behaved, Beside::Load];
+    let found = all.map(|beside| comparison.latencies(beside, &is_one));
+    let of_each = |of| {
+        let millis = found.each_ref().map(|sorted| {
+            let some = (!sorted.is_empty()).then(|| permille(sorted, of));
+            some.map(|latency| latency.as_secs_f64() * 1000.0)
+        });
+        let against = |other: Option<f64>, this: Option<f64>| {
+            this.zip(other).map_or(String::new(), |(this, other)| format!("{:.2}×", this / other))
+        };
+        let [nothing, behaved, load] = millis;
+        let ratios = [against(nothing, behaved), against(nothing, load), against(behaved, load)];
+        let ratios = ratios.map(|ratio| format!("{ratio:>8}")).join(" ");
+        format!("{:9.3} {ratios}", nothing.unwrap_or_default())
+    };
+    let other = if found[1].is_empty() { Beside::Nothing } else { Beside::Behaved };
+    let usual = comparison.usual(other, &is_one, 990);
+    let waited = all.map(|beside| comparison.waited(beside, &is_one).each_time());
+    let waited = waited.map(|each| format!("{:8.3}", each.as_secs_f64() * 1000.0)).join(" ");
+    let taken = comparison.cores(is_one).share_taken() * 100.0;
+    println!("{what:28} {} {} {usual:6.2}× {waited} {taken:6.2}%", of_each(500), of_each(990));
 }

@@ -22,7 +22,24 @@ pub struct Way {
     pub name: String,
     plugins: Value,
     limits: Value,
+    has_camera: bool,
     asks: Asks,
+}
+
+impl Way {
+    /// What somebody does who sends as many records and attacks nobody: to a camera like any other, where
+    /// the attack has one.
+    #[must_use]
+    pub(crate) fn behaved(&self) -> Self {
+        Self {
+            on: self.on,
+            name: format!("{}, behaved", self.name),
+            plugins: json!([{ "source": "motion.wasm" }]),
+            limits: json!({}),
+            has_camera: self.has_camera,
+            asks: Asks::Nothing,
+        }
+    }
 }
 
 /// Control records without a pause would be an attack on the broker, which is for its own quotas.
@@ -66,6 +83,7 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
             name: format!("{how} {size}"),
             plugins: hostile(how, *size),
             limits: limits.clone(),
+            has_camera: true,
             asks: Asks::Nothing,
         }));
     }
@@ -80,13 +98,15 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
             name: format!("{how} {size}"),
             plugins: hostile(how, *size),
             limits: json!({ "deadline_ms": HOOK_DEADLINE_MS }),
+            has_camera: !matches!(asks, Asks::Create),
             asks,
         }));
     }
     let mut of_file = |on, name: &str, file: &[u8], limits, asks| {
         home.store_file(&format!("{name}.wasm"), file);
         let plugins = json!([{ "source": format!("{name}.wasm") }]);
-        ways.push(Way { on, name: name.to_owned(), plugins, limits, asks });
+        let has_camera = !matches!(asks, Asks::Create);
+        ways.push(Way { on, name: name.to_owned(), plugins, limits, has_camera, asks });
     };
     for it in hostile::growers() {
         let limits = json!({ "deadline_ms": it.deadline_ms });
@@ -98,7 +118,7 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
     ways
 }
 
-/// An attacker at work, until it is dropped.
+/// Somebody who attacks, or behaves, until it is dropped.
 pub(crate) struct Attacker {
     name: String,
     camera: String,
@@ -118,11 +138,10 @@ impl Attacker {
         clip: &'static Clip,
     ) -> Self {
         let value = json!({
-            "id": camera, "tenant": ATTACKER, "mode": "live", "start": "beginning",
+            "id": camera, "tenant": ATTACKER, "mode": "live", "start": "end",
             "plugins": way.plugins, "limits": way.limits,
         });
-        let has_camera = !matches!(way.asks, Asks::Create);
-        if has_camera {
+        if way.has_camera {
             control.lock().unwrap().done("create", value.clone());
         }
         let mut deploy = json!({ "id": camera, "plugins": way.plugins, "probation": 0 });
@@ -155,7 +174,7 @@ impl Attacker {
         Self {
             name: format!("{}: {}", way.on, way.name),
             camera: camera.to_owned(),
-            has_camera,
+            has_camera: way.has_camera,
             control: Arc::clone(control),
             stopping,
             asking: Some(asking),

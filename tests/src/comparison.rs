@@ -1,5 +1,6 @@
 //! What cameras notice of loads beside them: their latencies without and with each, in one run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,13 +10,15 @@ use crate::latency::{Lost, Probe, permille, sorted};
 use crate::media::Clip;
 use crate::waits::{Waited, Waits};
 
-/// Latencies without and with a load, each sorted.
-#[derive(Debug, Clone, Default)]
-pub struct Latencies {
-    /// Without.
-    pub quiet: Vec<Duration>,
-    /// With.
-    pub loaded: Vec<Duration>,
+/// What is beside the cameras.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// What a tenant does who behaves and otherwise has as much as the load.
+    Behaved,
+    /// The load.
+    Load,
 }
 
 /// What was found in some time.
@@ -27,17 +30,17 @@ struct Phase {
     cores: Cores,
 }
 
-/// A phase without a load, and the one with it that came next.
+/// Phases that came one after the other.
 #[derive(Debug, Clone, Serialize)]
-struct Pair {
+struct Turn {
     load: usize,
-    phases: [Phase; 2],
+    phases: BTreeMap<Beside, Phase>,
 }
 
 /// What cameras noticed of loads beside them.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    pairs: Vec<Pair>,
+    turns: Vec<Turn>,
     /// How many records each camera was sent.
     pub sent: usize,
     /// How many of each camera came back.
@@ -47,9 +50,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: one without
-    /// and one with each of `loads`, in this order. A load is there from `begin` until what that gave is
-    /// dropped. `waits` tells what the threads in question waited by now.
+    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: for each of
+    /// `loads`, in this order, one without any, and one beside each that `begin` gives of it. That is there
+    /// until it is dropped. `waits` tells what the threads in question waited by now.
     ///
     /// # Panics
     /// When the broker does not take part.
@@ -60,7 +63,7 @@ impl Comparison {
         phase: Duration,
         loads: impl IntoIterator<Item = usize>,
         waits: impl Fn() -> Waits,
-        mut begin: impl FnMut(usize) -> L,
+        mut begin: impl FnMut(usize, Beside) -> Option<L>,
     ) -> Self {
         // Of each phase, the first part is what the one before left behind.
         let settling = phase / 4;
@@ -68,8 +71,11 @@ impl Comparison {
         std::thread::sleep(Duration::from_secs(2));
         let mut phases = Vec::new();
         for load in loads {
-            let both = [false, true].map(|is_loaded| {
-                let running = is_loaded.then(|| begin(load));
+            for beside in [Beside::Nothing, Beside::Behaved, Beside::Load] {
+                let running = begin(load, beside);
+                if running.is_none() && beside != Beside::Nothing {
+                    continue;
+                }
                 let start = probe.now() + settling;
                 std::thread::sleep(settling);
                 let before = (waits(), Cores::now());
@@ -77,90 +83,87 @@ impl Comparison {
                 let (waited, cores) = (waits().since(&before.0), Cores::now().since(before.1));
                 let end = probe.now();
                 drop(running);
-                (start..end, waited, cores)
-            });
-            phases.push((load, both));
+                phases.push((load, beside, start..end, waited, cores));
+            }
         }
         let (sent, samples) = probe.stop();
-        let pairs = phases.into_iter().map(|(load, both)| {
-            let phases = both.map(|(when, waited, cores)| {
-                let samples = samples.iter().flatten().filter(|sample| when.contains(&sample.sent));
-                let latencies = sorted(samples.map(|sample| sample.latency).collect());
-                Phase { latencies, waited, cores }
-            });
-            Pair { load, phases }
-        });
-        let pairs = pairs.collect();
+        let mut turns: Vec<Turn> = Vec::new();
+        for (load, beside, when, waited, cores) in phases {
+            if beside == Beside::Nothing {
+                turns.push(Turn { load, phases: BTreeMap::new() });
+            }
+            let samples = samples.iter().flatten().filter(|sample| when.contains(&sample.sent));
+            let latencies = sorted(samples.map(|sample| sample.latency).collect());
+            let turn = turns.last_mut().expect("it began without any");
+            turn.phases.insert(beside, Phase { latencies, waited, cores });
+        }
         let came = samples.iter().map(Vec::len).collect();
         let lost = samples.iter().flatten().filter_map(|sample| sample.lost.clone()).collect();
-        Self { pairs, sent, came, lost }
+        Self { turns, sent, came, lost }
     }
 
-    /// Without the pairs of phases in which the host took more than this part of the cores.
+    /// Without the turns in which the host took more than this part of the cores.
     #[must_use]
     pub fn undisturbed(&self, most: f64) -> Self {
         let mut undisturbed = self.clone();
-        undisturbed.pairs.retain(|pair| {
-            pair.phases.iter().map(|phase| phase.cores).sum::<Cores>().share_taken() <= most
+        undisturbed.turns.retain(|turn| {
+            turn.phases.values().map(|phase| phase.cores).sum::<Cores>().share_taken() <= most
         });
         undisturbed
     }
 
-    /// How many pairs of phases there are.
+    /// How many turns there are, of as many phases as there are kinds.
     #[must_use]
-    pub fn pairs(&self) -> usize {
-        self.pairs.len()
+    pub fn turns(&self) -> usize {
+        self.turns.len()
     }
 
-    /// All of these loads.
+    /// Latencies beside these loads, or what stands for them, sorted.
     #[must_use]
-    pub fn of(&self, is_one: impl Fn(usize) -> bool) -> Latencies {
-        let [quiet, loaded] = [0, 1].map(|which| {
-            let latencies = self.phases(&is_one, which).flat_map(|phase| &phase.latencies);
-            sorted(latencies.copied().collect())
-        });
-        Latencies { quiet, loaded }
+    pub fn latencies(&self, beside: Beside, is_one: impl Fn(usize) -> bool) -> Vec<Duration> {
+        let latencies = self.phases(beside, &is_one).flat_map(|phase| &phase.latencies);
+        sorted(latencies.copied().collect())
     }
 
-    /// With against without these loads, so many of 1000: the median of what each two phases that came
-    /// one after the other say. What the machine does otherwise for moments, and some of a thousand
-    /// records are late, is in few of them.
+    /// So many of 1000 beside these loads against what they are beside `other`: the median of what each
+    /// turn says. What the machine does otherwise for moments, and some of a thousand records are late, is
+    /// in few of them.
     ///
     /// # Panics
     /// When there are none.
     #[must_use]
-    pub fn usual(&self, is_one: impl Fn(usize) -> bool, of: usize) -> f64 {
-        let ratio = |Pair { phases, .. }: &Pair| {
-            let [quiet, loaded] =
-                phases.each_ref().map(|phase| permille(&phase.latencies, of).as_secs_f64());
-            loaded / quiet
-        };
-        let pairs = self.pairs.iter().filter(|pair| is_one(pair.load));
-        let mut ratios: Vec<f64> = pairs.map(ratio).collect();
+    pub fn usual(&self, other: Beside, is_one: impl Fn(usize) -> bool, of: usize) -> f64 {
+        let [without, with] = [other, Beside::Load].map(|beside| {
+            let phases = self.phases(beside, &is_one);
+            phases.map(|phase| permille(&phase.latencies, of).as_secs_f64())
+        });
+        let mut ratios: Vec<f64> =
+            with.zip(without).map(|(with, without)| with / without).collect();
         ratios.sort_unstable_by(f64::total_cmp);
         let (below, above) = (ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]);
         f64::midpoint(below, above)
     }
 
-    /// What those threads waited for a core, without these loads and with them.
+    /// What those threads waited for a core beside these loads, or what stands for them.
     #[must_use]
-    pub fn waited(&self, is_one: impl Fn(usize) -> bool) -> [Waited; 2] {
-        [0, 1].map(|which| self.phases(&is_one, which).map(|phase| phase.waited).sum())
+    pub fn waited(&self, beside: Beside, is_one: impl Fn(usize) -> bool) -> Waited {
+        self.phases(beside, &is_one).map(|phase| phase.waited).sum()
     }
 
-    /// What the cores were used for, without these loads and with them.
+    /// What the cores were used for meanwhile.
     #[must_use]
-    pub fn cores(&self, is_one: impl Fn(usize) -> bool) -> [Cores; 2] {
-        [0, 1].map(|which| self.phases(&is_one, which).map(|phase| phase.cores).sum())
+    pub fn cores(&self, is_one: impl Fn(usize) -> bool) -> Cores {
+        let turns = self.turns.iter().filter(|turn| is_one(turn.load));
+        turns.flat_map(|turn| turn.phases.values()).map(|phase| phase.cores).sum()
     }
 
     fn phases(
         &self,
+        beside: Beside,
         is_one: &impl Fn(usize) -> bool,
-        which: usize,
     ) -> impl Iterator<Item = &Phase> {
-        let pairs = self.pairs.iter().filter(|pair| is_one(pair.load));
-        pairs.map(move |pair| &pair.phases[which])
+        let turns = self.turns.iter().filter(|turn| is_one(turn.load));
+        turns.filter_map(move |turn| turn.phases.get(&beside))
     }
 }
 
@@ -172,11 +175,15 @@ mod tests {
     fn what_is_usual_does_not_see_a_moment_in_which_all_is_late() {
         let phase =
             |millis| Phase { latencies: vec![Duration::from_millis(millis)], ..Phase::default() };
-        let pair = |load, quiet, loaded| Pair { load, phases: [phase(quiet), phase(loaded)] };
-        let pairs = vec![pair(0, 10, 20), pair(0, 10, 900), pair(0, 10, 10), pair(1, 10, 40)];
-        let comparison = Comparison { pairs, sent: 0, came: vec![], lost: vec![] };
-        let usual = |one| comparison.usual(|load| load == one, 990);
+        let turn = |load, without, with| {
+            let phases = [(Beside::Nothing, phase(without)), (Beside::Load, phase(with))];
+            Turn { load, phases: phases.into() }
+        };
+        let turns = vec![turn(0, 10, 20), turn(0, 10, 900), turn(0, 10, 10), turn(1, 10, 40)];
+        let comparison = Comparison { turns, sent: 0, came: vec![], lost: vec![] };
+        let usual = |one| comparison.usual(Beside::Nothing, |load| load == one, 990);
         assert_eq!((usual(0), usual(1)), (2.0, 4.0));
-        assert_eq!(comparison.usual(|_| true, 990), 3.0, "between the two in the middle");
+        let of_all = comparison.usual(Beside::Nothing, |_| true, 990);
+        assert_eq!(of_all, 3.0, "between the two in the middle");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::attack::{Attacker, Way};
-use crate::comparison::Comparison;
+use crate::comparison::{Beside, Comparison};
 use crate::control::{Control, Names};
 use crate::feed::Feed;
 use crate::home::Home;
@@ -94,13 +94,17 @@ pub fn compare(
         phase,
         iter::repeat_n(0, rounds),
         || waits(&comux),
-        |_| Feed::start(&inputs, clip, load.per_second),
+        |_, beside| {
+            let is_load = beside == Beside::Load;
+            is_load.then(|| Feed::start(&inputs, clip, load.per_second))
+        },
     );
     (comparison, comux.stop())
 }
 
 /// Measures three cameras, each of a tenant of its own, without and with each of these attacks of another
-/// tenant, one after the other in one run, all in as many rounds. `name` must be unique.
+/// tenant, and with one that behaves, one after the other in one run, all in as many rounds. `name` must
+/// be unique.
 ///
 /// # Panics
 /// When comux or the broker does not take part.
@@ -125,7 +129,14 @@ pub fn compare_each(
         phase,
         loads,
         || waits(&comux),
-        |number| Attacker::begin(&attackers[number], &ways[number], &control, clip),
+        |number, beside| {
+            let way = match beside {
+                Beside::Nothing => return None,
+                Beside::Behaved => &ways[number].behaved(),
+                Beside::Load => &ways[number],
+            };
+            Some(Attacker::begin(&attackers[number], way, &control, clip))
+        },
     );
     (comparison, comux.stop())
 }

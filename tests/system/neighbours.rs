@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use comux_tests::comparison::Comparison;
+use comux_tests::comparison::{Beside, Comparison};
 use comux_tests::latency::permille;
 use comux_tests::media;
 use comux_tests::neighbours::{Load, compare};
@@ -15,9 +15,10 @@ fn assert_unharmed(what: &str, comparison: &Comparison) {
     let Comparison { sent, came, lost, .. } = comparison;
     assert!(came.iter().all(|came| came == sent), "{what}: {came:?} of {sent} came");
     assert!(lost.is_empty(), "{what}: not analysed: {lost:?}");
-    let figures = |sorted: &[Duration]| [500, 990].map(|of| permille(sorted, of).as_micros());
-    let of = comparison.of(|_| true);
-    let (quiet, loaded) = (figures(&of.quiet), figures(&of.loaded));
+    let [quiet, loaded] = [Beside::Nothing, Beside::Load].map(|beside| {
+        let sorted = comparison.latencies(beside, |_| true);
+        [500, 990].map(|of| permille(&sorted, of).as_micros())
+    });
     println!("{what}: p50 and p99 in µs without {quiet:?}, with {loaded:?}");
     // On a machine that is busy with other things, being late without the load says how much.
     let most = (10 * quiet[1]).max(500_000);

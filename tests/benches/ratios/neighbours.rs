@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comux_tests::comparison::Latencies;
+use comux_tests::comparison::Beside;
 use comux_tests::figures::{Bound, Table};
 use comux_tests::latency::permille;
 use comux_tests::media;
@@ -16,9 +16,9 @@ pub fn measure(table: &mut Table) {
     let load = Load { cameras: 1, plugin, config, per_second: 25, ends: false };
     let (found, _) = compare("bench-beside", &load, media::lowdelay(), PHASES);
     assert!(found.came.iter().all(|came| *came == found.sent), "each record comes out once");
-    let Latencies { quiet, loaded } = found.of(|_| true);
+    let both = [Beside::Nothing, Beside::Load].map(|beside| found.latencies(beside, |_| true));
     let ratio = |of| {
-        let [quiet, loaded] = [&quiet, &loaded].map(|it| permille(it, of));
+        let [quiet, loaded] = both.each_ref().map(|it| permille(it, of));
         println!("  {of} of 1000: {quiet:?} without, {loaded:?} beside it");
         loaded.as_secs_f64() / quiet.as_secs_f64()
     };
