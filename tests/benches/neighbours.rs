@@ -137,8 +137,14 @@ fn print(what: &str, comparison: &Comparison, is_one: impl Fn(usize) -> bool) {
     };
     let other = if found[1].is_empty() { Beside::Nothing } else { Beside::Behaved };
     let usual = comparison.usual(other, &is_one, 990);
-    let waited = all.map(|beside| comparison.waited(beside, &is_one).each_time());
-    let waited = waited.map(|each| format!("{:8.3}", each.as_secs_f64() * 1000.0)).join(" ");
+    let waited = all.map(|beside| {
+        if beside == Beside::Behaved && other != beside {
+            return format!("{:8}", "");
+        }
+        let each = comparison.waited(beside, &is_one).each_time();
+        format!("{:8.3}", each.as_secs_f64() * 1000.0)
+    });
+    let waited = waited.join(" ");
     let taken = comparison.cores(is_one).share_taken() * 100.0;
     println!("{what:28} {} {} {usual:6.2}× {waited} {taken:6.2}%", of_each(500), of_each(990));
 }

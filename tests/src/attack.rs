@@ -22,7 +22,6 @@ pub struct Way {
     pub name: String,
     plugins: Value,
     limits: Value,
-    has_camera: bool,
     asks: Asks,
 }
 
@@ -36,8 +35,7 @@ impl Way {
             name: format!("{}, behaved", self.name),
             plugins: json!([{ "source": "motion.wasm" }]),
             limits: json!({}),
-            has_camera: self.has_camera,
-            asks: Asks::Nothing,
+            asks: if self.asks.has_camera() { Asks::Camera } else { Asks::Nothing },
         }
     }
 }
@@ -45,14 +43,22 @@ impl Way {
 /// Control records without a pause would be an attack on the broker, which is for its own quotas.
 const BETWEEN_ASKING: Duration = Duration::from_millis(200);
 
-/// What the attacker asks for, again and again, beside sending records to its camera.
+/// What somebody asks for beside sending records.
 #[derive(Clone, Copy)]
 enum Asks {
     Nothing,
-    /// A camera, which is refused. So it has none.
+    /// A camera, once.
+    Camera,
+    /// A camera, which is refused, again and again. So it has none.
     Create,
-    /// Its plugin with another configuration, so that the old one is saved and the new one restored.
+    /// A camera, and again and again its plugin with another configuration, so that the old one is saved and the new one restored.
     Deploy,
+}
+
+impl Asks {
+    fn has_camera(self) -> bool {
+        matches!(self, Self::Camera | Self::Deploy)
+    }
 }
 
 /// All ways of the hostile suite, each as an attacker would have most of it: on each frame, and in other
@@ -83,8 +89,7 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
             name: format!("{how} {size}"),
             plugins: hostile(how, *size),
             limits: limits.clone(),
-            has_camera: true,
-            asks: Asks::Nothing,
+            asks: Asks::Camera,
         }));
     }
     let hooks = [
@@ -98,19 +103,17 @@ pub fn all_ways(home: &Home) -> Vec<Way> {
             name: format!("{how} {size}"),
             plugins: hostile(how, *size),
             limits: json!({ "deadline_ms": HOOK_DEADLINE_MS }),
-            has_camera: !matches!(asks, Asks::Create),
             asks,
         }));
     }
     let mut of_file = |on, name: &str, file: &[u8], limits, asks| {
         home.store_file(&format!("{name}.wasm"), file);
         let plugins = json!([{ "source": format!("{name}.wasm") }]);
-        let has_camera = !matches!(asks, Asks::Create);
-        ways.push(Way { on, name: name.to_owned(), plugins, limits, has_camera, asks });
+        ways.push(Way { on, name: name.to_owned(), plugins, limits, asks });
     };
     for it in hostile::growers() {
         let limits = json!({ "deadline_ms": it.deadline_ms });
-        of_file("tables", it.name, &it.file, limits, Asks::Nothing);
+        of_file("tables", it.name, &it.file, limits, Asks::Camera);
     }
     for it in hostile::bombs() {
         of_file("bombs", it.name, &it.file, json!({}), Asks::Create);
@@ -141,7 +144,8 @@ impl Attacker {
             "id": camera, "tenant": ATTACKER, "mode": "live", "start": "end",
             "plugins": way.plugins, "limits": way.limits,
         });
-        if way.has_camera {
+        let has_camera = way.asks.has_camera();
+        if has_camera {
             control.lock().unwrap().done("create", value.clone());
         }
         let mut deploy = json!({ "id": camera, "plugins": way.plugins, "probation": 0 });
@@ -155,7 +159,7 @@ impl Attacker {
                 }
                 let mut client = client.lock().unwrap();
                 match asks {
-                    Asks::Nothing => return,
+                    Asks::Nothing | Asks::Camera => return,
                     Asks::Create => {
                         let answer = client.ask("create", value.clone());
                         assert!(answer["failed_step"].is_string(), "{answer:?}");
@@ -174,7 +178,7 @@ impl Attacker {
         Self {
             name: format!("{}: {}", way.on, way.name),
             camera: camera.to_owned(),
-            has_camera: way.has_camera,
+            has_camera,
             control: Arc::clone(control),
             stopping,
             asking: Some(asking),

@@ -172,6 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn turns_are_left_out_in_which_the_host_took_much() {
+        let turn = |taken| {
+            let cores = Cores::of(100, taken);
+            let phase = Phase { cores, ..Phase::default() };
+            Turn {
+                load: 0,
+                phases: [(Beside::Nothing, phase.clone()), (Beside::Load, phase)].into(),
+            }
+        };
+        let turns = [0, 1, 2].map(turn).to_vec();
+        let comparison = Comparison { turns, sent: 0, came: vec![], lost: vec![] };
+        assert_eq!([0.0, 0.01, 0.02].map(|most| comparison.undisturbed(most).turns()), [1, 2, 3]);
+    }
+
+    #[test]
     fn what_is_usual_does_not_see_a_moment_in_which_all_is_late() {
         let phase =
             |millis| Phase { latencies: vec![Duration::from_millis(millis)], ..Phase::default() };

@@ -27,6 +27,11 @@ impl Cores {
         Self { all: used + optional.into_iter().flatten().sum::<u64>() + taken, taken }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(all: u64, taken: u64) -> Self {
+        Self { all, taken }
+    }
+
     /// Between `earlier` and this.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
