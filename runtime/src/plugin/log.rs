@@ -11,9 +11,10 @@ const LINE_OVERHEAD: usize = 64;
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let message = one_line(&message);
+        let message = beginning(&message);
         let bytes = (message.len() + self.owner.plugin.len() + LINE_OVERHEAD) as u64;
         let Some(dropped) = self.meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
+        let message = one_line(message);
         let tenant = &*self.owner.tenant;
         let camera = &*self.owner.camera;
         let plugin = &*self.owner.plugin;
@@ -34,9 +35,13 @@ impl Host for Guest {
 /// The beginning of what a plugin says, without what would make it look like several lines, or like those of
 /// somebody else.
 pub(super) fn one_line(message: &str) -> String {
-    let end = message.floor_char_boundary(LOG_LINE_BYTES);
     let visible = |character: char| if character.is_control() { ' ' } else { character };
-    message.get(..end).unwrap_or_default().chars().map(visible).collect()
+    beginning(message).chars().map(visible).collect()
+}
+
+/// What is said of a message.
+fn beginning(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default()
 }
 
 #[cfg(test)]
