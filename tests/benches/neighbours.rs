@@ -7,6 +7,9 @@
 //! a phase in which the attacker behaves: it has a camera like the others, if the attack has one, and sends
 //! it as many records. *of both* is the attack against that, what the attack itself adds.
 //!
+//! Kafka and those who send and read have a core of their own, as they have machines of their own in
+//! earnest; comux has the others. With `TOGETHER` set to anything all have all cores.
+//!
 //! A virtual machine may lack its cores for moments, which are in p99 and make it differ between runs. So
 //! there is also, as *usual*, the median of *of both* of p99 over the turns; for how long the threads that
 //! see the neighbours' records waited for a core, on average each time; and which part of the cores the
@@ -24,6 +27,7 @@
 use std::fs;
 use std::time::Duration;
 
+use comux_tests::apart::keep_comux_apart;
 use comux_tests::attack::{Way, all_ways};
 use comux_tests::broker::start_for_measuring;
 use comux_tests::comparison::{Beside, Comparison};
@@ -58,8 +62,13 @@ fn main() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seconds = number("SECONDS_PER_PHASE").unwrap_or(8);
     let (phase, rounds) = (Duration::from_secs(seconds), number("ROUNDS").unwrap_or(5) as usize);
+    let own = if std::env::var_os("TOGETHER").is_none() { keep_comux_apart() } else { 0 };
     start_for_measuring();
     println!("three cameras of 768×576 at 25 fps with `motion`, in ms; phases of {phase:?}");
+    match own {
+        0 => println!("comux shares the cores with Kafka and those who send and read"),
+        own => println!("comux has {own} of the cores, Kafka and those who send and read another"),
+    }
     let of_each = format!("{:>8} {:>8} {:>8}", "behaved", "attack", "of both");
     println!(
         "{:28} {:>9} {of_each} {:>9} {of_each} {:>7} {:>8} {:>8} {:>8} {:>7}",

@@ -11,6 +11,7 @@
 )]
 
 pub mod acl;
+pub mod apart;
 pub mod attack;
 pub mod broker;
 pub mod churn;

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use procfs::process::Process;
 use serde_json::Value;
 
+use crate::apart::on_own_cores;
 use crate::broker::{broker, dies_with_this_thread};
 use crate::home::Home;
 use crate::waits::Waits;
@@ -167,7 +168,7 @@ impl Comux {
     pub fn run_in(home: &Home, config: &Config) -> Self {
         let file = home.path().join("comux.toml");
         fs::write(&file, config.text()).unwrap();
-        let mut process = dies_with_this_thread(&mut Command::new(binary()))
+        let mut process = on_own_cores(dies_with_this_thread(&mut Command::new(binary())))
             .args(["run", "--log-format", "json", "--config"])
             .arg(&file)
             .current_dir(home.path())
