@@ -55,6 +55,9 @@ const LOADS: [(&str, Load); 6] = [
 /// The hostile suite.
 const SUITE: &str = "suite";
 
+/// How wide the column of names is.
+const NAME: usize = 42;
+
 /// Phases are disturbed in which the machine's host takes more than this part of the cores.
 const DISTURBED: f64 = 0.01;
 
@@ -71,7 +74,7 @@ fn main() {
     }
     let of_each = format!("{:>8} {:>8} {:>8}", "behaved", "attack", "of both");
     println!(
-        "{:28} {:>9} {of_each} {:>9} {of_each} {:>7} {:>8} {:>8} {:>8} {:>7}",
+        "{:NAME$} {:>9} {of_each} {:>9} {of_each} {:>7} {:>8} {:>8} {:>8} {:>7}",
         "beside", "p50", "p99", "usual", "waited", "behaved", "attack", "taken"
     );
     let only = std::env::var("ONLY").unwrap_or_default();
@@ -79,9 +82,8 @@ fn main() {
         if what.contains(&only) {
             let name = format!("bench-{number}");
             let (comparison, _) = compare(&name, load, media::lowdelay(), (phase, rounds));
-            let lost = comparison.lost.len();
             print(what, &comparison, |_| true);
-            println!("{:28} {} records each, {lost} not analysed", "", comparison.sent);
+            print_sent(&comparison);
         }
     }
     // Each of them is but a part of it.
@@ -110,12 +112,12 @@ fn suite(only: &str, phases: (Duration, usize)) {
         print(&format!("all on {on}"), &comparison, |load| ways[load].on == on);
     }
     print(&format!("all {}", ways.len()), &comparison, |_| true);
-    println!("{:28} {} records each, {:?}", "", comparison.sent, comparison.lost);
+    print_sent(&comparison);
     let undisturbed = comparison.undisturbed(DISTURBED);
     let (left, turns) = (undisturbed.turns(), comparison.turns());
     if (1..turns).contains(&left) {
         print("of these, undisturbed", &undisturbed, |_| true);
-        println!("{:28} {left} of {turns} turns of three phases", "");
+        println!("{:NAME$} {left} of {turns} turns of three phases", "");
     }
 }
 
@@ -125,6 +127,11 @@ fn keep(ways: &[Way], comparison: &Comparison) {
     let found = json!({ "loads": loads, "found": comparison });
     fs::create_dir_all(figures::directory()).unwrap();
     fs::write(figures::directory().join("neighbours.json"), found.to_string()).unwrap();
+}
+
+fn print_sent(comparison: &Comparison) {
+    let (sent, lost) = (comparison.sent, comparison.lost.len());
+    println!("{:NAME$} {sent} records each, {lost} not analysed", "");
 }
 
 /// Of these loads.
@@ -155,5 +162,5 @@ fn print(what: &str, comparison: &Comparison, is_one: impl Fn(usize) -> bool) {
     });
     let waited = waited.join(" ");
     let taken = comparison.cores(is_one).share_taken() * 100.0;
-    println!("{what:28} {} {} {usual:6.2}× {waited} {taken:6.2}%", of_each(500), of_each(990));
+    println!("{what:NAME$} {} {} {usual:6.2}× {waited} {taken:6.2}%", of_each(500), of_each(990));
 }
