@@ -8,7 +8,8 @@
 //! it as many records. *of both* is the attack against that, what the attack itself adds.
 //!
 //! Kafka and those who send and read have a core of their own, as they have machines of their own in
-//! earnest; comux has the others. With `TOGETHER` set to anything all have all cores.
+//! earnest; comux has the others. With `TOGETHER` set to anything all have all cores. Kafka never stands still
+//! to collect garbage, nor for the disk, which would be a hundred milliseconds for all records at once.
 //!
 //! A virtual machine may lack its cores for moments, which are in p99 and make it differ between runs. So
 //! there is also, as *usual*, the median of *of both* of p99 over the turns; for how long the threads that
@@ -29,10 +30,11 @@ use std::time::Duration;
 
 use comux_tests::apart::keep_comux_apart;
 use comux_tests::attack::{Way, all_ways};
-use comux_tests::broker::start_for_measuring;
+use comux_tests::broker::start_for_measuring_tails;
 use comux_tests::comparison::{Beside, Comparison};
 use comux_tests::figures;
 use comux_tests::home::Home;
+use comux_tests::host::groups_sessions;
 use comux_tests::latency::permille;
 use comux_tests::media;
 use comux_tests::neighbours::{Load, compare, compare_each};
@@ -66,11 +68,14 @@ fn main() {
     let seconds = number("SECONDS_PER_PHASE").unwrap_or(8);
     let (phase, rounds) = (Duration::from_secs(seconds), number("ROUNDS").unwrap_or(5) as usize);
     let own = if std::env::var_os("TOGETHER").is_none() { keep_comux_apart() } else { 0 };
-    start_for_measuring();
+    let _broker = start_for_measuring_tails();
     println!("three cameras of 768×576 at 25 fps with `motion`, in ms; phases of {phase:?}");
     match own {
         0 => println!("comux shares the cores with Kafka and those who send and read"),
         own => println!("comux has {own} of the cores, Kafka and those who send and read another"),
+    }
+    if groups_sessions() {
+        println!("kernel.sched_autogroup_enabled is 1: on some kernels all may wait for a plugin");
     }
     let of_each = format!("{:>8} {:>8} {:>8}", "behaved", "attack", "of both");
     println!(

@@ -10,7 +10,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
+use nix::sys::wait;
+use nix::unistd::Pid;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
@@ -26,21 +28,48 @@ pub const RESTRICTED_USER: &str = "restricted";
 /// A user who may do what [`allow`](crate::acl::allow) says, with the password of the same name, likewise.
 pub const TENANT_USER: &str = "tenant";
 
-/// What Java may take.
-type Heap = &'static [&'static str];
+/// What a broker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be there: it takes little.
+    Tests,
+    /// To be measured with: it collects garbage, and stands still for 30 to 150 ms meanwhile, once in minutes
+    /// and not every ten seconds. Takes 3 GiB of memory.
+    Measuring,
+    /// To be measured with where single records count: it does not stand still. It collects garbage beside its
+    /// work, for which it takes more of its cores, and its data are in memory, since a write may wait for the
+    /// disk. Takes 4 GiB of memory and what it is sent.
+    MeasuringTails,
+}
 
-const SMALL_HEAP: Heap = &["-Xmx512m"];
-/// The live objects are few, and collecting garbage takes as long as they are many. So the more room there
-/// is for garbage, the less often does the broker stand still, and not for longer.
-const LARGE_HEAP: Heap = &["-Xmx3g", "-Xmn2g"];
+impl Purpose {
+    const fn java(self) -> &'static [&'static str] {
+        match self {
+            Self::Tests => &["-XX:+UseSerialGC", "-Xmx512m"],
+            // The live objects are few, and collecting garbage takes as long as they are many. So the more
+            // room there is for garbage, the less often does the broker stand still, and not for longer.
+            Self::Measuring => &["-XX:+UseSerialGC", "-Xmx3g", "-Xmn2g"],
+            // Not before there is need to.
+            Self::MeasuringTails => &["-XX:+UseZGC", "-Xmx4g", "-XX:-ZProactive"],
+        }
+    }
+
+    /// Where those of this purpose have their directories.
+    fn directories(self) -> PathBuf {
+        match self {
+            Self::Tests | Self::Measuring => target_dir().join("kafka/run"),
+            Self::MeasuringTails => Path::new("/dev/shm").join("comux-tests-kafka"),
+        }
+    }
+}
 
 /// A running broker. It is killed when this is dropped, or when the thread that started it ends.
 pub struct Broker {
     process: Child,
-    _directory: Directory,
+    directory: Directory,
     port: u16,
     restricted_port: u16,
-    heap: Heap,
+    purpose: Purpose,
 }
 
 impl Broker {
@@ -50,14 +79,14 @@ impl Broker {
     /// When it does not; with what it had to say.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(SMALL_HEAP)
+        Self::start_for(Purpose::Tests)
     }
 
-    fn start_with(heap: Heap) -> Self {
+    fn start_for(purpose: Purpose) -> Self {
         let mut said = String::new();
         // Between finding free ports and using them, another process may take one.
         for _ in 0..3 {
-            match Self::try_start(heap) {
+            match Self::try_start(purpose) {
                 Ok(broker) => return broker,
                 Err(log) => said = log,
             }
@@ -65,14 +94,14 @@ impl Broker {
         panic!("Kafka did not start:\n{said}");
     }
 
-    fn try_start(heap: Heap) -> Result<Self, String> {
-        let directory = Directory::new();
+    fn try_start(purpose: Purpose) -> Result<Self, String> {
+        let directory = Directory::new(purpose);
         let [port, restricted_port, controller_port] = free_ports();
         let properties = directory.path.path().join("server.properties");
         let text = server_properties(directory.path.path(), port, restricted_port, controller_port);
         fs::write(&properties, text).unwrap();
 
-        let format = java("kafka.tools.StorageTool", heap)
+        let format = java("kafka.tools.StorageTool", purpose)
             .args(["format", "--cluster-id", "comuxTestsCluster00000", "--config"])
             .arg(&properties)
             .output()
@@ -83,14 +112,14 @@ impl Broker {
         }
         let log = directory.path.path().join("log");
         let output = File::create(&log).unwrap();
-        let process = dies_with_this_thread(&mut java("kafka.Kafka", heap))
+        let process = dies_with_this_thread(&mut java("kafka.Kafka", purpose))
             .arg(&properties)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut broker = Self { process, _directory: directory, port, restricted_port, heap };
+        let mut broker = Self { process, directory, port, restricted_port, purpose };
         let said = || fs::read_to_string(&log).unwrap_or_default();
         broker.wait_until_it_answers().map_err(|why| format!("{why}\n{}", said()))?;
         Ok(broker)
@@ -148,8 +177,8 @@ struct Directory {
 }
 
 impl Directory {
-    fn new() -> Self {
-        let all = target_dir().join("kafka/run");
+    fn new(purpose: Purpose) -> Self {
+        let all = purpose.directories();
         fs::create_dir_all(&all).unwrap();
         // Nobody deletes while another has created but not locked.
         let one_at_a_time = File::create(all.join("lock")).unwrap();
@@ -174,19 +203,48 @@ impl Directory {
 /// # Panics
 /// When it can't be started.
 pub fn broker() -> &'static Broker {
-    shared(SMALL_HEAP)
+    shared(Purpose::Tests)
 }
 
-/// Starts the broker of this process for a measurement of latency: it collects garbage, and stands still
-/// for 30 to 50 ms meanwhile, once in minutes and not every ten seconds. Takes 3 GiB of memory.
+/// Starts the broker of this process for a measurement: it seldom stands still. Takes 3 GiB of memory.
 ///
 /// # Panics
 /// When it can't be started, or was before.
 pub fn start_for_measuring() {
-    assert_eq!(shared(LARGE_HEAP).heap, LARGE_HEAP, "the broker runs already");
+    start_shared(Purpose::Measuring);
 }
 
-fn shared(heap: Heap) -> &'static Broker {
+/// Starts the broker of this process for a measurement of what few of a thousand records suffer: it does not
+/// stand still. Takes 4 GiB of memory, and what it is sent of `/dev/shm`, until what is returned is dropped.
+///
+/// # Panics
+/// When it can't be started, or was before.
+#[must_use]
+pub fn start_for_measuring_tails() -> BrokerGuard {
+    BrokerGuard(start_shared(Purpose::MeasuringTails))
+}
+
+/// Ends a broker when it is dropped, and gives back what its data took.
+pub struct BrokerGuard(&'static Broker);
+
+impl Drop for BrokerGuard {
+    fn drop(&mut self) {
+        let process = Pid::from_raw(self.0.process.id().cast_signed());
+        // Both fail only when it has ended already.
+        let _ = signal::kill(process, Signal::SIGKILL);
+        let _ = wait::waitpid(process, None);
+        // Otherwise the next to come does so.
+        let _ = fs::remove_dir_all(self.0.directory.path.path());
+    }
+}
+
+fn start_shared(purpose: Purpose) -> &'static Broker {
+    let broker = shared(purpose);
+    assert_eq!(broker.purpose, purpose, "the broker runs already");
+    broker
+}
+
+fn shared(purpose: Purpose) -> &'static Broker {
     static BROKER: OnceLock<Broker> = OnceLock::new();
     BROKER.get_or_init(|| {
         // Statics are never dropped, and the threads of tests end before the process does. So it is
@@ -195,7 +253,7 @@ fn shared(heap: Heap) -> &'static Broker {
         std::thread::Builder::new()
             .name("broker".into())
             .spawn(move || {
-                started.send(Broker::start_with(heap)).unwrap();
+                started.send(Broker::start_for(purpose)).unwrap();
                 loop {
                     std::thread::park();
                 }
@@ -222,13 +280,13 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn java(class: &str, heap: Heap) -> Command {
+fn java(class: &str, purpose: Purpose) -> Command {
     let libraries: PathBuf = target_dir().join("kafka/libs");
     assert!(libraries.is_dir(), "{} is missing; run `make setup-test`", libraries.display());
     let mut command = Command::new("java");
     command
-        .args(heap)
-        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .args(purpose.java())
+        .arg("-XX:TieredStopAtLevel=1")
         .arg("-Dorg.apache.logging.log4j.level=WARN")
         .arg("-cp")
         .arg(libraries.join("*"))

@@ -1,9 +1,20 @@
-//! What a virtual machine lacks of its cores because its host gives them to others.
+//! What the machine adds to what is measured on it.
 
+use std::fs;
 use std::iter::Sum;
 
 use procfs::{CurrentSI, KernelStats};
 use serde::Serialize;
+
+/// Whether the kernel shares the cores between sessions before it shares them between threads.
+///
+/// Then some versions of it have its own threads wait behind a busy session for hundreds of milliseconds, and
+/// whoever waits for those: README.md, *Commands*.
+#[must_use]
+pub fn groups_sessions() -> bool {
+    let setting = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    setting.is_ok_and(|value| value.trim() == "1")
+}
 
 /// What the cores were used for in some time, in the kernel's ticks.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
