@@ -31,14 +31,11 @@ pub const TENANT_USER: &str = "tenant";
 /// What a broker is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// To be there: it takes little.
+    /// [`broker`]: to be there and take little.
     Tests,
-    /// To be measured with: it collects garbage, and stands still for 30 to 150 ms meanwhile, once in minutes
-    /// and not every ten seconds. Takes 3 GiB of memory.
+    /// [`start_for_measuring`].
     Measuring,
-    /// To be measured with where single records count: it does not stand still. It collects garbage beside its
-    /// work, for which it takes more of its cores, and its data are in memory, since a write may wait for the
-    /// disk. Takes 4 GiB of memory and what it is sent.
+    /// [`start_for_measuring_tails`].
     MeasuringTails,
 }
 
@@ -206,7 +203,8 @@ pub fn broker() -> &'static Broker {
     shared(Purpose::Tests)
 }
 
-/// Starts the broker of this process for a measurement: it seldom stands still. Takes 3 GiB of memory.
+/// Starts the broker of this process for a measurement: it collects garbage, and stands still for 30 to
+/// 150 ms meanwhile, once in minutes and not every ten seconds. Takes 3 GiB of memory.
 ///
 /// # Panics
 /// When it can't be started, or was before.
@@ -214,8 +212,10 @@ pub fn start_for_measuring() {
     start_shared(Purpose::Measuring);
 }
 
-/// Starts the broker of this process for a measurement of what few of a thousand records suffer: it does not
-/// stand still. Takes 4 GiB of memory, and what it is sent of `/dev/shm`, until what is returned is dropped.
+/// Starts the broker of this process for a measurement in which single records count: it does not stand
+/// still. It collects garbage beside its work, for which it takes more of its cores, and has its data in
+/// memory, since a write may wait for the disk. Takes 4 GiB, and as much of `/dev/shm` as it is sent, until
+/// what is returned is dropped.
 ///
 /// # Panics
 /// When it can't be started, or was before.
