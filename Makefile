@@ -7,7 +7,11 @@ PLUGINS      := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 BENCH_PLUGINS := noop hostile misbehave motion-next company
 
-.PHONY: help setup setup-lint setup-test setup-bench build plugins demo test lint audit fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
+# A progress bar for people; for logs nothing but what is wrong.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
+
+.PHONY: help setup setup-lint setup-test setup-bench setup-distros build plugins demo test lint audit \
+	check-ffmpeg test-distros fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,17 +25,21 @@ setup-lint:
 setup-bench:
 	@tests/setup.sh bench
 
+setup-distros:
+	@tests/setup.sh distros
+
 setup-test: ## … and to test them: ffmpeg, Java and Apache Kafka
 	@tests/setup.sh test
 
 build: setup ## the optimised binary
-	$(CARGO) build --release -p comux
+	@[ -e $(TARGET)/release/comux ] || echo "compiling comux and all it is made of takes some minutes" >&2
+	@$(CARGO) build --release -p comux $(QUIET)
 
 plugins: build ## the plugins, as components in target/plugins
 	@set -e; for plugin in $(PLUGINS); do $(TARGET)/release/comux plugin build $$plugin; done
 
 demo: plugins ## real footage through real plugins, with a live table of results
-	$(TARGET)/release/comux demo
+	@$(TARGET)/release/comux demo
 
 # Everything in one go and one profile, so that nothing is compiled twice with other features.
 test: setup-test ## every test, on a real Apache Kafka
@@ -72,6 +80,12 @@ lint: setup-lint ## format, clippy, documentation, and what dependencies may be
 # Not a part of `lint`: the database is a Git repository, which not every machine reaches.
 audit: setup-lint ## known vulnerabilities of dependencies; ADVISORY_DB=a clone of rustsec/advisory-db
 	@tests/audit.sh
+
+check-ffmpeg: setup-distros ## whether it compiles with the FFmpeg of other distributions
+	@tests/distros/ffmpeg.sh $(if $(IF_REACHABLE),--if-reachable)
+
+test-distros: setup-distros ## set-up, demo and some tests on fresh other distributions, as root
+	@tests/distros/run.sh
 
 fuzz: setup ## what comes from outside, each target for FUZZ_SECONDS (60)
 	@tests/fuzz/run

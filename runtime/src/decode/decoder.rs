@@ -98,7 +98,8 @@ impl Open {
         let open = || {
             let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
             let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
-            context.set_threading(threading::Config { kind, count: threads, safe: true });
+            let count = threads;
+            context.set_threading(threading::Config { kind, count, ..Default::default() });
             // SAFETY: the context is ours, and not open yet.
             unsafe {
                 let context = context.as_mut_ptr();

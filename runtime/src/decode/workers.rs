@@ -40,6 +40,11 @@ impl Workers {
             let context = context.as_mut_ptr();
             (*context).opaque = Arc::as_ptr(&workers).cast_mut().cast();
             (*context).get_buffer2 = Some(get_buffer);
+            // Without it, libavcodec before version 6.0 lets the feeder call back for its threads.
+            #[cfg(not(ffmpeg_6_0))]
+            {
+                (*context).thread_safe_callbacks = 1;
+            }
         }
         workers
     }

@@ -44,13 +44,21 @@ pub struct Splitter {
 // SAFETY: both contexts belong to this value alone, and libavcodec ties neither to a thread.
 unsafe impl Send for Splitter {}
 
+/// libavcodec's parser for this codec; null if it has none.
+fn new_parser(codec: Codec) -> *mut ffi::AVCodecParserContext {
+    let id: ffi::AVCodecID = codec.id().into();
+    // Before version 9 it takes a number.
+    #[cfg(not(ffmpeg_9_0))]
+    let id = id as i32;
+    // SAFETY: it takes any codec id and returns null for what it does not know.
+    unsafe { ffi::av_parser_init(id) }
+}
+
 impl Splitter {
     /// A parser for this codec. `None`: libavcodec can't find the pictures of such a stream.
     #[must_use]
     pub fn new(codec: Codec) -> Option<Self> {
-        let id: ffi::AVCodecID = codec.id().into();
-        // SAFETY: `av_parser_init` takes any codec id and returns null for what it does not know.
-        let parser = unsafe { ffi::av_parser_init(id as i32) };
+        let parser = new_parser(codec);
         if parser.is_null() {
             return None;
         }
@@ -100,14 +108,11 @@ impl Splitter {
         self.padded.resize(ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize, 0);
         let unit = self.parse(0, 0).1;
         // A flushed parser would take the next chunk for the middle of a unit.
-        let id: ffi::AVCodecID = self.codec.id().into();
-        // SAFETY: as in `new`, where the parser for this codec was found.
-        unsafe {
-            let fresh = ffi::av_parser_init(id as i32);
-            if !fresh.is_null() {
-                ffi::av_parser_close(self.parser);
-                self.parser = fresh;
-            }
+        let fresh = new_parser(self.codec);
+        if !fresh.is_null() {
+            // SAFETY: it is ours, and nothing else knows of it.
+            unsafe { ffi::av_parser_close(self.parser) }
+            self.parser = fresh;
         }
         self.chunks.clear();
         self.given = self.fed;
