@@ -33,7 +33,7 @@ setup-test: ## … and to test them: ffmpeg, Java and Apache Kafka
 
 build: setup ## the optimised binary
 	@[ -e $(TARGET)/release/comux ] || echo "compiling comux and all it is made of takes some minutes" >&2
-	@$(CARGO) build --release -p comux $(QUIET)
+	@$(CARGO) build --release -p comux-cli $(QUIET)
 
 plugins: build ## the plugins, as components in target/plugins
 	@set -e; for plugin in $(PLUGINS); do $(TARGET)/release/comux plugin build $$plugin; done

@@ -15,12 +15,12 @@ mod inside;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use comux::decode::{Decoder, Fidelity};
-use comux::ledger::Ledger;
-use comux::outcome::{Outcome, ResultHeader, Status, Timing};
-use comux::picture::{LumaStats, Picture, PixelFormat, Rect, Scaler, View, motion_grid};
-use comux::sink::{RecordFacts, with_results};
-use comux::tenant::Tenant;
+use comux::kafka::{RecordFacts, with_results};
+use comux::record::Ledger;
+use comux::record::{Outcome, ResultHeader, Status, Timing};
+use comux::tenancy::Tenant;
+use comux::video::decode::{Decoder, Fidelity};
+use comux::video::frame::{LumaStats, Picture, PixelFormat, Rect, Scaler, View, motion_grid};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rdkafka::message::OwnedHeaders;
 

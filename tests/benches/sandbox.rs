@@ -13,11 +13,13 @@
 
 use std::sync::Arc;
 
-use comux::decode::{Decoder, Fidelity};
-use comux::outcome::ResultHeader;
-use comux::picture::{self, Picture};
-use comux::plugin::Instance;
-use comux::tenant::{Tenant, cpu};
+use comux::plugin::instance::Instance;
+use comux::record::ResultHeader;
+use comux::sched::cpu_time;
+use comux::tenancy::Tenant;
+use comux::video::decode::{Decoder, Fidelity};
+use comux::video::frame;
+use comux::video::frame::Picture;
 use comux_sdk::prelude::*;
 use comux_sdk::testing::NativeFrame;
 use comux_tests::figures::{Bound, Table, is_wanted};
@@ -64,7 +66,7 @@ impl NativeFrame for Lent<'_> {
     }
 
     fn luma(&self) -> LumaStats {
-        let picture::LumaStats { mean, stddev } = self.picture.luma_stats();
+        let frame::LumaStats { mean, stddev } = self.picture.luma_stats();
         LumaStats { mean, stddev }
     }
 
@@ -75,7 +77,7 @@ impl NativeFrame for Lent<'_> {
     fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
         let previous = self.previous.map(Picture::luma);
         previous
-            .and_then(|previous| picture::motion_grid(previous, self.picture.luma(), cols, rows))
+            .and_then(|previous| frame::motion_grid(previous, self.picture.luma(), cols, rows))
             .unwrap_or_default()
     }
 
@@ -108,21 +110,21 @@ fn main() {
         for packet in &packets {
             // As a camera does for each record.
             let _turn = seat.take();
-            let begin = cpu::of_this_thread();
+            let begin = cpu_time::of_this_thread();
             let picture = inside::decode(&mut decoder, packet, pictures);
-            decoding += cpu::of_this_thread() - begin;
+            decoding += cpu_time::of_this_thread() - begin;
             let Some(picture) = picture else { continue };
 
             let in_sandbox = |plugin: &mut Instance| {
-                let begin = cpu::of_this_thread();
+                let begin = cpu_time::of_this_thread();
                 let headers = plugin.on_frame(&picture, Vec::new(), &seat);
-                (headers, cpu::of_this_thread() - begin)
+                (headers, cpu_time::of_this_thread() - begin)
             };
             let natively = |native: &mut motion::Motion| {
                 let lent = Lent { picture: &picture, previous: previous.as_deref() };
-                let begin = cpu::of_this_thread();
+                let begin = cpu_time::of_this_thread();
                 let headers = native.on_frame(&Frame::native(&lent));
-                (headers, cpu::of_this_thread() - begin)
+                (headers, cpu_time::of_this_thread() - begin)
             };
             // The second finds the picture in the caches, so each is the second half of the time.
             let ((from_sandbox, sandbox_took), (from_native, native_took)) = if pictures % 2 == 0 {

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use comux::decode::Decoder;
-use comux::media::{MediaPacket, MediaReader};
-use comux::packet::Codec;
-use comux::picture::{Picture, PictureInfo};
-use comux::plugin::{
-    Compiler, Instance, Limits, LoadLimits, Loader, LoaderSettings, Source, Terms, Trust,
-};
-use comux::tenant::Tenant;
+use comux::plugin::compile::Compiler;
+use comux::plugin::instance::{Instance, Terms};
+use comux::plugin::supply::Trust;
+use comux::plugin::{Loader, LoaderSettings};
+use comux::policy::{Limits, LoadLimits, Source};
+use comux::tenancy::Tenant;
+use comux::video::decode::Decoder;
+use comux::video::frame::{Picture, PictureInfo};
+use comux::video::packet::Codec;
+use comux::video::{MediaPacket, MediaReader};
 
 /// Where `make plugins` puts them.
 pub fn loader() -> Loader {

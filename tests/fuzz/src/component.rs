@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use comux::plugin::fuzzing::{Cache, check, compile, inspect, is_header_name};
-use comux::plugin::{Digest, Engine, LoadError, Source, Step};
+use comux::plugin::sandbox::Engine;
+use comux::plugin::supply::LoadError;
+use comux::policy::{Digest, Source, Step};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("an engine"));
 static CACHE: LazyLock<CacheFile> = LazyLock::new(CacheFile::new);

@@ -13,7 +13,7 @@ use comux::control::fuzzing::{
     CameraAnswer, Commands, ControlRecord, Desired, Kind, MAX_VALUE, Record, Refusal, patched,
     read_fields, result_fields,
 };
-use comux::control::{Origin, Request, Target};
+use comux::control::wire::{Origin, Request, Target};
 
 use crate::{SEPARATOR, parts};
 

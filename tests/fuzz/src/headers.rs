@@ -6,10 +6,10 @@
 use std::ptr;
 
 use comux::camera::fuzzing::{keyframe_header, pts_us};
+use comux::kafka::{Progress, RecordFacts, with_results};
 use comux::kafka::{each_header, text_header};
-use comux::outcome::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing};
 use comux::plugin::fuzzing::is_header_name;
-use comux::sink::{Progress, RecordFacts, with_results};
+use comux::record::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing};
 use rdkafka::bindings::{rd_kafka_header_add, rd_kafka_headers_t};
 use rdkafka::message::OwnedHeaders;
 

@@ -6,11 +6,11 @@
 
 use std::sync::Once;
 
-use comux::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
-use comux::ledger::{Ledger, MOST_WAITING, Seq};
-use comux::outcome::{FailReason, Outcome, SkipReason, Status};
-use comux::packet::{Codec, Content, Inspection, Splitter, inspect};
+use comux::record::{FailReason, Outcome, SkipReason, Status};
+use comux::record::{Ledger, MOST_WAITING, Seq};
 use comux::stats::CameraStats;
+use comux::video::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
+use comux::video::packet::{Codec, Content, Inspection, Splitter, inspect};
 
 const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
 const MARK: usize = 5;

@@ -1,0 +1,47 @@
+//! `comux check`
+
+use std::path::PathBuf;
+
+use comux::config::Config;
+use comux::plugin::compile::Compiler;
+use comux::preflight::{Finding, preflight, size_conflicts};
+
+use super::Failure;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  comux check --config comux.toml")]
+pub struct Arguments {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
+    config: PathBuf,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
+    config.compiler = Compiler::this_program();
+    println!("✔ configuration {}: {} cameras", arguments.config.display(), config.cameras.len());
+    preflight(&config, |finding| match finding {
+        Finding::Plugin { camera, identity } => println!("✔ camera {camera}: plugin {identity}"),
+        Finding::Cluster(servers) => println!("✔ Kafka at {servers}"),
+        Finding::Control => println!("✔ topics of control"),
+        Finding::Topics { camera, created } if created.is_empty() => {
+            println!("✔ camera {camera}: topics");
+        }
+        Finding::Topics { camera, created } => {
+            println!("✔ camera {camera}: topics (created {})", created.join(", "));
+        }
+    })
+    .await
+    .map_err(Failure::usage)?;
+    for conflict in size_conflicts(&config).await.map_err(Failure::usage)? {
+        let (camera, topic) = (conflict.camera, conflict.topic);
+        let (input, output) = (conflict.input, conflict.output);
+        println!(
+            "⚠ camera {camera}: the output topic `{topic}` takes records up to {output} bytes and \
+             the input topic up to {input}; a larger one would stop the camera: set the output \
+             topic's max.message.bytes to more than {input}, since headers are added"
+        );
+    }
+    Ok(())
+}

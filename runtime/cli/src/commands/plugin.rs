@@ -1,0 +1,151 @@
+//! `comux plugin …`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use comux::plugin::{Shelf, sign_file, signatures_of};
+use comux::policy::{PrivateKey, PublicKey};
+
+use super::Failure;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Compile a Rust crate into a plugin component.
+    #[command(after_help = "Examples:
+  comux plugin build                        the crate in this directory
+  comux plugin build plugins/motion
+  comux plugin build my-plugin --out my-plugin.wasm")]
+    Build {
+        /// The crate's directory.
+        #[arg(default_value = ".")]
+        crate_dir: PathBuf,
+        /// Where the component goes; `plugins/` in the crate's target directory when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put a plugin into a store, as NAME@VERSION.wasm; prints its sha256 and that file.
+    #[command(after_help = "Examples:
+  comux plugin add motion.wasm
+  comux plugin add motion.wasm --store /srv/comux/plugins")]
+    Add {
+        /// The component.
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// The store: the `plugin_dir` of a configuration.
+        #[arg(long, value_name = "DIR", default_value = "plugins")]
+        store: PathBuf,
+        /// Replace another one with the same name and version.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a key to sign plugins with; prints the public key, for `trusted_keys` in comux.toml.
+    #[command(after_help = "Examples:
+  comux plugin keygen --out release.pem
+  openssl genpkey -algorithm ed25519 -out release.pem     makes such a key as well")]
+    Keygen {
+        /// Where the private key goes: a new file, for you alone to read.
+        #[arg(long, value_name = "FILE.pem")]
+        out: PathBuf,
+    },
+    /// Sign a plugin: the signature becomes a part of the file; prints the public key.
+    #[command(after_help = "Examples:
+  comux plugin sign motion.wasm --key release.pem
+  comux plugin sign motion.wasm --key release.pem --out signed/motion.wasm")]
+    Sign {
+        /// The component.
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// The private key.
+        #[arg(long, value_name = "FILE.pem")]
+        key: PathBuf,
+        /// Where the signed component goes; it replaces FILE.wasm when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Tell who signed a plugin; with --key, exit code 1 unless it was that key's holder.
+    #[command(after_help = "Examples:
+  comux plugin verify motion.wasm
+  comux plugin verify motion.wasm --key ed25519:Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=")]
+    Verify {
+        /// The component.
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// The public key of who should have signed it.
+        #[arg(long)]
+        key: Option<PublicKey>,
+    },
+    /// List the plugins of a store: NAME@VERSION, sha256 and bytes.
+    List {
+        /// The store: the `plugin_dir` of a configuration.
+        #[arg(long, value_name = "DIR", default_value = "plugins")]
+        store: PathBuf,
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Build { crate_dir, out } => {
+            let component =
+                crate::build_plugin::build(&crate_dir, out.as_deref()).map_err(Failure::failed)?;
+            println!("{}", component.display());
+        }
+        Command::Add { file, store, force } => {
+            let added = Shelf::new(&store).add(&file, force).map_err(Failure::failed)?;
+            // As `sha256sum` prints it, and takes it back with --check.
+            println!("{}  {}", added.sha256, added.path.display());
+        }
+        Command::Keygen { out } => {
+            let key = PrivateKey::generate().map_err(Failure::failed)?;
+            key.write_new(&out).map_err(Failure::failed)?;
+            println!("{}", key.public());
+        }
+        Command::Sign { file, key, out } => {
+            let key = PrivateKey::read(&key).map_err(Failure::failed)?;
+            let out = out.as_deref().unwrap_or(&file);
+            sign_file(&file, &key, out).map_err(Failure::failed)?;
+            println!("{}", key.public());
+        }
+        Command::Verify { file, key } => verify(&file, key)?,
+        Command::List { store, json } => {
+            let plugins = Shelf::new(&store).list().map_err(Failure::failed)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&plugins).map_err(Failure::failed)?);
+                return Ok(());
+            }
+            let sources =
+                plugins.iter().map(|plugin| format!("{}@{}", plugin.name, plugin.version));
+            let sources: Vec<_> = sources.collect();
+            let width = sources.iter().map(String::len).max().unwrap_or_default();
+            for (source, plugin) in sources.iter().zip(&plugins) {
+                println!("{source:width$}  {}  {:>9}", plugin.sha256, plugin.bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn verify(file: &Path, wanted: Option<PublicKey>) -> Result<(), Failure> {
+    let signatures = signatures_of(file).map_err(Failure::failed)?;
+    for signature in &signatures {
+        let signer = signature.key.map_or("no key".to_owned(), |key| key.to_string());
+        match signature.is_valid {
+            true => println!("✔ {signer}"),
+            false => println!("✘ {signer}: not of this component, which was changed since"),
+        }
+    }
+    let path = file.display();
+    match wanted {
+        Some(key) if !signatures.iter().any(|it| it.is_valid && it.key == Some(key)) => {
+            Err(Failure::failed(anyhow!("`{path}` is not signed by {key}")))
+        }
+        None if signatures.is_empty() => {
+            println!("`{path}` is not signed; `comux plugin sign` does that");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! A record as a camera received it, and what its own headers say.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, Timestamp};
+
+use crate::kafka;
+use crate::kafka::each_header;
+use crate::record::ResultHeader;
+
+/// A record on its way through a camera.
+pub(crate) struct Received<'q> {
+    pub message: BorrowedMessage<'q>,
+    pub at: Instant,
+    pub decode_us: u64,
+    pub keyframe: bool,
+    /// Pictures are missing before the one that begins here.
+    pub discontinuity: bool,
+    pub pts_us: Option<i64>,
+    /// The latest key frame up to here; decoding can begin there again.
+    pub gop_start: Option<i64>,
+}
+
+impl<'q> Received<'q> {
+    pub fn new(message: BorrowedMessage<'q>) -> Self {
+        let pts_us = pts_us(message.headers());
+        Self {
+            at: Instant::now(),
+            decode_us: 0,
+            keyframe: false,
+            discontinuity: false,
+            pts_us,
+            gop_start: None,
+            message,
+        }
+    }
+
+    /// The record's Kafka timestamp in microseconds since 1970.
+    pub fn recorded_at_us(&self) -> Option<i64> {
+        self.message.timestamp().to_millis().and_then(|millis| millis.checked_mul(1000))
+    }
+
+    /// The record's own headers, for plugins. Those without a value come with an empty one; those
+    /// whose name is no text can't be told to a plugin.
+    pub fn headers(&self) -> Vec<ResultHeader> {
+        let own = |(name, value): (&[u8], Option<&[u8]>)| {
+            let name = std::str::from_utf8(name).ok()?.to_owned();
+            Some(ResultHeader { name, value: value.unwrap_or_default().to_vec() })
+        };
+        each_header(self.message.headers()).filter_map(own).collect()
+    }
+}
+
+/// How long ago a record was made, by this machine's clock; none of those that do not say when. One
+/// from the future was made just now, by a clock that is ahead.
+#[must_use]
+pub fn age(made: Timestamp, now: SystemTime) -> Option<Duration> {
+    let made = u64::try_from(made.to_millis()?).ok()?;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(now.saturating_sub(Duration::from_millis(made)))
+}
+
+/// The input header `keyframe`, for codecs that are not looked into.
+#[must_use]
+pub fn keyframe_header(headers: Option<&BorrowedHeaders>) -> Option<bool> {
+    match text_header(headers, "keyframe")? {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The input header `pts`, in units of `time_base` (`1/90000`, say), else of microseconds.
+#[must_use]
+pub fn pts_us(headers: Option<&BorrowedHeaders>) -> Option<i64> {
+    let pts: i64 = text_header(headers, "pts")?.parse().ok()?;
+    let Some(time_base) = text_header(headers, "time_base") else { return Some(pts) };
+    let (numerator, denominator) = time_base.split_once('/')?;
+    let (numerator, denominator): (i128, i128) =
+        (numerator.parse().ok()?, denominator.parse().ok()?);
+    let scaled = i128::from(pts).checked_mul(numerator)?.checked_mul(1_000_000)?;
+    i64::try_from(scaled.checked_div(denominator)?).ok()
+}
+
+fn text_header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
+    kafka::text_header(headers, name).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_record_is_known_where_it_says_when_it_was_made() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(10_000);
+        let millis = |millis| Some(Duration::from_millis(millis));
+        assert_eq!(age(Timestamp::CreateTime(9_750), now), millis(250));
+        assert_eq!(age(Timestamp::LogAppendTime(9_750), now), millis(250));
+        assert_eq!(age(Timestamp::CreateTime(10_001), now), millis(0), "from the future");
+        assert_eq!(age(Timestamp::NotAvailable, now), None);
+        assert_eq!(age(Timestamp::CreateTime(-1), now), None);
+    }
+}

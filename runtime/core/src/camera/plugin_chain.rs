@@ -1,0 +1,324 @@
+//! A camera's plugins, which pictures they see, and their replacement by others.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::commands::{Swap, SwapEvent};
+use super::rollout::{Pending, Trial};
+use crate::camera::stages::Pace;
+use crate::config::Rate;
+use crate::plugin::instance::{BreakerSettings, Instance};
+use crate::plugin::sandbox::{CallFailure, NoResult, Snapshot};
+use crate::policy::Step;
+use crate::record::{Outcome, ResultHeader, SkipReason, Status};
+use crate::sched::Seat;
+use crate::stats::Meters;
+use crate::video::frame::Picture;
+
+/// The chain of plugins that analyses a camera's pictures.
+pub struct Analysis {
+    chain: Vec<Instance>,
+    /// The plugins' identities, as in the header `comux-plugin`.
+    identities: String,
+    /// What the plugins use, for others to see.
+    meters: Meters,
+    pace: Option<Pace>,
+    trial: Option<Trial>,
+}
+
+/// A plugin failed on a picture.
+pub(crate) struct Failure<'a> {
+    pub plugin: &'a str,
+    pub failure: CallFailure,
+}
+
+impl Analysis {
+    /// A chain of plugins that run in this order, at most as often as `rate` says.
+    #[must_use]
+    pub fn new(chain: Vec<Instance>, rate: Rate) -> Self {
+        let (identities, meters) = (String::new(), Meters::default());
+        let mut analysis = Self { chain, identities, meters, pace: Pace::of(rate), trial: None };
+        analysis.tell_chain();
+        analysis
+    }
+
+    /// Whether there is nothing to run, so that nothing needs decoding.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chain.is_empty()
+    }
+
+    /// Begins to count pictures anew, for another rate.
+    pub(crate) fn set_rate(&mut self, rate: Rate) {
+        self.pace = Pace::of(rate);
+    }
+
+    /// How often it runs; `None`: on every picture.
+    pub(crate) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+
+    /// Whether the rate lets a picture of this time be analysed; if so, it counts.
+    pub(crate) fn is_due(&mut self, time_us: i64) -> bool {
+        self.pace.as_mut().is_none_or(|pace| pace.is_due(time_us))
+    }
+
+    /// Its plugins are left out by other rules from now on.
+    pub(crate) fn set_breakers(&mut self, settings: BreakerSettings) {
+        self.chain.iter_mut().for_each(|plugin| plugin.set_breaker(settings));
+    }
+
+    /// A picture goes by that should have been analysed, and is not.
+    pub(crate) fn miss_picture(&mut self) {
+        self.chain.iter_mut().for_each(Instance::has_missed_pictures);
+    }
+
+    /// What its plugins use, whichever they are.
+    pub(crate) fn meters(&self) -> Meters {
+        Arc::clone(&self.meters)
+    }
+
+    /// The chain is another one.
+    fn tell_chain(&mut self) {
+        self.identities = identities(&self.chain);
+        let meters = self.chain.iter().map(|plugin| Arc::clone(plugin.meter())).collect();
+        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
+    }
+
+    /// Runs every plugin on a picture, one failing or not. The first failure is the record's
+    /// reason; results of the other plugins stay. Gives the microseconds that it took, but for those in
+    /// which the picture waited for pictures of other cameras.
+    pub(crate) fn run(
+        &mut self,
+        picture: &Arc<Picture>,
+        input_headers: &[ResultHeader],
+        seat: &Arc<Seat>,
+        mut report: impl FnMut(Failure<'_>),
+    ) -> (Outcome, u64) {
+        let (begin, mut waited) = (Instant::now(), Duration::ZERO);
+        self.begin_beside(seat);
+        let mut results: Vec<Option<PluginResult>> = vec![None; self.chain.len()];
+        let mut place = 0;
+        while let Some(plugin) = self.chain.get_mut(place) {
+            if results.get(place).is_some_and(Option::is_some) {
+                // It ran before the chain went back to what it was.
+                place += 1;
+                continue;
+            }
+            let earlier = results.iter().take(place).flatten().flat_map(|result| &result.headers);
+            let seen = input_headers.iter().chain(earlier).cloned().collect();
+            let answer = plugin.on_frame(picture, seen, seat);
+            waited += plugin.waited();
+            let result = match answer {
+                Ok(headers) => PluginResult { headers, status: Status::Analysed },
+                Err(NoResult::Quarantined) => {
+                    PluginResult::none(Status::Skipped(SkipReason::Quarantined))
+                }
+                Err(NoResult::Failed(failure)) => {
+                    let (reason, message) = (failure.reason, failure.message.clone());
+                    report(Failure { plugin: plugin.identity(), failure });
+                    if self.roll_back(place, &message, &mut results) {
+                        place = 0;
+                        continue;
+                    }
+                    PluginResult::none(Status::Failed(reason))
+                }
+            };
+            if let Some(slot) = results.get_mut(place) {
+                *slot = Some(result);
+            }
+            place += 1;
+        }
+        let took = begin.elapsed().saturating_sub(waited);
+        let plugin_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let results: Vec<PluginResult> = results.into_iter().flatten().collect();
+        let status = status_of(&results);
+        let is_left_out =
+            |result: &PluginResult| result.status == Status::Skipped(SkipReason::Quarantined);
+        let plugins = Some(if results.iter().any(is_left_out) {
+            let with_results = self.chain.iter().zip(&results);
+            let ran = with_results.filter(|(_, result)| !is_left_out(result));
+            identities(ran.map(|(plugin, _)| plugin))
+        } else {
+            self.identities.clone()
+        });
+        let results: Vec<Vec<ResultHeader>> =
+            results.into_iter().map(|result| result.headers).collect();
+        self.watch_trial(picture, input_headers, &results, seat);
+        let headers = results.into_iter().flatten().collect();
+        (Outcome { status, plugins, headers, timing: None }, plugin_us)
+    }
+
+    /// The names of the plugins with state, and their state now; those that fail are left out.
+    pub(crate) fn memory(&mut self, seat: &Arc<Seat>) -> Vec<(String, Snapshot)> {
+        let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
+        let saved = with_state.filter_map(|plugin| {
+            let snapshot = plugin.save(seat);
+            let name = plugin.name().to_owned();
+            match snapshot {
+                Ok(snapshot) => Some((name, snapshot)),
+                Err(why) => {
+                    let (tenant, camera) = (&*plugin.owner().tenant, &*plugin.owner().camera);
+                    tracing::warn!(
+                        tenant,
+                        camera,
+                        plugin = name,
+                        "its state can't be saved: {why}"
+                    );
+                    None
+                }
+            }
+        });
+        saved.collect()
+    }
+
+    /// Whether any plugin has state to save.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.chain.iter().any(Instance::has_state)
+    }
+
+    /// Whether the plugins that run have yet to prove themselves.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        matches!(self.trial, Some(Trial::Probation(_)))
+    }
+
+    /// Ends a swap that is under way; the old chain runs, as before or again.
+    pub(crate) fn give_up_trial(&mut self) {
+        if let Some(Trial::Probation(probation)) = self.trial.take() {
+            let reason = "the camera has stopped".to_owned();
+            self.chain = probation.restore(std::mem::take(&mut self.chain), reason).chain;
+            self.tell_chain();
+        }
+    }
+
+    // === replacement ===
+
+    /// A swap begins, unless another one is under way.
+    pub(crate) fn begin(&mut self, swap: Swap) {
+        if self.trial.is_some() {
+            let reason = "another change of this camera's plugins is under way".to_owned();
+            let _ = swap.events.send(SwapEvent::Failed { step: Step::Switch, reason });
+            return;
+        }
+        self.trial = Some(Trial::Pending(Pending::new(swap)));
+    }
+
+    /// Whether a new chain waits for its place.
+    pub(crate) fn wants_cut(&self) -> bool {
+        matches!(&self.trial, Some(Trial::Pending(pending)) if pending.is_ready())
+    }
+
+    /// Whether the swap under way turns analysis on or off, so that what is being decoded must be
+    /// finished first.
+    pub(crate) fn turns_on_or_off(&self) -> bool {
+        match &self.trial {
+            Some(Trial::Pending(pending)) => pending.leaves_nothing() != self.chain.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Puts the new chain in place, before the next picture. Gives the place to tell of the cut.
+    pub(crate) fn cut(
+        &mut self,
+        seat: &Arc<Seat>,
+    ) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
+        let Some(Trial::Pending(pending)) = self.trial.take() else { return None };
+        let probation = pending.switch(&mut self.chain, seat).ok()?;
+        self.tell_chain();
+        let events = probation.events().clone();
+        self.trial = Some(Trial::Probation(probation));
+        Some(events)
+    }
+
+    /// Ends what has waited for too long.
+    pub(crate) fn tick(&mut self) {
+        match self.trial.take() {
+            Some(Trial::Pending(pending)) => match pending.what_is_late() {
+                Some((step, reason)) => pending.fail(step, reason),
+                None => self.trial = Some(Trial::Pending(pending)),
+            },
+            Some(Trial::Probation(probation)) if probation.is_over() => probation.pass(),
+            trial => self.trial = trial,
+        }
+    }
+
+    /// The plugin at `place` failed: if it is on probation, the chain is again what it was before,
+    /// and `results` are those of plugins that are in both.
+    fn roll_back(
+        &mut self,
+        place: usize,
+        reason: &str,
+        results: &mut Vec<Option<PluginResult>>,
+    ) -> bool {
+        let probation = match self.trial.take() {
+            Some(Trial::Probation(probation)) if probation.is_new(place) => probation,
+            trial => {
+                self.trial = trial;
+                return false;
+            }
+        };
+        let name =
+            self.chain.get(place).map_or_else(String::new, |plugin| plugin.name().to_owned());
+        let old = probation.restore(std::mem::take(&mut self.chain), format!("{name}: {reason}"));
+        let kept = old.kept.iter().map(|place| results.get_mut((*place)?)?.take());
+        *results = kept.collect();
+        self.chain = old.chain;
+        self.tell_chain();
+        true
+    }
+
+    fn begin_beside(&mut self, seat: &Arc<Seat>) {
+        let Some(Trial::Pending(pending)) = &mut self.trial else { return };
+        if let Err((step, reason)) = pending.begin_beside(&mut self.chain, seat)
+            && let Some(Trial::Pending(pending)) = self.trial.take()
+        {
+            pending.fail(step, reason);
+        }
+    }
+
+    fn watch_trial(
+        &mut self,
+        picture: &Arc<Picture>,
+        input_headers: &[ResultHeader],
+        results: &[Vec<ResultHeader>],
+        seat: &Arc<Seat>,
+    ) {
+        match &mut self.trial {
+            None => return,
+            Some(Trial::Probation(probation)) => probation.count(),
+            Some(Trial::Pending(pending)) => {
+                let beside = pending.run_beside(picture, input_headers, results, seat);
+                if let Err((step, reason)) = beside
+                    && let Some(Trial::Pending(pending)) = self.trial.take()
+                {
+                    pending.fail(step, reason);
+                }
+            }
+        }
+        self.tick();
+    }
+}
+
+/// What one plugin made of a picture.
+#[derive(Debug, Clone)]
+struct PluginResult {
+    headers: Vec<ResultHeader>,
+    status: Status,
+}
+
+impl PluginResult {
+    fn none(status: Status) -> Self {
+        Self { headers: Vec::new(), status }
+    }
+}
+
+/// The status of a record on which its plugins came to these results.
+fn status_of(results: &[PluginResult]) -> Status {
+    let mut statuses = results.iter().map(|result| result.status);
+    let failed = statuses.clone().find(|status| matches!(status, Status::Failed(_)));
+    let other = || statuses.find(|status| *status != Status::Analysed);
+    failed.or_else(other).unwrap_or(Status::Analysed)
+}
+
+fn identities<'a>(chain: impl IntoIterator<Item = &'a Instance>) -> String {
+    chain.into_iter().map(Instance::identity).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,117 @@
+//! What need not be decoded, because the rate leaves out its picture anyway.
+
+use super::rate::Pace;
+use crate::config::Rate;
+use crate::video::packet::{Content, Inspection};
+
+/// Key frames come a little irregularly: by this share of the interval they may be too far apart.
+const SLACK: f64 = 0.1;
+/// So many key frames in a row must be close enough: in a burst behind a stall, some are.
+const ENOUGH: u32 = 4;
+
+/// Tells which access units of a camera need no decoding.
+pub(crate) struct Thinning {
+    /// When the latest key frame was recorded.
+    key_at_us: Option<i64>,
+    /// How many key frames in a row came no later than the next picture was wanted.
+    frequent: u32,
+    only_keys: bool,
+}
+
+impl Thinning {
+    pub fn new(rate: Rate) -> Self {
+        Self { key_at_us: None, frequent: 0, only_keys: rate == Rate::Keyframes }
+    }
+
+    /// Whether nothing but key frames is decoded, each on its own.
+    pub fn only_keys(&self) -> bool {
+        self.only_keys
+    }
+
+    /// A key frame comes: those up to the next one are needed, unless key frames come as often as
+    /// pictures are wanted.
+    pub fn key_frame(&mut self, time_us: i64, pace: Option<&Pace>) {
+        let before = self.key_at_us.replace(time_us);
+        if let (Some(before), Some(pace)) = (before, pace) {
+            let is_near = (time_us - before) as f64 <= pace.interval_us() * (1.0 + SLACK);
+            self.frequent = if is_near { self.frequent.saturating_add(1) } else { 0 };
+            self.only_keys = self.frequent >= ENOUGH;
+        }
+    }
+
+    /// Whether the rate leaves out the picture, and nobody needs it for another one. `time_us`: when
+    /// it was recorded, if it is to be analysed at all.
+    pub fn leaves_out(
+        &self,
+        inspection: Inspection,
+        time_us: Option<i64>,
+        pace: Option<&Pace>,
+    ) -> bool {
+        let too_early = || pace.zip(time_us).is_some_and(|(pace, time)| pace.is_early(time));
+        match inspection.content {
+            Content::KeyPicture => self.only_keys && too_early(),
+            Content::Picture => self.only_keys || (inspection.disposable && too_early()),
+            Content::NoPicture | Content::Unknown => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn of(content: Content) -> Inspection {
+        Inspection::of(content)
+    }
+
+    /// Whether key frames alone are decoded, behind each of those that come at these times.
+    fn behind_each(pace: &Pace, times: &[i64]) -> Vec<bool> {
+        let mut thinning = Thinning::new(Rate::All);
+        let mut behind = |&time: &i64| {
+            thinning.key_frame(time, Some(pace));
+            thinning.only_keys()
+        };
+        times.iter().map(&mut behind).collect()
+    }
+
+    #[test]
+    fn key_frames_are_enough_as_soon_as_they_are_sure_to_come_often_enough() {
+        let pace = Pace::of(Rate::PerSecond(0.5)).unwrap();
+        let regular = [0, 2, 4, 6, 8, 10].map(|second| second * SECOND + second % 3 * 1000);
+        assert_eq!(behind_each(&pace, &regular), [false, false, false, false, true, true]);
+        // One that is late: what is due meanwhile comes from all pictures again.
+        let late = [0, 2, 4, 6, 8, 12, 14, 16, 18, 20].map(|second| second * SECOND);
+        let behind = [false, false, false, false, true, false, false, false, false, true];
+        assert_eq!(behind_each(&pace, &late), behind);
+        // A burst behind a stall.
+        let burst = [0, 5 * SECOND, 5 * SECOND + 40, 5 * SECOND + 80, 8 * SECOND, 11 * SECOND];
+        assert_eq!(behind_each(&pace, &burst), [false; 6]);
+    }
+
+    #[test]
+    fn what_others_need_is_decoded_and_so_is_what_may_be_due() {
+        let mut pace = Pace::of(Rate::PerSecond(1.0)).unwrap();
+        assert!(pace.is_due(0));
+        let thinning = Thinning::new(Rate::PerSecond(1.0));
+        let leaves_out = |inspection, time| thinning.leaves_out(inspection, time, Some(&pace));
+        let disposable = Inspection { disposable: true, ..of(Content::Picture) };
+        assert!(leaves_out(disposable, Some(SECOND / 2)));
+        assert!(!leaves_out(disposable, Some(SECOND)));
+        assert!(!leaves_out(disposable, None), "what fills the decoder");
+        assert!(!leaves_out(of(Content::Picture), Some(SECOND / 2)));
+        assert!(!leaves_out(of(Content::KeyPicture), Some(SECOND / 2)));
+    }
+
+    #[test]
+    fn a_rate_of_key_frames_needs_no_others_and_no_rate_needs_all() {
+        let keys = Thinning::new(Rate::Keyframes);
+        assert!(keys.leaves_out(of(Content::Picture), Some(0), None));
+        assert!(keys.leaves_out(of(Content::Picture), None, None));
+        assert!(!keys.leaves_out(of(Content::KeyPicture), Some(0), None));
+        let all = Thinning::new(Rate::All);
+        let disposable = Inspection { disposable: true, ..of(Content::Picture) };
+        assert!(!all.leaves_out(disposable, Some(0), None));
+    }
+}

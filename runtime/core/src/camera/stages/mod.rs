@@ -1,0 +1,13 @@
+//! What a record passes on its camera, one file each; [`super::pipeline`] puts them together.
+
+mod decode_load;
+mod discard;
+pub(crate) mod linger;
+mod output;
+mod rate;
+
+pub(crate) use decode_load::DecodeLoad;
+pub(crate) use discard::Thinning;
+pub(crate) use linger::Bunch;
+pub(crate) use output::Output;
+pub(crate) use rate::Pace;

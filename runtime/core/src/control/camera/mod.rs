@@ -1,0 +1,12 @@
+//! One camera under control: an actor that takes its commands one after the other.
+
+mod actor;
+mod deploy;
+mod lifecycle;
+pub(crate) mod resolve;
+mod update;
+
+pub use actor::CameraReport;
+pub(crate) use actor::{Actor, Shared};
+pub(crate) use deploy::{Deploy, Options, Wanted, WantedPlugin};
+pub use resolve::{Placed, configure_alone, load_all};

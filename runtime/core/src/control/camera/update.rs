@@ -1,0 +1,195 @@
+//! A running camera becomes another one, in place: by a command, or by what a person wrote onto the
+//! state topic.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::actor::{Actor, OnBehalf};
+use super::deploy::Plan;
+use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking, stopped};
+use crate::camera;
+use crate::camera::{Change, Order};
+use crate::config::CameraSpec;
+use crate::control::wire::Done;
+use crate::control::wire::{Commands, Origin};
+use crate::control::wire::{Desired, Record, patched};
+use crate::control::wire::{Kind, Refusal, SwapReport};
+use crate::host::Start;
+use crate::kafka::CameraQueue;
+use crate::kafka::Progress;
+
+impl Actor {
+    pub(crate) async fn update(
+        &mut self,
+        patch: Map<String, Value>,
+        on_behalf: OnBehalf,
+        swap: &mut Option<SwapReport>,
+    ) -> Done {
+        let OnBehalf { scope, origin, .. } = on_behalf;
+        let Some(desired) = self.desired.clone() else { return Ok(String::new()) };
+        if scope.is_some() && OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
+            return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
+        }
+        let keys: Vec<String> =
+            patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
+        let spec = patched(&desired.spec, patch, &self.shared.host.config)?;
+        if let Some(tenant) = &scope {
+            // What the operator has set stays, whatever it is.
+            self.check_limits(spec.limits.other_than(desired.spec.limits), tenant)?;
+        }
+        if spec == desired.spec && self.running.is_some() {
+            return Ok("nothing to change".to_owned());
+        }
+        self.become_as(spec, origin.as_ref(), swap).await?;
+        Ok(keys.join(", "))
+    }
+
+    /// Changes the camera into what `spec` says, in place.
+    async fn become_as(
+        &mut self,
+        spec: CameraSpec,
+        origin: Option<&Origin>,
+        swap: &mut Option<SwapReport>,
+    ) -> Result<(), Refusal> {
+        let Some(desired) = self.desired.clone() else { return Ok(()) };
+        if spec.tenant != desired.spec.tenant {
+            let message = "a camera can't change its tenant; delete it and create it anew";
+            return Err(Kind::Conflict.because(message));
+        }
+        let config = &self.shared.host.config;
+        let old = Arc::new(desired.spec.clone());
+        self.shared.registry.reserve(config, &Arc::new(spec.clone()))?;
+        let changed = self.change(&old, spec, desired, swap).await;
+        let stays = changed.as_ref().map_or(&*old, |desired| &desired.spec);
+        self.shared.registry.settle(&Arc::new(stays.clone()));
+        self.accept(changed?, origin).await
+    }
+
+    async fn change(
+        &mut self,
+        old: &Arc<CameraSpec>,
+        mut spec: CameraSpec,
+        mut desired: Desired,
+        swap: &mut Option<SwapReport>,
+    ) -> Result<Desired, Refusal> {
+        if self.running.is_none() {
+            let how = Start { paused: desired.paused, goes_on: true, remembers: true };
+            desired.spec = self.start_reserved(&spec, how, swap).await?;
+            return Ok(desired);
+        }
+        // All that can fail comes first: nothing has changed until the plugins are swapped.
+        let host = Arc::clone(&self.shared.host);
+        let other_input = spec.consume_topic != old.consume_topic;
+        if other_input || spec.produce_topic != old.produce_topic {
+            self.ensure_topics(&spec).await?;
+        }
+        let checked = camera::check(&spec);
+        checked.map_err(|error| Kind::Refused.because(error.to_string()))?;
+        let input = if other_input {
+            let (host, spec) = (Arc::clone(&host), spec.clone());
+            let input = blocking(move || host.open_input(&spec, false)).await?;
+            Some(input.map_err(|error| Kind::Failed.because(error.to_string()))?)
+        } else {
+            None
+        };
+        let changed = self.change_prepared(&mut spec, &mut desired, input, swap).await;
+        if other_input {
+            let given_up = if changed.is_ok() { Arc::clone(old) } else { Arc::new(spec) };
+            blocking(move || host.close_input(&given_up)).await?;
+        }
+        changed.map(|()| desired)
+    }
+
+    async fn change_prepared(
+        &mut self,
+        spec: &mut CameraSpec,
+        desired: &mut Desired,
+        input: Option<(CameraQueue, Arc<Progress>)>,
+        swap: &mut Option<SwapReport>,
+    ) -> Result<(), Refusal> {
+        let other_limits = spec.limits != desired.spec.limits;
+        if spec.plugins != desired.spec.plugins || other_limits {
+            // Instances are made for their limits.
+            desired.spec.limits = spec.limits;
+            let plan = Plan::of_list(spec.plugins.clone(), other_limits);
+            self.swap(plan, desired, swap.get_or_insert_default()).await?;
+            spec.plugins.clone_from(&desired.spec.plugins);
+        }
+        if *spec != desired.spec {
+            let (done, is_done) = oneshot::channel();
+            let change = Change { spec: Arc::new(spec.clone()), input, done };
+            if let Some(running) = &self.running {
+                running.camera.order(Order::Change(change)).map_err(|_| stopped())?;
+            }
+            let changed = is_done.await.map_err(|_| stopped())?;
+            changed.map_err(|error| Kind::Refused.because(error.to_string()))?;
+            desired.spec.clone_from(spec);
+        }
+        Ok(())
+    }
+
+    /// Does as a person wrote onto the state topic.
+    pub(crate) async fn declare(
+        &mut self,
+        value: Option<Vec<u8>>,
+        swap: &mut Option<SwapReport>,
+    ) -> Done {
+        let record = match value {
+            None => Record::Deleted,
+            Some(value) => {
+                let (id, config) = (self.id.as_str(), &self.shared.host.config);
+                Record::parse(id, &value, Commands::default(), config)?
+            }
+        };
+        let (declared, generation) = match (record, &self.desired) {
+            (Record::Deleted, None) => return Ok(String::new()),
+            (Record::Deleted, Some(_)) => return self.delete(None).await,
+            (Record::Camera(declared, generation), _) => (*declared, generation),
+        };
+        let Some(desired) = self.desired.clone() else {
+            let how = Start { paused: declared.paused, goes_on: false, remembers: false };
+            let spec = self.start(&declared.spec, how, swap).await?;
+            let generation = generation.unwrap_or(1).max(1);
+            let previous = BTreeMap::new();
+            let desired = Desired { spec, generation, previous, ..declared };
+            return self.keep(desired).await.map(|()| self.what_runs());
+        };
+        if let Some(generation) = generation
+            && generation <= desired.generation
+        {
+            let message = format!(
+                "generation {generation} is not after {}, which is there; write a higher one, or none",
+                desired.generation
+            );
+            return Err(Kind::Conflict.because(message));
+        }
+        // Until plugins are pinned anew, they may be any of that source.
+        if !desired.spec.satisfies(&declared.spec) {
+            self.become_as(declared.spec, None, swap).await?;
+        }
+        if declared.paused != desired.paused {
+            self.pause(declared.paused, None, swap).await?;
+        }
+        if let Some(mut desired) = self.desired.clone() {
+            desired.generation = generation.unwrap_or(desired.generation);
+            self.keep(desired).await?;
+        }
+        Ok(self.what_runs())
+    }
+
+    /// Tells of a wrong record on the state topic, and writes what is true over it.
+    pub(crate) async fn put_back(&self, refusal: &Refusal) {
+        let bus = &self.shared.bus;
+        bus.event("state-refused", self.id.as_str(), &format!("✘ state {}: {refusal}", self.id))
+            .await;
+        let record = self.desired.as_ref().map(Desired::to_json);
+        let commands =
+            self.desired.as_ref().map(|desired| desired.commands.clone()).unwrap_or_default();
+        if let Err(error) = bus.put_state(self.id.as_str(), record.as_deref(), &commands).await {
+            tracing::error!(camera = self.id.as_str(), %error, "the state could not be put back");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! From a request to its one answer: which cameras are meant, and what they say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use super::actions::Actions;
+use super::registry::CameraView;
+use crate::config::{CameraTable, Id};
+use crate::control::camera::{Actor, Shared};
+use crate::control::camera::{Deploy, Options, Wanted};
+use crate::control::camera::{Placed, resolve};
+use crate::control::wire::{Assignment, Job};
+use crate::control::wire::{CameraAnswer, Kind, Refusal, Steps, result_fields};
+use crate::control::wire::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
+use crate::control::wire::{Request, from_json};
+use crate::plugin::sandbox::Meter;
+use crate::tenancy::Tenant;
+
+/// Cameras that a command may name one by one.
+const MOST_CAMERAS: usize = 1000;
+
+/// Answers requests.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    pub shared: Arc<Shared>,
+    pub actions: Actions,
+}
+
+impl Dispatcher {
+    /// Whether this instance, and the camera that is meant, if one is, are here.
+    pub fn is_meant(&self, request: &Request) -> bool {
+        let target = &request.target;
+        let instance = self.shared.host.config.name.as_str();
+        if target.runtime.as_ref().is_some_and(|name| name != instance) {
+            return false;
+        }
+        let creates = request.action == "create";
+        // A tenant's own topic does not tell which cameras others have.
+        let view = |id: &str| {
+            let view = self.shared.registry.view(id)?;
+            request.scope.as_ref().is_none_or(|own| *own == view.spec.tenant).then_some(view)
+        };
+        if let Some(camera) = &target.camera {
+            let is_here = view(camera).is_some();
+            let is_created = creates && request.camera() == Some(camera);
+            if !is_here && !is_created || request.camera().is_some_and(|id| id != camera) {
+                return false;
+            }
+        }
+        if let Some(tenant) = &target.tenant {
+            // A tenant is not told which others there are.
+            if request.scope.as_ref().is_some_and(|own| own.as_str() != tenant) {
+                return false;
+            }
+            let config = &self.shared.host.config;
+            return match request.camera().and_then(view) {
+                Some(view) => view.spec.tenant.as_str() == tenant,
+                None => Id::new(tenant).is_ok_and(|tenant| config.knows(&tenant)),
+            };
+        }
+        true
+    }
+
+    /// Carries out a request; gives the fields of its answer.
+    pub async fn carry_out(&self, request: &Request) -> Map<String, Value> {
+        match self.try_carry_out(request).await {
+            Ok(fields) => fields,
+            Err(refusal) => {
+                let id = request.camera();
+                let what = match id {
+                    Some(id) => format!("{} {id}", request.action),
+                    None => request.action.clone(),
+                };
+                let mut fields = result_fields(&what, &Err(refusal));
+                if let Some(id) = id {
+                    fields.insert("camera".to_owned(), id.into());
+                }
+                fields
+            }
+        }
+    }
+
+    async fn try_carry_out(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
+        let one = |job| async move {
+            let OneCamera { id } = request.fields()?;
+            Ok(self.one(request, id, job).await)
+        };
+        match request.action.as_str() {
+            "create" => {
+                let table: CameraTable = request.fields()?;
+                let id = table.id.clone();
+                let id = id.ok_or_else(|| Kind::Invalid.because("a camera needs an `id`"))?;
+                Ok(self.one(request, id, Job::Create(Box::new(table))).await)
+            }
+            "update" => {
+                let id = ["id", "_id"].iter().find_map(|key| request.value.get(*key).cloned());
+                let id =
+                    id.ok_or_else(|| Kind::Invalid.because("`update` needs the `id` of a camera"))?;
+                let id: Id = from_json(id)?;
+                Ok(self.one(request, id, Job::Update(request.value.clone())).await)
+            }
+            "delete" => one(Job::Delete).await,
+            "pause" => one(Job::Pause(true)).await,
+            "resume" => one(Job::Pause(false)).await,
+            "deploy" => self.deploy(request).await,
+            "rollback" => {
+                let (cameras, fields) = self.cameras(request)?;
+                let job = Job::Rollback(from_json::<Rollback>(fields)?);
+                self.several(request, cameras, None, job).await
+            }
+            "status" => self.status(request),
+            action => self.application_action(action, request).await,
+        }
+    }
+
+    // === cameras ===
+
+    async fn one(&self, request: &Request, id: Id, job: Job) -> Map<String, Value> {
+        let answer = self.ask(request, &id, job).await;
+        let mut fields = answer.to_json(&format!("{} {id}", request.action));
+        fields.insert("camera".to_owned(), id.as_str().into());
+        fields
+    }
+
+    async fn ask(&self, request: &Request, id: &Id, job: Job) -> CameraAnswer {
+        let (reply, answered) = oneshot::channel();
+        let creates = matches!(job, Job::Create(_));
+        let assignment = Assignment {
+            job,
+            scope: request.scope.clone(),
+            reach: request.reach(),
+            origin: Some(request.origin.clone()),
+            reply: Some(reply),
+        };
+        let open = creates.then_some(|| Actor::open(id.clone(), Arc::clone(&self.shared)));
+        let sent = self.shared.registry.send(id, assignment, open).is_ok();
+        let unknown =
+            || CameraAnswer::refused(Kind::UnknownCamera.because(format!("no camera `{id}`")));
+        if !sent {
+            let deleted_by = self.shared.deleted_by.get(id.as_str());
+            if deleted_by.is_some_and(|seen| seen.have_seen(&request.origin)) {
+                return CameraAnswer::carried_out_before();
+            }
+            self.unless_stopping().await;
+            return unknown();
+        }
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.unless_stopping().await;
+                unknown()
+            }
+        }
+    }
+
+    /// Never comes back when the instance ends: the command stays unanswered, and is carried out
+    /// after the restart.
+    async fn unless_stopping(&self) {
+        if *self.shared.stop.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A job of the instance itself, for a camera that may not be there yet.
+    pub fn tell(&self, id: &Id, assignment: Assignment) {
+        let open = || Actor::open(id.clone(), Arc::clone(&self.shared));
+        // Fails only when the instance ends.
+        let _ = self.shared.registry.send(id, assignment, Some(open));
+    }
+
+    async fn deploy(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
+        let (cameras, fields) = self.cameras(request)?;
+        let fields: DeployFields = from_json(fields)?;
+        let options = Options::new(fields.shadow, fields.probation, fields.fresh)?;
+        let wanted = match (fields.plugin, fields.plugins, fields.replaces) {
+            (Some(plugin), None, replaces) => Wanted::One { plugin, replaces },
+            (None, Some(plugins), None) => Wanted::List(plugins),
+            (None, Some(_), Some(_)) => {
+                return Err(Kind::Invalid.because("`replaces` goes with `plugin`, not `plugins`"));
+            }
+            _ => return Err(Kind::Invalid.because("`deploy` needs either `plugin` or `plugins`")),
+        };
+        let deploy = Arc::new(Deploy { wanted, options });
+        // Once for all cameras, so that none waits for another one's turn to load.
+        let _loaded = self.load_ahead(request, &deploy, &cameras).await;
+        self.several(request, cameras, fields.canary, Job::Deploy(deploy)).await
+    }
+
+    /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What can't
+    /// be loaded, or only within limits of a camera's own, each camera says itself.
+    async fn load_ahead(
+        &self,
+        request: &Request,
+        deploy: &Deploy,
+        cameras: &Result<Id, Vec<Id>>,
+    ) -> Vec<Placed> {
+        let Err(cameras) = cameras else { return Vec::new() };
+        let views = cameras.iter().filter_map(|id| self.shared.registry.view(id.as_str()));
+        let reach = request.reach();
+        let reached = |tenant: &Id| reach.as_ref().is_none_or(|own| own == tenant);
+        let tenants = views.map(|view| view.spec.tenant.clone()).filter(reached);
+        let tenants: BTreeSet<Id> = tenants.collect();
+        let host = &self.shared.host;
+        let of_tenant = async |tenant: Id| {
+            let mut loaded = Vec::new();
+            let limits = host.config.tenant(&tenant).limits;
+            let Ok(tenant) = resolve::tenant(host, &tenant) else { return loaded };
+            for entry in deploy.entries() {
+                let steps = &mut Steps::default();
+                loaded.extend(resolve::load(&host.loader, (&tenant, limits), entry, steps).await);
+            }
+            loaded
+        };
+        // At once, so that no tenant waits for what another's plugins take.
+        futures_util::future::join_all(tenants.into_iter().map(of_tenant)).await.concat()
+    }
+
+    /// The cameras that a command is for, and its other fields. `Ok`: the one camera of `id`.
+    fn cameras(&self, request: &Request) -> Result<(Result<Id, Vec<Id>>, Value), Refusal> {
+        let (which, fields) = Cameras::split(&request.value)?;
+        let reach = request.reach();
+        let views = || {
+            let views = self.shared.registry.views().into_iter();
+            views.filter(|view| reach.as_ref().is_none_or(|own| *own == view.spec.tenant))
+        };
+        let id_of = |view: CameraView| view.spec.id.clone();
+        let cameras = match (which.id, which.cameras, which.tenant, which.all) {
+            (Some(id), None, None, None | Some(false)) => return Ok((Ok(id), fields)),
+            (None, Some(cameras), None, None | Some(false)) if cameras.len() > MOST_CAMERAS => {
+                let message =
+                    format!("`cameras` may name {MOST_CAMERAS}; `tenant` and `all` any number");
+                return Err(Kind::Invalid.because(message));
+            }
+            (None, Some(mut cameras), None, None | Some(false)) => {
+                let mut seen = std::collections::HashSet::new();
+                cameras.retain(|id| seen.insert(id.clone()));
+                cameras
+            }
+            (None, None, Some(tenant), None | Some(false)) => {
+                views().filter(|view| view.spec.tenant == tenant).map(id_of).collect()
+            }
+            (None, None, None, Some(true)) => views().map(id_of).collect(),
+            _ => {
+                let message =
+                    "say for which cameras: one of `id`, `cameras`, `tenant`, or `all`: true";
+                return Err(Kind::Invalid.because(message));
+            }
+        };
+        let meant = |id: &Id| request.target.camera.as_deref().is_none_or(|own| own == id.as_str());
+        let cameras: Vec<Id> = cameras.into_iter().filter(meant).collect();
+        if cameras.is_empty() {
+            return Err(Kind::UnknownCamera.because("there is no such camera"));
+        }
+        Ok((Err(cameras), fields))
+    }
+
+    /// Sends a job to cameras; with a canary, first to that one.
+    async fn several(
+        &self,
+        request: &Request,
+        cameras: Result<Id, Vec<Id>>,
+        canary: Option<Canary>,
+        job: Job,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let cameras = match cameras {
+            Ok(id) => return Ok(self.one(request, id, job).await),
+            Err(cameras) => cameras,
+        };
+        let canary = match canary {
+            None | Some(Canary::Any(false)) => None,
+            Some(Canary::Any(true)) => cameras.first().cloned(),
+            Some(Canary::This(id)) if cameras.contains(&id) => Some(id),
+            Some(Canary::This(id)) => {
+                let message = format!("`canary`: `{id}` is none of the cameras that are meant");
+                return Err(Kind::Invalid.because(message));
+            }
+        };
+        let mut answers: Vec<(Id, CameraAnswer)> = Vec::with_capacity(cameras.len());
+        let mut dead_canary = None;
+        if let Some(id) = &canary {
+            let answer = self.ask(request, id, job.clone()).await;
+            if let Err(refusal) = &answer.result {
+                let message = format!("not tried, because the canary {id} failed");
+                dead_canary = Some(Refusal { message, ..refusal.clone() });
+            }
+            answers.push((id.clone(), answer));
+        }
+        let mut asked = Vec::new();
+        for id in cameras.iter().filter(|id| canary.as_ref() != Some(id)) {
+            match &dead_canary {
+                Some(refusal) => answers.push((id.clone(), CameraAnswer::refused(refusal.clone()))),
+                None => {
+                    let job = job.clone();
+                    asked.push(async move { (id.clone(), self.ask(request, id, job).await) });
+                }
+            }
+        }
+        answers.extend(futures_util::future::join_all(asked).await);
+        Ok(summary(request, &answers))
+    }
+
+    // === what is running ===
+
+    fn status(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
+        let PerhapsOneCamera { id } = request.fields()?;
+        let reach = request.reach();
+        let theirs =
+            |view: &CameraView| reach.as_ref().is_none_or(|tenant| *tenant == view.spec.tenant);
+        let (message, cameras) = match id {
+            Some(id) => {
+                let view = self.shared.registry.view(id.as_str()).filter(theirs);
+                let unknown = || Kind::UnknownCamera.because(format!("no camera `{id}`"));
+                let view = view.ok_or_else(unknown)?;
+                let mut camera = describe(&view);
+                camera.insert("spec".to_owned(), json!(view.spec.table()));
+                (id.to_string(), vec![camera])
+            }
+            None => {
+                let views = self.shared.registry.views();
+                let cameras: Vec<_> =
+                    views.iter().filter(|view| theirs(view)).map(describe).collect();
+                (format!("{} cameras", cameras.len()), cameras)
+            }
+        };
+        let tenants = self.shared.host.tenants.all();
+        let tenants =
+            tenants.filter(|tenant| reach.as_ref().is_none_or(|own| own.as_str() == &*tenant.id));
+        let tenants: Vec<_> = tenants.map(|tenant| describe_tenant(tenant)).collect();
+        let mut fields = result_fields("status", &Ok(message));
+        fields.insert("cameras".to_owned(), json!(cameras));
+        fields.insert("tenants".to_owned(), json!(tenants));
+        Ok(fields)
+    }
+
+    async fn application_action(
+        &self,
+        action: &str,
+        request: &Request,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let Some(handler) = self.actions.find(action) else {
+            let message = format!("No action '{action}' defined!");
+            return Err(Kind::UnknownAction.because(message));
+        };
+        let request = request.clone();
+        let done = tokio::task::spawn_blocking(move || handler(&request)).await;
+        let given = match done {
+            Ok(Ok(given)) => given,
+            Ok(Err(message)) => return Err(Kind::Refused.because(message)),
+            Err(error) => return Err(Kind::Failed.because(error.to_string())),
+        };
+        let mut fields = result_fields(action, &Ok(String::new()));
+        fields.extend(given);
+        Ok(fields)
+    }
+}
+
+/// One answer for several cameras.
+fn summary(request: &Request, answers: &[(Id, CameraAnswer)]) -> Map<String, Value> {
+    let done = answers.iter().filter(|(_, answer)| answer.result.is_ok()).count();
+    let counted = format!("{done} of {} cameras", answers.len());
+    let failed = answers.iter().find_map(|(id, answer)| Some((id, answer.result.as_ref().err()?)));
+    let result = match failed {
+        None => Ok(counted),
+        Some((id, refusal)) => {
+            let message = match refusal.step {
+                Some(step) => format!("{counted}; {id}: {step}: {refusal}"),
+                None => format!("{counted}; {id}: {refusal}"),
+            };
+            Err(Refusal { message, kind: refusal.kind, step: None })
+        }
+    };
+    let mut fields = result_fields(&request.action, &result);
+    let cameras = answers.iter().map(|(id, answer)| {
+        let mut camera = answer.to_json(&format!("{} {id}", request.action));
+        camera.insert("camera".to_owned(), id.as_str().into());
+        Value::Object(camera)
+    });
+    fields.insert("cameras".to_owned(), cameras.collect());
+    fields
+}
+
+fn describe(view: &CameraView) -> Map<String, Value> {
+    let mut camera = Map::new();
+    let mut put = |key: &str, value: Value| camera.insert(key.to_owned(), value);
+    put("camera", view.spec.id.as_str().into());
+    put("tenant", view.spec.tenant.as_str().into());
+    put("generation", view.generation.into());
+    put("phase", json!(view.phase));
+    put("plugins", view.plugins.clone().into());
+    put("decode_threads", view.stats.decode_threads().into());
+    put("counts", json!(view.stats.counts()));
+    let used = view.stats.plugins();
+    put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());
+    if let Some(error) = &view.error {
+        put("error", error.as_str().into());
+    }
+    camera
+}
+
+/// What a plugin of a camera has used.
+fn describe_usage(meter: &Meter) -> Value {
+    let mut used = json!(meter.counts());
+    if let Value::Object(fields) = &mut used {
+        fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
+        fields.insert("breaker".to_owned(), json!(meter.breaker()));
+        fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
+        if let Some(batches) = &meter.batches {
+            fields.insert("batches".to_owned(), json!(batches.summary()));
+        }
+    }
+    used
+}
+
+/// What a tenant has used since the start of the instance, and what it may use.
+fn describe_tenant(tenant: &Tenant) -> Value {
+    let mut used = json!(tenant.usage());
+    if let Value::Object(fields) = &mut used {
+        fields.insert("tenant".to_owned(), (*tenant.id).into());
+        fields.insert("quota".to_owned(), json!(tenant.quota));
+        let (instances, memory_mb) = tenant.held();
+        fields.insert("instances".to_owned(), instances.into());
+        fields.insert("memory_mb".to_owned(), memory_mb.into());
+    }
+    used
+}

@@ -1,0 +1,163 @@
+//! The way out of the control plane: answers, events and the desired state, each acknowledged.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, ProducerContext};
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, Id, Topics};
+use crate::control::wire::{Commands, Request};
+use crate::kafka::{Logging, Outgoing, PARTITION, Polled, producer_config};
+
+/// On records of the state topic: the process that wrote them.
+pub(crate) const WRITER: &str = "comux-writer";
+/// On records of the state topic, tombstones too: the commands that led to them, so that none is
+/// carried out twice after a crash.
+pub(crate) const COMMANDS: &str = "comux-commands";
+
+const TOO_LARGE: RDKafkaErrorCode = RDKafkaErrorCode::MessageSizeTooLarge;
+
+/// How long the broker may take to acknowledge; then the command has failed.
+const PATIENCE_MS: &str = "30000";
+
+/// Writes to the control plane's topics. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Bus {
+    producer: Arc<Polled<Acknowledgements>>,
+    instance: Id,
+    topics: Topics,
+    /// This process, among all that ever had the instance's name.
+    pub writer: Arc<str>,
+}
+
+/// Passes each acknowledgement on to whoever waits for it.
+struct Acknowledgements;
+
+impl ClientContext for Acknowledgements {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Logging.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Logging.error(error, reason);
+    }
+}
+
+impl ProducerContext for Acknowledgements {
+    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        let result = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
+        // Whoever waited may have been told to stop.
+        let _ = waiting.send(result);
+    }
+}
+
+impl Bus {
+    pub fn new(config: &Config) -> Result<Self, KafkaError> {
+        let mut properties = producer_config(&config.control, &config.name);
+        properties.set("message.timeout.ms", PATIENCE_MS);
+        let producer = Polled::new(&properties, Acknowledgements, "bus")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
+        Ok(Self {
+            producer: Arc::new(producer),
+            instance: config.name.clone(),
+            topics: config.topics.clone(),
+            writer: writer.into(),
+        })
+    }
+
+    /// Answers a request, where whoever asked can read it.
+    pub async fn answer(&self, request: &Request, mut fields: Map<String, Value>) {
+        fields.insert("action".to_owned(), request.action.as_str().into());
+        fields.insert("runtime".to_owned(), self.instance.as_str().into());
+        let correlation_id = request.correlation_id.as_ref().map(|id| match id {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        if let Some(id) = &request.correlation_id {
+            fields.insert("correlation-id".to_owned(), id.clone());
+        }
+        let topic = match &request.scope {
+            Some(tenant) => self.topics.status_of(tenant),
+            None => self.topics.status.clone(),
+        };
+        self.tell(&topic, &request.action, fields, correlation_id.as_deref()).await;
+    }
+
+    /// Tells of something that nobody asked for.
+    pub async fn event(&self, event: &str, camera: &str, message: &str) {
+        let mut fields = Map::new();
+        fields.insert("event".to_owned(), event.into());
+        fields.insert("runtime".to_owned(), self.instance.as_str().into());
+        fields.insert("camera".to_owned(), camera.into());
+        fields.insert("message".to_owned(), message.into());
+        self.tell(&self.topics.status, event, fields, None).await;
+    }
+
+    async fn tell(
+        &self,
+        topic: &str,
+        key: &str,
+        mut fields: Map<String, Value>,
+        correlation_id: Option<&str>,
+    ) {
+        let message = fields.get("message").and_then(Value::as_str).unwrap_or_default();
+        tracing::info!(correlation_id, "control: {message}");
+        let value = Value::Object(fields.clone()).to_string();
+        let headers = [("correlation-id", correlation_id)];
+        let mut told = self.produce(topic, key, Some(value.as_bytes()), &headers).await;
+        if told.as_ref().err().and_then(KafkaError::rdkafka_error_code) == Some(TOO_LARGE) {
+            // Of very many cameras, the sum must do.
+            fields.remove("cameras");
+            let value = Value::Object(fields).to_string();
+            told = self.produce(topic, key, Some(value.as_bytes()), &headers).await;
+        }
+        if let Err(error) = told {
+            tracing::error!(topic, %error, "an answer could not be given");
+        }
+    }
+
+    /// Makes `value` the desired state of a camera, after these commands; `None` is a tombstone.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub async fn put_state(
+        &self,
+        camera: &str,
+        value: Option<&[u8]>,
+        commands: &Commands,
+    ) -> Result<(), KafkaError> {
+        let commands = (!commands.is_empty()).then(|| commands.to_string());
+        let headers = [(WRITER, Some(&*self.writer)), (COMMANDS, commands.as_deref())];
+        self.produce(&self.topics.state, camera, value, &headers).await
+    }
+
+    async fn produce(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Option<&[u8]>,
+        headers: &[(&str, Option<&str>)],
+    ) -> Result<(), KafkaError> {
+        let (waiting, acknowledged) = oneshot::channel();
+        let mut record: Outgoing<'_, Acknowledgements> =
+            BaseRecord::with_opaque_to(topic, Box::new(waiting)).partition(PARTITION);
+        record.key = Some(key.as_bytes());
+        record.payload = value;
+        let present = headers.iter().filter(|(_, value)| value.is_some());
+        record.headers = Some(present.fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: *value })
+        }));
+        self.producer.send(record)?;
+        // The producer answers for each record, also when it ends.
+        acknowledged.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}

@@ -1,0 +1,14 @@
+//! What goes over the control topics: requests with their fields, answers, and the desired state of a
+//! camera. Parsed at the edge, so that inside there are only values that can be right.
+
+mod answer;
+mod command;
+mod desired;
+mod fields;
+mod request;
+
+pub use answer::{CameraAnswer, Cut, Kind, Refusal, Steps, SwapReport, result_fields};
+pub(crate) use command::{Assignment, Done, Job};
+pub use desired::{Desired, Record, deleted_mark, patched};
+pub(crate) use fields::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
+pub use request::{Commands, ControlRecord, MAX_VALUE, Origin, Request, Target, from_json};

@@ -1,0 +1,177 @@
+//! What all cameras of an instance share, and what it takes to start and stop one.
+
+use std::sync::Arc;
+
+use rdkafka::error::KafkaError;
+
+use crate::camera::{Analysis, Camera, Equipment};
+use crate::config::{CameraSpec, Config};
+use crate::kafka::CameraQueue;
+use crate::kafka::Clients;
+use crate::kafka::Progress;
+use crate::kafka::{TopicError, ensure_topic, reach};
+use crate::plugin::instance::Instance;
+use crate::plugin::{Loader, OpenError};
+use crate::snapshots::Memories;
+use crate::tenancy::{Tenant, Tenants};
+
+/// The instance could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Plugins can't be run, or their directories not be used.
+    #[error(transparent)]
+    Plugins(#[from] OpenError),
+    /// A Kafka client could not be created.
+    #[error("kafka: {0}; see `[kafka] properties`")]
+    Client(#[from] KafkaError),
+    /// What plugins remember can't be kept.
+    #[error("state_dir: {0}; choose another `state_dir`")]
+    Memories(std::io::Error),
+}
+
+/// A camera could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A topic can't be used.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// A Kafka client could not be created.
+    #[error("kafka: {0}; see `[tenants.kafka] properties`")]
+    Client(#[from] KafkaError),
+    /// A topic can't be consumed.
+    #[error("topic `{topic}`: {cause}")]
+    Open {
+        /// The topic.
+        topic: String,
+        /// What librdkafka says.
+        cause: KafkaError,
+    },
+    /// The operating system gives no more threads.
+    #[error("no thread: {0}; raise the limit of threads")]
+    Thread(std::io::Error),
+}
+
+/// How a camera is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Its records pass without being analysed.
+    pub paused: bool,
+    /// It begins where its output was acknowledged last, whatever its `start` says.
+    pub goes_on: bool,
+    /// Its plugins get back what they remembered.
+    pub remembers: bool,
+}
+
+/// What all cameras of an instance share.
+pub struct Host {
+    /// How the instance is configured.
+    pub config: Config,
+    /// Where plugins come from.
+    pub loader: Loader,
+    /// What plugins remember.
+    pub memories: Memories,
+    /// Whose the cameras are, and what they may use.
+    pub tenants: Tenants,
+    clients: Clients,
+}
+
+impl Host {
+    /// Opens the clients and directories that cameras need. `loader`: where plugins come from.
+    ///
+    /// # Errors
+    /// When a client can't be created or a directory not be used.
+    pub fn open(config: Config, loader: Loader) -> Result<Self, HostError> {
+        let clients = Clients::default();
+        // Wrong properties of the host's own clusters keep it from starting; a tenant's, its cameras.
+        clients.source(&config.consume, &config)?;
+        clients.sink(&config.produce, &config)?;
+        let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
+        let tenants = config.open_tenants();
+        Ok(Self { config, loader, memories, tenants, clients })
+    }
+
+    /// Sees to it that a camera's topics exist.
+    ///
+    /// # Errors
+    /// When one can't be created, or has more than one partition.
+    pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), StartError> {
+        let wanted = [&spec.consume_topic, &spec.produce_topic];
+        for (cluster, topic) in self.config.clusters_of(&spec.tenant).into_iter().zip(wanted) {
+            let clients = self.clients.topics(cluster, &self.config)?;
+            let clients = clients.lock().await;
+            if self.config.has_own_clusters(&spec.tenant) {
+                // The host's own were looked at when it started.
+                reach(&clients.consumer, &cluster.bootstrap_servers)?;
+            }
+            if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
+                tracing::debug!(camera = spec.id.as_str(), topic, "topic created");
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to consume a camera's topic; `goes_on` as in [`Start`]. Waits for the broker.
+    ///
+    /// # Errors
+    /// When the broker can't say where to begin.
+    pub fn open_input(
+        &self,
+        spec: &CameraSpec,
+        goes_on: bool,
+    ) -> Result<(CameraQueue, Arc<Progress>), StartError> {
+        let progress = Arc::<Progress>::default();
+        let [cluster, _] = self.config.clusters_of(&spec.tenant);
+        let source = self.clients.source(cluster, &self.config)?;
+        match source.open(spec, goes_on, Arc::clone(&progress)) {
+            Ok(queue) => Ok((queue, progress)),
+            Err(cause) => Err(StartError::Open { topic: spec.consume_topic.clone(), cause }),
+        }
+    }
+
+    /// Commits what is acknowledged of a camera's topic, and consumes it no longer. Waits for the
+    /// broker.
+    pub fn close_input(&self, spec: &CameraSpec) {
+        let [cluster, _] = self.config.clusters_of(&spec.tenant);
+        // There is one: it was consumed.
+        if let Ok(source) = self.clients.source(cluster, &self.config) {
+            source.close(&spec.consume_topic);
+        }
+    }
+
+    /// Starts a camera whose topics exist. Waits for the broker.
+    ///
+    /// # Errors
+    /// When its topic can't be consumed, or there is no thread for it.
+    pub fn start_camera(
+        &self,
+        spec: &Arc<CameraSpec>,
+        tenant: Arc<Tenant>,
+        chain: Vec<Instance>,
+        how: Start,
+        on_end: impl FnOnce() + Send + 'static,
+    ) -> Result<Camera, StartError> {
+        let [_, cluster] = self.config.clusters_of(&spec.tenant);
+        let sink = self.clients.sink(cluster, &self.config)?;
+        let (queue, progress) = self.open_input(spec, how.goes_on)?;
+        let camera = Camera::start(Equipment {
+            spec: Arc::clone(spec),
+            queue,
+            progress,
+            tenant,
+            analysis: Analysis::new(chain, spec.rate),
+            paused: how.paused,
+            sink,
+            memories: self.memories.desk(),
+            on_end: Box::new(on_end),
+        });
+        camera.map_err(|cause| {
+            self.close_input(spec);
+            StartError::Thread(cause)
+        })
+    }
+
+    /// Commits what is acknowledged of all cameras. Waits for the broker.
+    pub fn commit(&self) {
+        self.clients.commit();
+    }
+}

@@ -1,0 +1,20 @@
+//! Kafka clients as comux sets them up, and the topics they need.
+
+mod client_pool;
+mod headers;
+mod producer;
+mod properties;
+mod sink;
+mod source;
+mod topics;
+
+pub use client_pool::{Clients, TopicClients};
+pub use headers::{each_header, text_header};
+pub use producer::{Outgoing, Polled};
+pub use properties::{Logging, Quiet, consumer_config, producer_config};
+pub use sink::{ProduceError, Progress, RecordFacts, Sink, with_results};
+pub use source::CameraQueue;
+pub use topics::{TopicError, ensure_topic, largest_record, reach, watermarks};
+
+/// A camera's topics have one partition: order is per partition.
+pub const PARTITION: i32 = 0;

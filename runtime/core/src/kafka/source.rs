@@ -1,0 +1,251 @@
+//! Packets in: one consumer for all cameras, one queue for each.
+//!
+//! librdkafka fetches for all cameras together and hands each camera's records to a queue of its
+//! own. A full queue stops fetching for that camera alone and keeps what was fetched, so a slow
+//! camera neither delays others nor fills memory.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::properties::{Logging, consumer_config};
+use super::sink::Progress;
+use super::topics::watermarks;
+use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
+use crate::kafka::PARTITION;
+
+/// How long broker calls outside of the frame path may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often acknowledged offsets are committed.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The consumer of all cameras.
+pub struct Source {
+    consumer: Arc<BaseConsumer<Logging>>,
+    committed: Arc<Mutex<Vec<Committed>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A camera whose progress is committed.
+struct Committed {
+    topic: String,
+    progress: Arc<Progress>,
+    last: Option<i64>,
+}
+
+/// One camera's records, from where it begins.
+pub struct CameraQueue {
+    queue: PartitionQueue<Logging>,
+    consumer: Arc<BaseConsumer<Logging>>,
+    topic: String,
+    /// The same for librdkafka, which is asked with each record.
+    topic_name: CString,
+    /// Records before this offset were output by an earlier run, and come only so that the decoder
+    /// can make the pictures that need them.
+    pub output_from: i64,
+}
+
+impl Source {
+    /// Creates the consumer. It connects by itself, and again whenever it must.
+    ///
+    /// # Errors
+    /// When a property is wrong.
+    pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
+        let config = consumer_config(cluster, instance);
+        let consumer: BaseConsumer<_> = config.create_with_context(Logging)?;
+        let consumer = Arc::new(consumer);
+        let committed: Arc<Mutex<Vec<Committed>>> = Arc::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("source".into()).spawn({
+            let (consumer, committed, stop) = (consumer.clone(), committed.clone(), stop.clone());
+            move || {
+                let mut next_commit = Instant::now() + COMMIT_INTERVAL;
+                while !stop.load(Ordering::Relaxed) {
+                    // Records go to the cameras' queues; here come events and errors only.
+                    if let Some(Err(error)) = consumer.poll(Duration::from_millis(100)) {
+                        tracing::warn!(%error, "kafka: consuming");
+                    }
+                    if Instant::now() >= next_commit {
+                        commit(&consumer, &mut lock(&committed), CommitMode::Async);
+                        next_commit += COMMIT_INTERVAL;
+                    }
+                }
+            }
+        });
+        let thread = thread.map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self { consumer, committed, stop, thread: Some(thread) })
+    }
+
+    /// Begins to consume a camera's topic; `goes_on`: where its output was acknowledged last, whatever
+    /// its `start` says. `progress` is committed from now on.
+    ///
+    /// # Errors
+    /// When the broker can't say where to begin.
+    pub fn open(
+        &self,
+        camera: &CameraSpec,
+        goes_on: bool,
+        progress: Arc<Progress>,
+    ) -> Result<CameraQueue, KafkaError> {
+        let topic = camera.consume_topic.as_str();
+        let topic_name =
+            CString::new(topic).map_err(|error| KafkaError::Subscription(error.to_string()))?;
+        let position = self.position(camera, goes_on)?;
+        // Split before it is assigned, so that no record can go to the common queue.
+        let queue = self
+            .consumer
+            .split_partition_queue(topic, PARTITION)
+            .ok_or_else(|| KafkaError::Subscription(format!("no queue for the topic `{topic}`")))?;
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, PARTITION, Offset::Offset(position.read_from))?;
+        self.consumer.incremental_assign(&assignment)?;
+        let entry = Committed { topic: topic.to_owned(), progress, last: None };
+        lock(&self.committed).push(entry);
+        Ok(CameraQueue {
+            queue,
+            consumer: Arc::clone(&self.consumer),
+            topic: topic.to_owned(),
+            topic_name,
+            output_from: position.output_from,
+        })
+    }
+
+    /// Commits what is acknowledged of a topic, and consumes it no longer. Its camera has ended.
+    pub fn close(&self, topic: &str) {
+        let mut closed: Vec<Committed> =
+            lock(&self.committed).extract_if(.., |camera| camera.topic == topic).collect();
+        commit(&self.consumer, &mut closed, CommitMode::Sync);
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition(topic, PARTITION);
+        if let Err(error) = self.consumer.incremental_unassign(&assignment) {
+            tracing::error!(topic, %error, "kafka: the topic can't be given up");
+        }
+    }
+
+    fn position(&self, camera: &CameraSpec, goes_on: bool) -> Result<Position, KafkaError> {
+        let topic = camera.consume_topic.as_str();
+        let (low, high) = watermarks(&self.consumer, topic)?;
+        let resumes =
+            goes_on || camera.start == Start::Committed || camera.mode == Mode::EveryFrame;
+        if resumes {
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition(topic, PARTITION);
+            let answer = self.consumer.committed_offsets(asked, PATIENCE)?;
+            if let Some(element) = answer.find_partition(topic, PARTITION)
+                && let Offset::Offset(committed) = element.offset()
+            {
+                // Beyond the end: the topic was made anew since, and begins again.
+                let output_from = if committed > high { low } else { committed.max(low) };
+                let keyframe = Progress::keyframe_in(element.metadata()).unwrap_or(output_from);
+                return Ok(Position { read_from: keyframe.clamp(low, output_from), output_from });
+            }
+        }
+        let start = if camera.start == Start::End { high } else { low };
+        Ok(Position { read_from: start, output_from: start })
+    }
+
+    /// Commits what is acknowledged, and waits for the broker's word.
+    pub fn commit_now(&self) {
+        commit(&self.consumer, &mut lock(&self.committed), CommitMode::Sync);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where a camera begins.
+struct Position {
+    read_from: i64,
+    output_from: i64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: CommitMode) {
+    let mut offsets = TopicPartitionList::new();
+    for camera in cameras.iter_mut() {
+        let Some(acknowledged) = camera.progress.acknowledged() else { continue };
+        if camera.last == Some(acknowledged.next_offset) && matches!(mode, CommitMode::Async) {
+            continue;
+        }
+        camera.last = Some(acknowledged.next_offset);
+        let mut element = offsets.add_partition(&camera.topic, PARTITION);
+        if let Err(error) = element.set_offset(Offset::Offset(acknowledged.next_offset)) {
+            tracing::error!(topic = camera.topic, %error, "kafka: offset");
+        }
+        element.set_metadata(acknowledged.metadata());
+    }
+    if offsets.count() > 0
+        && let Err(error) = consumer.commit(&offsets, mode)
+    {
+        cameras.iter_mut().for_each(|camera| camera.last = None);
+        tracing::warn!(%error, "kafka: could not commit offsets; it is tried again");
+    }
+}
+
+impl CameraQueue {
+    /// Calls `wake` whenever a record arrives in an empty queue.
+    pub fn on_arrival(&mut self, wake: impl Fn() + Send + Sync + 'static) {
+        self.queue.set_nonempty_callback(wake);
+    }
+
+    /// The next record, if one is there.
+    pub fn poll(&self) -> Option<BorrowedMessage<'_>> {
+        match self.queue.poll(Duration::ZERO)? {
+            Ok(message) => Some(message),
+            Err(error) => {
+                tracing::warn!(topic = self.topic, %error, "kafka: consuming");
+                None
+            }
+        }
+    }
+
+    /// How many records lie behind `offset` in the topic, as of the latest fetch: no question to
+    /// the broker.
+    #[must_use]
+    pub fn behind(&self, offset: i64) -> u64 {
+        let (mut low, mut high) = (0, 0);
+        // SAFETY: the client lives as long as `consumer`; the call reads what librdkafka remembers
+        // of the latest fetch.
+        let answer = unsafe {
+            rdkafka::bindings::rd_kafka_get_watermark_offsets(
+                self.consumer.client().native_ptr(),
+                self.topic_name.as_ptr(),
+                PARTITION,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        match answer {
+            rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                u64::try_from(high - offset - 1).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Reads again from `offset` on.
+    ///
+    /// # Errors
+    /// When librdkafka can't.
+    pub fn seek(&self, offset: i64) -> Result<(), KafkaError> {
+        self.consumer.seek(&self.topic, PARTITION, Offset::Offset(offset), PATIENCE)
+    }
+}

@@ -1,0 +1,10 @@
+//! A plugin on a camera: an instance that is replaced when it is lost, or one that several cameras
+//! share, and the breaker that leaves out what keeps failing.
+
+mod breaker;
+mod camera_plugin;
+pub mod shared;
+mod supervised;
+
+pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
+pub use camera_plugin::{Instance, Terms};

@@ -1,0 +1,295 @@
+//! A shared instance with the cameras around it: who waits, who makes the call, and who gets the
+//! answers.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::counts::BatchCounts;
+use super::rounds::{Member, Over, Rounds};
+use crate::plugin::instance::shared::lock;
+use crate::plugin::instance::supervised::{Answer, Resident};
+use crate::plugin::sandbox::CallEnd;
+use crate::plugin::sandbox::LentFrame;
+use crate::plugin::sandbox::Meter;
+use crate::plugin::sandbox::{CallFailure, Weight, failed};
+use crate::policy::Limits;
+use crate::record::FailReason;
+use crate::sched::Seat;
+
+/// A safety net: whoever waits is woken when a call ends.
+const NAP: Duration = Duration::from_millis(100);
+
+/// A shared instance, and the cameras around it.
+pub(crate) struct Table {
+    resident: Mutex<Resident>,
+    state: Mutex<State>,
+    /// Something has changed for those who wait.
+    changed: Condvar,
+    counts: Arc<BatchCounts>,
+    meter: Arc<Meter>,
+    limits: Limits,
+}
+
+struct State {
+    rounds: Rounds,
+    last_member: Member,
+    /// Frames that no call was made about yet, in the order in which they came.
+    frames: Vec<Waiting>,
+    /// What came of those that a call was made about, until their cameras take it.
+    answers: Vec<(Member, Answered)>,
+    /// A call is under way.
+    is_busy: bool,
+}
+
+/// A frame that is laid down.
+pub(crate) struct Waiting {
+    pub member: Member,
+    pub frame: LentFrame,
+    pub since: Instant,
+    /// It is not called about together with others.
+    pub alone: bool,
+}
+
+/// What came of one frame.
+pub(crate) struct Answered {
+    pub result: Result<Answer, (CallFailure, Weight)>,
+    /// Given back, unless the instance was lost.
+    pub frame: Option<LentFrame>,
+    pub end: CallEnd,
+    /// Bytes of the instance's linear memory.
+    pub memory: u64,
+    pub waited: Duration,
+}
+
+/// What a camera at the table does next.
+enum Next {
+    Take(Box<Answered>),
+    /// Make a call about these frames; whether nobody is left out.
+    Lead(Vec<Waiting>, bool),
+    Wait,
+}
+
+impl Table {
+    pub fn around(resident: Resident, meter: Arc<Meter>, limits: Limits) -> Self {
+        let state = State {
+            rounds: Rounds::new(limits.batch_frames(), limits.batch_wait()),
+            last_member: 0,
+            frames: Vec::new(),
+            answers: Vec::new(),
+            is_busy: false,
+        };
+        Self {
+            resident: Mutex::new(resident),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            counts: Arc::default(),
+            meter,
+            limits,
+        }
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What it uses and tells.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Its calls.
+    pub fn counts(&self) -> &Arc<BatchCounts> {
+        &self.counts
+    }
+
+    /// A camera comes to it.
+    pub fn join(&self) -> Member {
+        let mut state = lock(&self.state);
+        state.last_member += 1;
+        let member = state.last_member;
+        state.rounds.join(member);
+        member
+    }
+
+    /// A camera leaves it.
+    pub fn leave(&self, member: Member) {
+        let mut state = lock(&self.state);
+        state.rounds.leave(member);
+        // Of a thread that panicked there may be something left.
+        state.frames.retain(|waiting| waiting.member != member);
+        state.answers.retain(|(whose, _)| *whose != member);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Lays a frame down, on which `busy` was spent before, and waits for what comes of it.
+    pub fn answer(&self, waiting: Waiting, busy: Duration, seat: &Arc<Seat>) -> Answered {
+        let member = waiting.member;
+        {
+            let mut state = lock(&self.state);
+            if waiting.alone {
+                state.rounds.pass(member, waiting.since);
+            } else {
+                state.rounds.wait(member, waiting.since, busy);
+            }
+            state.frames.push(waiting);
+        }
+        loop {
+            let next = lock(&self.state).next(member, Instant::now());
+            match next {
+                Next::Take(answered) => return *answered,
+                Next::Lead(frames, full) => self.lead(frames, full, seat),
+                Next::Wait => seat.leave_while(|| self.wait_for_turn(member)),
+            }
+        }
+    }
+
+    /// Waits until there is something to do for this camera, which then looks again: until it has a
+    /// core, somebody else may have done it.
+    fn wait_for_turn(&self, member: Member) {
+        let mut state = lock(&self.state);
+        while let Some(longest) = state.nothing_to_do(member, Instant::now()) {
+            let waited = self.changed.wait_timeout(state, longest.min(NAP));
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes a call.
+    fn lead(&self, waiting: Vec<Waiting>, full: bool, seat: &Arc<Seat>) {
+        let begin = Instant::now();
+        let members: Vec<Member> = waiting.iter().map(|waiting| waiting.member).collect();
+        let waits: Vec<Duration> = waiting.iter().map(|waiting| begin - waiting.since).collect();
+        self.counts.add(&waits, full);
+        // Its answers come even if this thread panics.
+        let mut call = Call { table: self, members, waits, answers: Vec::new(), took: None };
+        let frames = waiting.into_iter().map(|waiting| waiting.frame).collect();
+        let called = self.call(frames, seat, begin);
+        call.took = Some(begin.elapsed());
+        call.answers = called;
+    }
+
+    fn call(&self, frames: Vec<LentFrame>, seat: &Arc<Seat>, begin: Instant) -> Vec<Answered> {
+        let count = frames.len();
+        let mut resident = lock(&self.resident);
+        let mut given_back = Vec::with_capacity(count);
+        let give_back = |frame| given_back.push(frame);
+        let mut frames = frames;
+        let (answers, end) = match frames.pop_if(|_| count == 1) {
+            Some(frame) => {
+                let called = resident.call_with(frame, seat, begin, give_back);
+                (called.answer.map(|answer| vec![answer]), called.end)
+            }
+            None => {
+                let called = resident.call_with_all(frames, seat, begin, give_back);
+                (called.answer, called.end)
+            }
+        };
+        let memory = resident.memory();
+        // Another one takes the place of a lost one before the next frame comes; what keeps it from
+        // starting is said with that.
+        let _ = resident.revive(Some(seat));
+        drop(resident);
+        let used = end.used / u32::try_from(count).unwrap_or(u32::MAX);
+        let answered = |result, frame| Answered {
+            result,
+            frame,
+            end: CallEnd { at: end.at, used },
+            memory,
+            waited: Duration::ZERO,
+        };
+        let mut given_back = given_back.into_iter();
+        match answers {
+            Ok(answers) => {
+                answers.into_iter().map(|answer| answered(Ok(answer), given_back.next())).collect()
+            }
+            Err(failure) => {
+                let weight = if count > 1 { Weight::Unknown } else { Weight::Some };
+                let fail = |number| {
+                    let restarted = failure.restarted && number == 0;
+                    let failure = CallFailure { restarted, ..failure.clone() };
+                    answered(Err((failure, weight)), given_back.next())
+                };
+                (0..count).map(fail).collect()
+            }
+        }
+    }
+}
+
+/// A call under way: when it is over, in whatever way, those who wait for it are told.
+struct Call<'t> {
+    table: &'t Table,
+    members: Vec<Member>,
+    waits: Vec<Duration>,
+    answers: Vec<Answered>,
+    took: Option<Duration>,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let mut answers = std::mem::take(&mut self.answers).into_iter();
+        let mut state = lock(&self.table.state);
+        for (member, waited) in self.members.iter().zip(&self.waits) {
+            let answered = answers.next().unwrap_or_else(Answered::of_a_panic);
+            state.answers.push((*member, Answered { waited: *waited, ..answered }));
+        }
+        if let Some(took) = self.took {
+            state.rounds.called(took);
+        }
+        state.is_busy = false;
+        drop(state);
+        self.table.changed.notify_all();
+    }
+}
+
+impl Answered {
+    fn of_a_panic() -> Self {
+        let failure = failed(FailReason::PluginTrap, "the thread that called panicked".to_owned());
+        Self {
+            result: Err((failure, Weight::Unknown)),
+            frame: None,
+            end: CallEnd::immediate(Instant::now()),
+            memory: 0,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+impl State {
+    /// For how long there is nothing to do for this camera, if nothing changes.
+    fn nothing_to_do(&self, member: Member, now: Instant) -> Option<Duration> {
+        if self.answers.iter().any(|(whose, _)| *whose == member) {
+            return None;
+        }
+        if self.is_busy {
+            return Some(NAP);
+        }
+        if self.frames.iter().any(|waiting| waiting.alone) {
+            return None;
+        }
+        match self.rounds.over(now) {
+            Some(Over::Now { .. }) => None,
+            Some(Over::At(then)) => Some(then.saturating_duration_since(now)),
+            // Its frame was taken, and what came of it is on its way.
+            None => Some(NAP),
+        }
+    }
+
+    fn next(&mut self, member: Member, now: Instant) -> Next {
+        if let Some(place) = self.answers.iter().position(|(whose, _)| *whose == member) {
+            let (_, answered) = self.answers.swap_remove(place);
+            return Next::Take(Box::new(answered));
+        }
+        if self.nothing_to_do(member, now).is_some() {
+            return Next::Wait;
+        }
+        self.is_busy = true;
+        if let Some(place) = self.frames.iter().position(|waiting| waiting.alone) {
+            return Next::Lead(vec![self.frames.remove(place)], false);
+        }
+        let full = self.rounds.over(now) == Some(Over::Now { full: true });
+        let members = self.rounds.close();
+        let of_round = |waiting: &mut Waiting| members.contains(&waiting.member);
+        Next::Lead(self.frames.extract_if(.., of_round).collect(), full)
+    }
+}

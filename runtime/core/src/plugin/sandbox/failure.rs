@@ -1,0 +1,109 @@
+//! How a plugin fails, and how much that counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Store, Trap};
+
+use super::engine::innermost;
+use super::host_state::Guest;
+use crate::plugin::sandbox::bindings::comux::plugin::types::PluginError;
+use crate::plugin::sandbox::imports::one_line;
+use crate::record::FailReason;
+use crate::tenancy::NoRoom;
+
+/// The plugin would not take its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// It says what is wrong.
+    #[error("plugin {plugin} refuses its configuration: {reason}")]
+    Refused {
+        /// The plugin as `name@version`.
+        plugin: Arc<str>,
+        /// Its own words.
+        reason: String,
+    },
+    /// It failed while it was configured.
+    #[error("plugin {plugin} failed in `configure`: {reason}")]
+    Failed {
+        /// The plugin as `name@version`.
+        plugin: Arc<str>,
+        /// How.
+        reason: String,
+    },
+    /// There is no room for one more.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
+
+/// A frame got no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoResult {
+    /// The plugin failed.
+    Failed(CallFailure),
+    /// It failed too often, and was not called.
+    Quarantined,
+}
+
+/// A call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallFailure {
+    /// What goes into `comux-reason`.
+    pub reason: FailReason,
+    /// For the log.
+    pub message: String,
+    /// The instance was lost, and another one takes over.
+    pub restarted: bool,
+    /// For how long the plugin is left out now.
+    pub quarantine: Option<Duration>,
+}
+
+/// How a failure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// It is about this frame alone.
+    None,
+    /// It may be about another camera's frame.
+    Unknown,
+    /// Several of them are too many.
+    Some,
+    /// One is.
+    Fatal,
+}
+
+/// What wasmtime says, in an error without a type, when more comes out of a plugin than may.
+const TOO_MUCH_OUTPUT: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Why a call ended by an error of the plugin's own.
+pub(crate) fn told(error: PluginError) -> (CallFailure, Weight) {
+    let (message, weight) = match error {
+        PluginError::InvalidInput(why) => {
+            (format!("invalid input: {}", one_line(&why)), Weight::None)
+        }
+        PluginError::Transient(why) => (format!("transient: {}", one_line(&why)), Weight::Some),
+        PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Weight::Fatal),
+    };
+    (failed(FailReason::PluginError, message), weight)
+}
+
+/// Why a call ended by a trap.
+pub(crate) fn trapped(error: &wasmtime::Error, store: &mut Store<Guest>) -> CallFailure {
+    let (reason, message) = match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
+        _ if store.data_mut().memory.was_hit() => {
+            (FailReason::Memory, "wanted more memory than it may have".to_owned())
+        }
+        _ => match innermost(error) {
+            message if message.contains(TOO_MUCH_OUTPUT) => {
+                let most = store.data().limits.output_bytes() / 1024;
+                (FailReason::Output, format!("gave more than {most} KiB in one call"))
+            }
+            message => (FailReason::PluginTrap, message),
+        },
+    };
+    CallFailure { restarted: true, ..failed(reason, message) }
+}
+
+pub(crate) fn failed(reason: FailReason, message: String) -> CallFailure {
+    CallFailure { reason, message, restarted: false, quarantine: None }
+}

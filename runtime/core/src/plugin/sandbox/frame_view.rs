@@ -1,0 +1,100 @@
+//! What a plugin sees of one camera: the frame that it is lent, and the picture before it.
+
+use std::sync::Arc;
+
+use crate::policy::Limits;
+use crate::record::ResultHeader;
+use crate::video::frame::Picture;
+
+/// What a plugin has seen of one camera.
+pub(crate) struct Sight {
+    camera: Arc<str>,
+    /// The picture of the call before; kept once the plugin has asked for motion.
+    previous: Option<Arc<Picture>>,
+    wants_motion: bool,
+    /// Pictures went by since the last call, for another reason than a gap in the video.
+    missed_pictures: bool,
+    /// Which of the plugin's instances it was; 0 when there was none yet.
+    instance: u64,
+}
+
+/// A frame that a plugin is called with, for the length of the call.
+pub(crate) struct LentFrame {
+    pub camera: Arc<str>,
+    pub picture: Arc<Picture>,
+    /// Headers of the input record, then those of earlier plugins.
+    pub headers: Vec<ResultHeader>,
+    pub previous: Option<Arc<Picture>>,
+    pub wants_motion: bool,
+    /// Pictures are missing before this one.
+    pub discontinuity: bool,
+    /// The instance that saw the frame before.
+    instance: u64,
+    /// Pixel bytes of it that were read, …
+    pub bytes_read: u64,
+    /// … and may be read in all.
+    pub most_read: u64,
+}
+
+impl Sight {
+    /// That of a plugin which has seen nothing of `camera` yet.
+    pub fn of(camera: Arc<str>) -> Self {
+        Self { camera, previous: None, wants_motion: false, missed_pictures: false, instance: 0 }
+    }
+
+    /// Goes on where `old` stands.
+    pub fn follow(&mut self, old: &Self) {
+        self.previous.clone_from(&old.previous);
+        // Its first question is answered only if the picture before it was kept.
+        self.wants_motion |= old.wants_motion;
+        self.missed_pictures |= old.missed_pictures;
+    }
+
+    /// The next picture does not follow the one before.
+    pub fn miss_pictures(&mut self) {
+        self.missed_pictures = true;
+        self.previous = None;
+    }
+
+    /// Lends a frame.
+    pub fn lend(
+        &mut self,
+        (picture, headers): (Arc<Picture>, Vec<ResultHeader>),
+        limits: &Limits,
+    ) -> LentFrame {
+        let previous = self.previous.take().filter(|_| !picture.info().discontinuity);
+        LentFrame {
+            camera: Arc::clone(&self.camera),
+            discontinuity: picture.info().discontinuity || self.missed_pictures,
+            picture,
+            headers,
+            previous,
+            wants_motion: self.wants_motion,
+            instance: self.instance,
+            bytes_read: 0,
+            most_read: u64::from(limits.read_mb) * 1024 * 1024,
+        }
+    }
+
+    /// The call on a frame is over: it was seen.
+    pub fn take_back(&mut self, frame: LentFrame) {
+        self.missed_pictures = false;
+        self.instance = frame.instance;
+        self.wants_motion = frame.wants_motion;
+        if frame.wants_motion {
+            self.previous = Some(frame.picture);
+        }
+    }
+}
+
+impl LentFrame {
+    /// It is shown to the instance of this number, which may not be the one that saw the frame before.
+    pub fn shown_to(mut self, instance: u64) -> Self {
+        let before = std::mem::replace(&mut self.instance, instance);
+        if before != 0 && before != instance {
+            self.discontinuity = true;
+            self.previous = None;
+        }
+        self
+    }
+}

@@ -1,0 +1,19 @@
+//! Where components come from, and whose are trusted: looked up by their `source`, read, compared with
+//! digests, and verified before a byte of them is interpreted.
+
+mod load_error;
+mod pinned;
+pub(crate) mod private_files;
+pub(crate) mod resolver;
+mod search_path;
+mod signature;
+mod trust;
+
+pub use load_error::{LoadError, LoadProblem};
+pub(crate) use pinned::Kept;
+pub(crate) use private_files::Durable;
+pub(crate) use resolver::Store;
+pub use resolver::{FetchError, Fetched};
+pub(crate) use search_path::{OwnPlaces, Places};
+pub use signature::{ComponentSignature, sign, signatures};
+pub use trust::{Grant, Trust};

@@ -1,0 +1,373 @@
+//! Where components come from: the plugin stores, which are directories, the files that comux.toml
+//! names, and the components that were kept because they run.
+//!
+//! A `source` may come from a control record, and so from someone who must not read this host's
+//! files: only what comux.toml itself names may be outside of the stores. And it is looked for only
+//! where its tenant's plugins are: in the tenant's own store, then in the one that all share. What
+//! other tenants have, no answer tells.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use super::pinned::Kept;
+use super::search_path::Places;
+use crate::policy::Digest;
+use crate::policy::{ENDING, Source};
+
+/// Why a component can't be had. The words are for whoever named it, who may be a tenant: they name no
+/// directory of this host. [`FetchError::path`] is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The path leads elsewhere.
+    #[error(
+        "it is outside of the plugin store (`plugin_dir`); a `source` is NAME@VERSION, or a file \
+         inside that directory, or exactly what a camera in comux.toml has as `source`"
+    )]
+    Outside,
+    /// The store has no such plugin.
+    #[error(
+        "the plugin store (`plugin_dir`) has no such plugin; `comux plugin add FILE --store DIR` \
+         brings one in"
+    )]
+    NotStored,
+    /// There is no such file, or it can't be read.
+    #[error("can't read it: {cause}; check the path in `source`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+    /// It is a directory, a pipe or a device.
+    #[error("it is no regular file; name a .wasm file in `source`")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is larger than any plugin should be.
+    #[error("it has more than {most} bytes, and a plugin may not; strip it of debug information")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is allowed.
+        most: u64,
+    },
+    /// It is another component than was asked for.
+    #[error(
+        "it has the sha256 {found}, and {wanted} was asked for; name that file's digest, or bring \
+         the right file back"
+    )]
+    OtherDigest {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: Digest,
+        /// What is there.
+        found: Digest,
+    },
+}
+
+impl FetchError {
+    /// Where on this host it went wrong.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Outside | Self::NotStored => None,
+            Self::Unreadable { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLarge { path, .. }
+            | Self::OtherDigest { path, .. } => Some(path),
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// A component's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// What they are known by.
+    pub digest: Digest,
+    /// A WebAssembly component, as far as anybody knows yet.
+    pub bytes: Vec<u8>,
+}
+
+/// Finds components.
+pub(crate) struct Store {
+    places: Places,
+    kept: Option<Kept>,
+    most_bytes: u64,
+}
+
+impl Store {
+    pub fn new(places: Places, kept: Option<Kept>, most_bytes: u64) -> Self {
+        Self { places, kept, most_bytes }
+    }
+
+    /// Finds the component that `source` names for a tenant and, when `pinned`, that has this digest:
+    /// then one that was kept for that tenant will do, whatever has become of the file.
+    pub fn fetch(
+        &self,
+        tenant: &str,
+        source: &Source,
+        pinned: Option<Digest>,
+    ) -> Result<Fetched, FetchError> {
+        let kept = |digest| Some((digest, self.kept.as_ref()?.get(tenant, digest)?));
+        if let Some((digest, bytes)) = pinned.and_then(kept) {
+            return Ok(Fetched { digest, bytes });
+        }
+        let path = self.find(tenant, source)?;
+        let bytes = read(&path, self.most_bytes)?;
+        let found = Digest::of(&bytes);
+        match pinned {
+            Some(wanted) if wanted != found => Err(FetchError::OtherDigest { path, wanted, found }),
+            _ => Ok(Fetched { digest: found, bytes }),
+        }
+    }
+
+    /// Keeps a component for later [`Store::fetch`]es of its digest by the same tenant.
+    pub fn keep(&self, tenant: &str, component: &Fetched) -> io::Result<()> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        kept.keep(tenant, component.digest, &component.bytes)
+    }
+
+    /// Keeps the components that `wanted` takes and no others.
+    pub fn retain(&self, wanted: impl Fn(&str, Digest) -> bool) -> io::Result<()> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.retain(wanted))
+    }
+
+    fn find(&self, tenant: &str, source: &Source) -> Result<PathBuf, FetchError> {
+        if let Some(path) = self.places.named(tenant, source) {
+            return Ok(path);
+        }
+        let path = match source {
+            Source::File(text) => PathBuf::from(text),
+            Source::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
+        };
+        let mut found = Err(FetchError::NotStored);
+        for store in self.places.stores(tenant) {
+            found = self.inside(store, &path);
+            if !found.as_ref().is_err_and(FetchError::is_not_found) {
+                break;
+            }
+        }
+        found.map_err(|error| match source {
+            Source::Stored { .. } if error.is_not_found() => FetchError::NotStored,
+            _ => error,
+        })
+    }
+
+    /// A path inside a store, with all links followed.
+    fn inside(&self, store: &Path, path: &Path) -> Result<PathBuf, FetchError> {
+        let descends = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        // Refused before anything is looked up, so that no answer tells what exists elsewhere.
+        if !path.components().all(descends) {
+            return Err(FetchError::Outside);
+        }
+        let unreadable =
+            |path: &Path, cause| FetchError::Unreadable { path: path.to_owned(), cause };
+        let root = store.canonicalize().map_err(|cause| unreadable(store, cause))?;
+        let path = store.join(path);
+        let is_inside = |path: &Path| path.starts_with(&root) && !self.places.is_private(path);
+        // What is not there is said to be missing only where it might have been: behind a link that
+        // leads elsewhere, what exists and what does not are answered alike.
+        let nearest = path.ancestors().find_map(|path| path.canonicalize().ok());
+        if !nearest.is_some_and(|nearest| is_inside(&nearest)) {
+            return Err(FetchError::Outside);
+        }
+        path.canonicalize().map_err(|cause| unreadable(&path, cause))
+    }
+}
+
+/// Reads a component that has at most `most` bytes.
+pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, FetchError> {
+    let unreadable = |cause| FetchError::Unreadable { path: path.to_owned(), cause };
+    let too_large = || FetchError::TooLarge { path: path.to_owned(), most };
+    // Looked at before it is opened: opening a pipe waits for a writer.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(FetchError::NotAFile { path: path.to_owned() });
+    }
+    if metadata.len() > most {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    let file = File::open(path).map_err(unreadable)?;
+    // It may be growing.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::plugin::supply::search_path::OwnPlaces;
+
+    /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all in a
+    /// directory with a comux.toml that names the sources of `named` for `acme`.
+    fn store(named: &[&str]) -> (tempfile::TempDir, Store) {
+        let base = tempfile::tempdir().unwrap();
+        let write = |path: &str, bytes: &[u8]| {
+            let path = base.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        write("plugins/motion@1.0.0.wasm", b"motion");
+        write("plugins/more/tamper.wasm", b"tamper");
+        write("acme/own.wasm", b"own");
+        write("outside.wasm", b"outside");
+        let named = named.iter().map(|text| text.parse().unwrap()).collect();
+        let kept = Kept::open(base.path().join("plugins/state/components")).unwrap();
+        let acme = OwnPlaces { store: Some(base.path().join("acme")), named };
+        let places = Places {
+            common: base.path().join("plugins"),
+            base: base.path().to_owned(),
+            own: HashMap::from([("acme".to_owned(), acme)]),
+            private: Some(base.path().join("plugins/state")),
+        };
+        (base, Store::new(places, Some(kept), 64))
+    }
+
+    fn fetch_for(tenant: &str, store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
+        store.fetch(tenant, &source.parse().unwrap(), None).map(|fetched| fetched.bytes)
+    }
+
+    fn fetch(store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
+        fetch_for("acme", store, source)
+    }
+
+    #[test]
+    fn plugins_are_found_by_name_and_version_and_by_file() {
+        let (_base, store) = store(&[]);
+        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"motion");
+        assert_eq!(fetch(&store, "motion@1.0.0.wasm").unwrap(), b"motion");
+        assert_eq!(fetch(&store, "./more/tamper.wasm").unwrap(), b"tamper");
+        let missing = fetch(&store, "motion@2.0.0").unwrap_err();
+        assert!(matches!(missing, FetchError::NotStored), "{missing}");
+    }
+
+    #[test]
+    fn a_tenants_own_store_comes_first_and_is_nobody_elses() {
+        let (base, store) = store(&["outside.wasm"]);
+        assert_eq!(fetch(&store, "own.wasm").unwrap(), b"own");
+        std::fs::write(base.path().join("acme/motion@1.0.0.wasm"), b"acme's").unwrap();
+        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"acme's");
+        assert_eq!(fetch_for("other", &store, "motion@1.0.0").unwrap(), b"motion");
+        for source in ["own.wasm", "outside.wasm", "never.wasm"] {
+            let refusal = fetch_for("other", &store, source).unwrap_err();
+            assert!(refusal.is_not_found(), "{source}: {refusal}");
+        }
+        for source in ["../acme/own.wasm", "../acme/never.wasm"] {
+            let refusal = fetch_for("other", &store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
+        }
+        std::fs::remove_dir_all(base.path().join("acme")).unwrap();
+        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"motion", "the common store's");
+    }
+
+    #[test]
+    fn a_digest_is_worth_nothing_to_who_may_not_have_the_component() {
+        let (base, store) = store(&[]);
+        let own = "own.wasm".parse().unwrap();
+        let component = store.fetch("acme", &own, None).unwrap();
+        store.keep("acme", &component).unwrap();
+        std::fs::remove_file(base.path().join("acme/own.wasm")).unwrap();
+        assert!(store.fetch("acme", &own, Some(component.digest)).is_ok());
+        assert!(store.fetch("other", &own, Some(component.digest)).is_err());
+    }
+
+    #[test]
+    fn what_comux_keeps_is_no_plugin_also_when_it_lies_in_a_store() {
+        let (base, store) = store(&[]);
+        let own = store.fetch("acme", &"own.wasm".parse().unwrap(), None).unwrap();
+        store.keep("acme", &own).unwrap();
+        let kept = format!("state/components/tenant-acme/{}.wasm", own.digest);
+        assert!(base.path().join("plugins").join(&kept).exists());
+        for source in [&kept, "state/components/tenant-acme/x.wasm", "state/components/x/y.wasm"] {
+            let refusal = fetch(&store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_store() {
+        let (base, store) = store(&[]);
+        let outside = base.path().join("outside.wasm");
+        symlink(&outside, base.path().join("plugins/link.wasm")).unwrap();
+        symlink(&outside, base.path().join("plugins/link@1.0.0.wasm")).unwrap();
+        symlink(base.path(), base.path().join("plugins/up")).unwrap();
+        let absolute = outside.to_str().unwrap();
+        let paths = ["../outside.wasm", "more/../../outside.wasm", "more/../motion@1.0.0.wasm"];
+        let links = ["link.wasm", "link@1.0.0", "up/outside.wasm", "up/no.wasm"];
+        for source in paths.iter().chain(&links).chain([&absolute, &"/etc/hostname", &".."]) {
+            let refusal = fetch(&store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
+            assert!(refusal.to_string().contains("NAME@VERSION"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_link_inside_the_store_is_followed() {
+        let (base, store) = store(&[]);
+        symlink("motion@1.0.0.wasm", base.path().join("plugins/motion@latest.wasm")).unwrap();
+        assert_eq!(fetch(&store, "motion@latest").unwrap(), b"motion");
+    }
+
+    #[test]
+    fn what_the_configuration_names_may_be_anywhere() {
+        let (_base, store) = store(&["outside.wasm", "../gone.wasm"]);
+        assert_eq!(fetch(&store, "outside.wasm").unwrap(), b"outside");
+        // Exactly this text, not another way to say it.
+        let other = fetch(&store, "./outside.wasm").unwrap_err();
+        assert!(matches!(other, FetchError::Unreadable { .. }), "{other}");
+        let gone = fetch(&store, "../gone.wasm").unwrap_err();
+        assert!(matches!(gone, FetchError::Unreadable { .. }), "{gone}");
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let (base, store) = store(&["/dev/zero"]);
+        std::fs::write(base.path().join("plugins/large.wasm"), [0; 65]).unwrap();
+        std::fs::write(base.path().join("plugins/largest.wasm"), [0; 64]).unwrap();
+        let large = fetch(&store, "large.wasm").unwrap_err();
+        assert!(matches!(large, FetchError::TooLarge { most: 64, .. }), "{large}");
+        assert_eq!(fetch(&store, "largest.wasm").unwrap().len(), 64);
+        for source in ["more", ".", "/dev/zero"] {
+            let refusal = fetch(&store, source).unwrap_err();
+            assert!(matches!(refusal, FetchError::NotAFile { .. }), "{source}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn another_component_than_the_pinned_one_is_refused_with_both_digests() {
+        let (_base, store) = store(&[]);
+        let motion = "motion@1.0.0".parse().unwrap();
+        let [asked, found] = [&b"asked"[..], b"motion"].map(Digest::of);
+        assert!(store.fetch("acme", &motion, Some(found)).is_ok());
+        let refusal = store.fetch("acme", &motion, Some(asked)).unwrap_err().to_string();
+        assert!(refusal.contains(&asked.to_string()), "{refusal}");
+        assert!(refusal.contains(&found.to_string()), "{refusal}");
+    }
+
+    #[test]
+    fn a_pinned_component_that_was_kept_is_found_although_its_file_changed() {
+        let (base, store) = store(&[]);
+        let motion = "motion@1.0.0".parse().unwrap();
+        let before = store.fetch("acme", &motion, None).unwrap();
+        store.keep("acme", &before).unwrap();
+        let file = base.path().join("plugins/motion@1.0.0.wasm");
+        std::fs::write(&file, b"changed").unwrap();
+        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        assert_eq!(store.fetch("acme", &motion, None).unwrap().bytes, b"changed");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        store.retain(|_, _| false).unwrap();
+        assert!(store.fetch("acme", &motion, Some(before.digest)).is_err());
+    }
+}

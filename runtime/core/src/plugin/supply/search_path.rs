@@ -1,0 +1,47 @@
+//! In which directories a tenant's plugins are looked for.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::policy::Source;
+
+/// The directories and files that tenants' sources can lead to.
+pub(crate) struct Places {
+    /// The store that all tenants share.
+    pub common: PathBuf,
+    /// The directory of comux.toml, where the paths begin that it names.
+    pub base: PathBuf,
+    /// What tenants have beside the common store.
+    pub own: HashMap<String, OwnPlaces>,
+    /// What belongs to comux itself and is nobody's, also when it lies in a store.
+    pub private: Option<PathBuf>,
+}
+
+/// What a tenant has beside the common store.
+#[derive(Default)]
+pub(crate) struct OwnPlaces {
+    /// Its own store.
+    pub store: Option<PathBuf>,
+    /// The sources that comux.toml itself names for its cameras, which may be anywhere.
+    pub named: HashSet<Source>,
+}
+
+impl Places {
+    /// The file of a source that comux.toml itself names for this tenant.
+    pub fn named(&self, tenant: &str, source: &Source) -> Option<PathBuf> {
+        let Source::File(text) = source else { return None };
+        self.own.get(tenant)?.named.contains(source).then(|| self.base.join(text))
+    }
+
+    /// The tenant's stores: its own first, so that what it puts there is what it gets.
+    pub fn stores(&self, tenant: &str) -> impl Iterator<Item = &Path> {
+        let own = self.own.get(tenant).and_then(|own| own.store.as_deref());
+        own.into_iter().chain([self.common.as_path()])
+    }
+
+    /// Whether a path with all links followed is comux's own: above all, what it keeps for tenants.
+    pub fn is_private(&self, path: &Path) -> bool {
+        let private = self.private.as_ref().and_then(|private| private.canonicalize().ok());
+        private.is_some_and(|private| path.starts_with(private))
+    }
+}

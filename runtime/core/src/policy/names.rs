@@ -1,0 +1,34 @@
+//! What plugins may call themselves and their headers: names that go out with every record.
+
+use super::plugin_ref::{NoSource, Source};
+
+/// The longest name of a header, of a plugin, and of a version.
+const MAX_BYTES: usize = 256;
+
+/// How many headers a plugin may declare: what comes out of each call is looked up among them.
+pub(crate) const MOST_HEADERS: usize = 256;
+
+/// Whether plugins may write a header of this name; if not, why.
+pub(crate) fn check_header(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        Err("a header needs a name")
+    } else if name.len() > MAX_BYTES {
+        Err("a header's name has at most 256 bytes")
+    } else if name.contains(char::is_control) {
+        // librdkafka, and with it most consumers, takes a name to end at a NUL.
+        Err("a header's name has no control characters")
+    } else if name.starts_with("comux-") {
+        Err("names that begin with `comux-` are the runtime's own")
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a plugin may call itself so: `comux-plugin` lists plugins with commas between them, and the
+/// store has them under `NAME@VERSION`.
+pub(crate) fn check_plugin(name: &str, version: &str) -> Result<(), NoSource> {
+    if name.len() > MAX_BYTES || version.len() > MAX_BYTES {
+        return Err(NoSource::TooLong(name.len() + version.len()));
+    }
+    Source::stored(name, version).map(drop)
+}

@@ -1,0 +1,77 @@
+//! An instance: all cameras that should run, and the control plane that changes them.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::control;
+use crate::control::camera::CameraReport;
+use crate::control::{Actions, CameraView, ControlPlane};
+use crate::host::{Host, HostError};
+use crate::kafka::TopicClients;
+use crate::kafka::{TopicError, reach};
+use crate::plugin::{Loader, OpenError};
+
+/// The instance could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A cluster or topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// What all cameras share.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Control, or a camera of the configuration file.
+    #[error(transparent)]
+    Control(#[from] control::StartError),
+}
+
+/// A running instance. It lives on the tokio runtime on which it was started.
+pub struct Runtime {
+    host: Arc<Host>,
+    control: ControlPlane,
+}
+
+impl Runtime {
+    /// Starts every camera of the desired state, and takes commands from then on: comux's own and
+    /// `actions`.
+    ///
+    /// # Errors
+    /// When something that all cameras need is missing, or a camera of the configuration file can't
+    /// start; nothing runs then.
+    pub async fn start(config: Config, actions: Actions) -> Result<Self, StartError> {
+        let loader = Loader::open(config.loader()).map_err(HostError::from)?;
+        for cluster in [&config.consume, &config.produce] {
+            let clients = TopicClients::new(cluster, &config).map_err(HostError::from)?;
+            reach(&clients.consumer, &cluster.bootstrap_servers)?;
+        }
+        control::ensure_topics(&config).await?;
+        let host = Arc::new(Host::open(config, loader)?);
+        let control = ControlPlane::start(Arc::clone(&host), actions).await?;
+        Ok(Self { host, control })
+    }
+
+    /// The cameras, as they are now.
+    #[must_use]
+    pub fn cameras(&self) -> Vec<CameraView> {
+        self.control.cameras()
+    }
+
+    /// Stops all cameras: each gives out what it has received, what is acknowledged is committed,
+    /// and what plugins remember is kept.
+    pub async fn stop(self) -> Vec<CameraReport> {
+        let reports = self.control.stop().await;
+        let host = self.host;
+        let finish = move || {
+            host.commit();
+            host.memories.finish();
+        };
+        let _ = tokio::task::spawn_blocking(finish).await;
+        reports
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        Self::Host(error.into())
+    }
+}

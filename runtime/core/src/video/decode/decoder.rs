@@ -1,0 +1,310 @@
+//! libavcodec, with the record's number travelling through it in place of a timestamp.
+//!
+//! A packet's `pts` is the one value that every decoder of libavcodec carries to the picture that
+//! it makes of it, through reordering, delay and frame threads. So the record's number is the
+//! `pts`; real presentation times never enter the decoder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::capabilities::Capabilities;
+use ffmpeg_next::codec::{discard::Discard, threading};
+use serde::{Deserialize, Serialize};
+
+use super::workers::Workers;
+use crate::record::{MAX_OVERTAKEN, Seq};
+use crate::video::packet::{Codec, ParameterSets, lengths_to_start_codes};
+
+/// The `pts` of access units that belong to no record.
+const SILENT: i64 = -1;
+
+/// libavcodec could not be started or refused a packet.
+#[derive(Debug, thiserror::Error)]
+pub enum DecoderError {
+    /// The decoder could not be opened.
+    #[error("could not open the decoder `{codec}`: {cause}; choose another `codec`")]
+    Open {
+        /// The decoder.
+        codec: String,
+        /// What libavcodec says.
+        cause: ffmpeg::Error,
+    },
+    /// A packet or picture is broken.
+    #[error("could not decode: {0}")]
+    Broken(ffmpeg::Error),
+}
+
+/// A picture as it came out of the decoder.
+pub struct Decoded {
+    /// The record whose picture it is; `None` for one that was fed silently.
+    pub seq: Option<Seq>,
+    /// The picture, in libavcodec's own buffers.
+    pub frame: ffmpeg::frame::Video,
+    /// libavcodec had to invent parts of it.
+    pub damaged: bool,
+}
+
+/// How closely pictures are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fidelity {
+    /// Every sample is as the codec's standard says.
+    Exact,
+    /// Pictures that no other needs keep the edges between their blocks: the loop filter is left out.
+    /// All others are exact, so that nothing adds up.
+    Fast,
+}
+
+/// One camera's decoder. It is opened when it is first needed: that of H.264 takes 750 KiB, which a camera
+/// that passes its records through can do without.
+pub struct Decoder {
+    codec: Codec,
+    fidelity: Fidelity,
+    threads: usize,
+    open: Option<Open>,
+    /// Units went in since the last flush, so pictures may be inside.
+    fed: bool,
+    /// NAL units that came without a picture, for the next access unit.
+    headers: Vec<u8>,
+    /// For a decoder that takes over from this one.
+    sets: ParameterSets,
+    /// What threads used that are gone, and was not asked for yet.
+    unasked: Duration,
+}
+
+/// libavcodec's decoder.
+struct Open {
+    // Dropped first: its threads know the others.
+    context: ffmpeg::decoder::Video,
+    workers: Option<Arc<Workers>>,
+}
+
+/// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and libavcodec
+/// alone would believe gigabytes of a record of a hundred bytes.
+const MAX_PIXELS: i64 = 8192 * 4320;
+
+/// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+impl Open {
+    /// `reorders`: by how many pictures, as far as is known of the stream.
+    fn new(
+        codec: Codec,
+        threads: usize,
+        fidelity: Fidelity,
+        reorders: i32,
+    ) -> Result<Self, DecoderError> {
+        let open = || {
+            let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
+            let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
+            let count = threads;
+            context.set_threading(threading::Config { kind, count, ..Default::default() });
+            // SAFETY: the context is ours, and not open yet.
+            unsafe {
+                let context = context.as_mut_ptr();
+                (*context).max_pixels = MAX_PIXELS;
+                (*context).has_b_frames = reorders;
+            }
+            let workers = (threads > 1).then(|| Workers::of(&mut context));
+            let mut decoder = context.decoder();
+            if fidelity == Fidelity::Fast {
+                decoder.skip_loop_filter(Discard::NonReference);
+            }
+            let context = decoder.open_as(codec.decoder())?.video()?;
+            Ok(Self { context, workers })
+        };
+        open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
+    }
+}
+
+impl Decoder {
+    /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once, each a
+    /// picture later.
+    #[must_use]
+    pub fn new(codec: Codec, threads: usize, fidelity: Fidelity) -> Self {
+        Self {
+            codec,
+            fidelity,
+            threads,
+            open: None,
+            fed: false,
+            headers: Vec::new(),
+            sets: ParameterSets::default(),
+            unasked: Duration::ZERO,
+        }
+    }
+
+    /// As [`Self::new`], and opens it.
+    ///
+    /// # Errors
+    /// When libavcodec can't open it.
+    pub fn open(codec: Codec, threads: usize, fidelity: Fidelity) -> Result<Self, DecoderError> {
+        let mut decoder = Self::new(codec, threads, fidelity);
+        decoder.open_if_needed()?;
+        Ok(decoder)
+    }
+
+    /// Opens it, unless it is open.
+    ///
+    /// # Errors
+    /// When libavcodec can't.
+    pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
+        if self.open.is_none() {
+            self.open = Some(Open::new(self.codec, self.threads, self.fidelity, 0)?);
+        }
+        Ok(())
+    }
+
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// How many threads decode, once it is open.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Notes the parameter sets in an access unit, for [`Self::reopen`].
+    pub fn learn(&mut self, data: &[u8]) {
+        self.sets.learn(self.codec, data);
+    }
+
+    /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode several
+    /// pictures at once, and all that the stream has said so far has to be known.
+    #[must_use]
+    pub fn can_reopen(&self) -> bool {
+        let capabilities = self.codec.decoder().capabilities();
+        capabilities.contains(Capabilities::FRAME_THREADS) && self.sets.all().is_some()
+    }
+
+    /// Decodes with so many threads from here on. It must be empty, as behind [`Self::restart`], and a
+    /// key frame must come next.
+    ///
+    /// # Errors
+    /// When libavcodec can't open another decoder; then it is as before.
+    pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
+        if let Some(open) = &self.open {
+            // SAFETY: the context is open.
+            let reorders = unsafe { (*open.context.as_ptr()).has_b_frames };
+            let open = Open::new(self.codec, threads, self.fidelity, reorders)?;
+            self.unasked = self.workers_cpu().unwrap_or_default();
+            self.open = Some(open);
+        }
+        self.threads = threads;
+        let mut headers = self.sets.all().unwrap_or_default();
+        headers.append(&mut self.headers);
+        self.headers = headers;
+        Ok(())
+    }
+
+    /// CPU time of its own threads since this was asked last. `None`: it has some, and libavcodec does not
+    /// tell which.
+    pub fn workers_cpu(&mut self) -> Option<Duration> {
+        let before = std::mem::take(&mut self.unasked);
+        match self.open.as_ref().and_then(|open| open.workers.as_ref()) {
+            None => Some(before),
+            Some(workers) => {
+                // Decoders of other libraries may have threads that libavcodec does not know either.
+                let are_others = self.codec.has_threads_of_its_own();
+                (!are_others).then(|| before + workers.cpu_since_last())
+            }
+        }
+    }
+
+    /// Feeds the access unit of record `seq`; of no record, when only later pictures need it.
+    ///
+    /// # Errors
+    /// When libavcodec refuses it. Pictures that it makes before are still to be received.
+    pub fn send(
+        &mut self,
+        seq: Option<Seq>,
+        data: &[u8],
+        length_prefixed: bool,
+    ) -> Result<(), DecoderError> {
+        let mut packet = ffmpeg::Packet::new(self.headers.len() + data.len());
+        packet.set_pts(Some(seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT)));
+        if let Some(whole) = packet.data_mut() {
+            let (headers, unit) = whole.split_at_mut(self.headers.len());
+            headers.copy_from_slice(&self.headers);
+            unit.copy_from_slice(data);
+            if length_prefixed {
+                lengths_to_start_codes(unit);
+            }
+        }
+        self.headers.clear();
+        self.open_if_needed()?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        self.fed = true;
+        open.context.send_packet(&packet).map_err(DecoderError::Broken)
+    }
+
+    /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
+    pub fn send_without_picture(&mut self, data: &[u8], length_prefixed: bool) {
+        if !self.codec.has_nal_units() {
+            // Whether it is broken shows in the pictures that need it.
+            let _ = self.send(None, data, length_prefixed);
+            return;
+        }
+        // Alone, libavcodec would take them and report the missing picture as an error.
+        if self.headers.len() + data.len() > MAX_HEADER_BYTES {
+            self.headers.clear();
+        }
+        let before = self.headers.len();
+        self.headers.extend_from_slice(data.get(..MAX_HEADER_BYTES).unwrap_or(data));
+        if length_prefixed && let Some(added) = self.headers.get_mut(before..) {
+            lengths_to_start_codes(added);
+        }
+    }
+
+    /// The next picture that is ready, in presentation order.
+    ///
+    /// # Errors
+    /// When a packet sent before turns out to be broken.
+    pub fn receive(&mut self) -> Result<Option<Decoded>, DecoderError> {
+        let Some(open) = &mut self.open else { return Ok(None) };
+        let mut frame = ffmpeg::frame::Video::empty();
+        match open.context.receive_frame(&mut frame) {
+            Ok(()) => {}
+            Err(ffmpeg::Error::Eof) => return Ok(None),
+            Err(ffmpeg::Error::Other { errno }) if errno == ffmpeg::error::EAGAIN => {
+                return Ok(None);
+            }
+            Err(error) => return Err(DecoderError::Broken(error)),
+        }
+        // SAFETY: the frame is valid and was filled by libavcodec.
+        let errors = unsafe { (*frame.as_ptr()).decode_error_flags };
+        let damaged = errors != 0 || frame.is_corrupt();
+        let seq = frame.pts().and_then(|pts| u64::try_from(pts).ok());
+        Ok(Some(Decoded { seq, frame, damaged }))
+    }
+
+    /// No more access units: the pictures inside come out next, and then [`Decoder::restart`].
+    pub fn finish(&mut self) {
+        if let Some(open) = &mut self.open
+            && self.fed
+        {
+            // It only fails when it was told before.
+            let _ = open.context.send_eof();
+        }
+    }
+
+    /// Forgets all pictures, but not the parameter sets; a key frame comes next.
+    pub fn restart(&mut self) {
+        if let Some(open) = &mut self.open
+            && std::mem::take(&mut self.fed)
+        {
+            open.context.flush();
+        }
+    }
+
+    /// How often a picture may be overtaken and still come out.
+    #[must_use]
+    pub fn most_overtaken(&self) -> u32 {
+        let has_b_frames = self.open.as_ref().is_some_and(|open| open.context.has_b_frames());
+        if self.codec.reorders() && has_b_frames { MAX_OVERTAKEN } else { 0 }
+    }
+}

@@ -1,0 +1,16 @@
+//! What can be said of encoded video without decoding it.
+//!
+//! The key-frame gate needs to know where decoding can begin, and the ledger which records hold
+//! a picture at all; asking the decoder would be too late for both.
+
+pub(crate) mod annexb;
+mod codec;
+pub(crate) mod inspect;
+mod parameter_sets;
+mod splitter;
+
+pub use annexb::lengths_to_start_codes;
+pub use codec::{Codec, UnknownCodec};
+pub use inspect::{Content, Inspection, inspect};
+pub use parameter_sets::ParameterSets;
+pub use splitter::{Splitter, Unit};
