@@ -20,12 +20,12 @@ use comux::record::Ledger;
 use comux::record::{Outcome, ResultHeader, Status, Timing};
 use comux::tenancy::Tenant;
 use comux::video::decode::{Decoder, Fidelity};
-use comux::video::frame::{LumaStats, Picture, PixelFormat, Rect, Scaler, View, motion_grid};
+use comux::video::frame::{Frame, LumaStats, PixelFormat, Rect, Scaler, View, motion_grid};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rdkafka::message::OwnedHeaders;
 
 /// Two pictures of the footage, one after the other.
-fn pictures() -> [Arc<Picture>; 2] {
+fn pictures() -> [Arc<Frame>; 2] {
     let (codec, packets) = inside::footage();
     let mut decoder = Decoder::open(codec, 1, Fidelity::Exact).expect("a decoder");
     let mut packets = packets.iter().zip(0..);

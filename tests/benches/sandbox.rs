@@ -13,13 +13,13 @@
 
 use std::sync::Arc;
 
-use comux::plugin::instance::Instance;
+use comux::plugin::instance::CameraPlugin;
 use comux::record::ResultHeader;
 use comux::sched::cpu_time;
 use comux::tenancy::Tenant;
 use comux::video::decode::{Decoder, Fidelity};
-use comux::video::frame;
-use comux::video::frame::Picture;
+
+use comux::video::frame::{self, Frame as DecodedFrame};
 use comux_sdk::prelude::*;
 use comux_sdk::testing::NativeFrame;
 use comux_tests::figures::{Bound, Table, is_wanted};
@@ -35,8 +35,8 @@ const ROUNDS: usize = 12;
 
 /// The host's picture, as it is lent to native code.
 struct Lent<'a> {
-    picture: &'a Picture,
-    previous: Option<&'a Picture>,
+    picture: &'a DecodedFrame,
+    previous: Option<&'a DecodedFrame>,
 }
 
 impl NativeFrame for Lent<'_> {
@@ -75,7 +75,7 @@ impl NativeFrame for Lent<'_> {
     }
 
     fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8> {
-        let previous = self.previous.map(Picture::luma);
+        let previous = self.previous.map(DecodedFrame::luma);
         previous
             .and_then(|previous| frame::motion_grid(previous, self.picture.luma(), cols, rows))
             .unwrap_or_default()
@@ -104,7 +104,7 @@ fn main() {
 
     let (mut decoding, mut sandboxed, mut direct) = (0, 0, 0);
     let (mut calls, mut pictures) = (Vec::new(), 0_u64);
-    let mut previous: Option<Arc<Picture>> = None;
+    let mut previous: Option<Arc<DecodedFrame>> = None;
     for _ in 0..ROUNDS {
         let mut decoder = Decoder::open(codec, 1, Fidelity::Exact).expect("a decoder");
         for packet in &packets {
@@ -115,7 +115,7 @@ fn main() {
             decoding += cpu_time::of_this_thread() - begin;
             let Some(picture) = picture else { continue };
 
-            let in_sandbox = |plugin: &mut Instance| {
+            let in_sandbox = |plugin: &mut CameraPlugin| {
                 let begin = cpu_time::of_this_thread();
                 let headers = plugin.on_frame(&picture, Vec::new(), &seat);
                 (headers, cpu_time::of_this_thread() - begin)

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use rdkafka::error::KafkaError;
 
-use crate::camera::{Analysis, Camera, Equipment};
+use crate::camera::{Camera, CameraParts, PluginChain};
 use crate::config::{CameraSpec, Config};
 use crate::kafka::CameraQueue;
-use crate::kafka::Clients;
-use crate::kafka::Progress;
+use crate::kafka::Checkpoint;
+use crate::kafka::ClientPool;
 use crate::kafka::{TopicError, ensure_topic, reach};
-use crate::plugin::instance::Instance;
+use crate::plugin::instance::CameraPlugin;
 use crate::plugin::{Loader, OpenError};
-use crate::snapshots::Memories;
+use crate::snapshots::SnapshotStore;
 use crate::tenancy::{Tenant, Tenants};
 
 /// The instance could not be started.
@@ -31,7 +31,7 @@ pub enum HostError {
 
 /// A camera could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum CameraStartError {
     /// A topic can't be used.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -53,7 +53,7 @@ pub enum StartError {
 
 /// How a camera is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
+pub struct CameraStart {
     /// Its records pass without being analysed.
     pub paused: bool,
     /// It begins where its output was acknowledged last, whatever its `start` says.
@@ -69,10 +69,10 @@ pub struct Host {
     /// Where plugins come from.
     pub loader: Loader,
     /// What plugins remember.
-    pub memories: Memories,
+    pub memories: SnapshotStore,
     /// Whose the cameras are, and what they may use.
     pub tenants: Tenants,
-    clients: Clients,
+    clients: ClientPool,
 }
 
 impl Host {
@@ -81,11 +81,11 @@ impl Host {
     /// # Errors
     /// When a client can't be created or a directory not be used.
     pub fn open(config: Config, loader: Loader) -> Result<Self, HostError> {
-        let clients = Clients::default();
+        let clients = ClientPool::default();
         // Wrong properties of the host's own clusters keep it from starting; a tenant's, its cameras.
         clients.source(&config.consume, &config)?;
         clients.sink(&config.produce, &config)?;
-        let memories = Memories::open(&config.state_dir).map_err(HostError::Memories)?;
+        let memories = SnapshotStore::open(&config.state_dir).map_err(HostError::Memories)?;
         let tenants = config.open_tenants();
         Ok(Self { config, loader, memories, tenants, clients })
     }
@@ -94,7 +94,7 @@ impl Host {
     ///
     /// # Errors
     /// When one can't be created, or has more than one partition.
-    pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), StartError> {
+    pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), CameraStartError> {
         let wanted = [&spec.consume_topic, &spec.produce_topic];
         for (cluster, topic) in self.config.clusters_of(&spec.tenant).into_iter().zip(wanted) {
             let clients = self.clients.topics(cluster, &self.config)?;
@@ -118,13 +118,13 @@ impl Host {
         &self,
         spec: &CameraSpec,
         goes_on: bool,
-    ) -> Result<(CameraQueue, Arc<Progress>), StartError> {
-        let progress = Arc::<Progress>::default();
+    ) -> Result<(CameraQueue, Arc<Checkpoint>), CameraStartError> {
+        let progress = Arc::<Checkpoint>::default();
         let [cluster, _] = self.config.clusters_of(&spec.tenant);
         let source = self.clients.source(cluster, &self.config)?;
         match source.open(spec, goes_on, Arc::clone(&progress)) {
             Ok(queue) => Ok((queue, progress)),
-            Err(cause) => Err(StartError::Open { topic: spec.consume_topic.clone(), cause }),
+            Err(cause) => Err(CameraStartError::Open { topic: spec.consume_topic.clone(), cause }),
         }
     }
 
@@ -146,19 +146,19 @@ impl Host {
         &self,
         spec: &Arc<CameraSpec>,
         tenant: Arc<Tenant>,
-        chain: Vec<Instance>,
-        how: Start,
+        chain: Vec<CameraPlugin>,
+        how: CameraStart,
         on_end: impl FnOnce() + Send + 'static,
-    ) -> Result<Camera, StartError> {
+    ) -> Result<Camera, CameraStartError> {
         let [_, cluster] = self.config.clusters_of(&spec.tenant);
         let sink = self.clients.sink(cluster, &self.config)?;
         let (queue, progress) = self.open_input(spec, how.goes_on)?;
-        let camera = Camera::start(Equipment {
+        let camera = Camera::start(CameraParts {
             spec: Arc::clone(spec),
             queue,
             progress,
             tenant,
-            analysis: Analysis::new(chain, spec.rate),
+            analysis: PluginChain::new(chain, spec.rate),
             paused: how.paused,
             sink,
             memories: self.memories.desk(),
@@ -166,7 +166,7 @@ impl Host {
         });
         camera.map_err(|cause| {
             self.close_input(spec);
-            StartError::Thread(cause)
+            CameraStartError::Thread(cause)
         })
     }
 

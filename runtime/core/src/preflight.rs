@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::control;
 use crate::control::camera::configure_alone;
 use crate::control::wire::{Refusal, Steps};
-use crate::kafka::Clients;
+use crate::kafka::ClientPool;
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
 
@@ -29,7 +29,7 @@ pub enum Obstacle {
     Topic(#[from] TopicError),
     /// The topics of control.
     #[error(transparent)]
-    Control(#[from] control::StartError),
+    Control(#[from] control::ControlPlaneError),
     /// A camera's stream can't be decoded here.
     #[error("camera `{camera}`: {error}")]
     Stream {
@@ -104,7 +104,7 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
         }
     }
     drop(instances);
-    let clients = Clients::default();
+    let clients = ClientPool::default();
     let mut reached = HashSet::new();
     let of_cameras = config.cameras.iter().flat_map(|camera| config.clusters_of(&camera.tenant));
     for cluster in [&config.consume, &config.produce].into_iter().chain(of_cameras) {
@@ -150,7 +150,7 @@ pub struct SizeConflict {
 /// # Errors
 /// When a Kafka client can't be created.
 pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, KafkaError> {
-    let clients = Clients::default();
+    let clients = ClientPool::default();
     let mut conflicts = Vec::new();
     for camera in &config.cameras {
         let [consume, produce] = config.clusters_of(&camera.tenant);

@@ -22,7 +22,7 @@ pub enum StartError {
     Host(#[from] HostError),
     /// Control, or a camera of the configuration file.
     #[error(transparent)]
-    Control(#[from] control::StartError),
+    Control(#[from] control::ControlPlaneError),
 }
 
 /// A running instance. It lives on the tokio runtime on which it was started.

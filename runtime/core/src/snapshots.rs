@@ -16,14 +16,14 @@ use crate::plugin::sandbox::Snapshot;
 
 /// Whose memory it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rememberer {
+pub struct SnapshotKey {
     /// The tenant.
     pub tenant: Id,
     /// Its camera.
     pub camera: Id,
 }
 
-impl From<&CameraSpec> for Rememberer {
+impl From<&CameraSpec> for SnapshotKey {
     fn from(spec: &CameraSpec) -> Self {
         Self { tenant: spec.tenant.clone(), camera: spec.id.clone() }
     }
@@ -31,36 +31,36 @@ impl From<&CameraSpec> for Rememberer {
 
 /// The state of a camera's plugins at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
+pub struct CameraSnapshots {
     /// Whose it is.
-    pub of: Rememberer,
+    pub of: SnapshotKey,
     /// The name of each plugin that has state, with it.
     pub plugins: Vec<(String, Snapshot)>,
 }
 
 /// Keeps the latest state of each camera's plugins.
-pub struct Memories {
+pub struct SnapshotStore {
     directory: PathBuf,
-    desk: Arc<Desk>,
+    desk: Arc<SnapshotQueue>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is to be written: the latest memory of each camera. A slow disk costs older ones, not memory.
 #[derive(Default)]
-pub struct Desk {
-    pile: Mutex<Pile>,
+pub struct SnapshotQueue {
+    pile: Mutex<Queued>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Pile {
-    memories: BTreeMap<Rememberer, Memory>,
+struct Queued {
+    memories: BTreeMap<SnapshotKey, CameraSnapshots>,
     is_closed: bool,
 }
 
-impl Desk {
+impl SnapshotQueue {
     /// Has a camera's memory written. Without plugins, the camera is forgotten.
-    pub fn put(&self, memory: Memory) {
+    pub fn put(&self, memory: CameraSnapshots) {
         self.lock().memories.insert(memory.of.clone(), memory);
         self.changed.notify_one();
     }
@@ -71,7 +71,7 @@ impl Desk {
     }
 
     /// The next memory to be written; `None` at the end.
-    fn take(&self) -> Option<Memory> {
+    fn take(&self) -> Option<CameraSnapshots> {
         let mut pile = self.lock();
         loop {
             if let Some((_, memory)) = pile.memories.pop_first() {
@@ -84,21 +84,21 @@ impl Desk {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pile> {
+    fn lock(&self) -> MutexGuard<'_, Queued> {
         self.pile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A plugin's state, as it is written.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct SnapshotFile {
     plugin: String,
     version: String,
     schema: u32,
     data: String,
 }
 
-impl Memories {
+impl SnapshotStore {
     /// Keeps memories below `state_dir`.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Memories {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("memories");
         std::fs::create_dir_all(&directory)?;
-        let desk = Arc::<Desk>::default();
+        let desk = Arc::<SnapshotQueue>::default();
         let keeper = std::thread::Builder::new().name("memories".into()).spawn({
             let (directory, desk) = (directory.clone(), Arc::clone(&desk));
             move || keep(&directory, &desk)
@@ -116,13 +116,13 @@ impl Memories {
 
     /// Where a camera puts what its plugins remember.
     #[must_use]
-    pub fn desk(&self) -> Arc<Desk> {
+    pub fn desk(&self) -> Arc<SnapshotQueue> {
         Arc::clone(&self.desk)
     }
 
     /// What a camera's plugins remembered, by the name of the plugin.
     #[must_use]
-    pub fn recall(&self, of: &Rememberer) -> Vec<(String, Snapshot)> {
+    pub fn recall(&self, of: &SnapshotKey) -> Vec<(String, Snapshot)> {
         let path = file(&self.directory, of);
         match read(&path) {
             Ok(snapshots) => snapshots,
@@ -136,8 +136,8 @@ impl Memories {
     }
 
     /// Forgets what a camera's plugins remembered.
-    pub fn forget(&self, of: Rememberer) {
-        self.desk.put(Memory { of, plugins: Vec::new() });
+    pub fn forget(&self, of: SnapshotKey) {
+        self.desk.put(CameraSnapshots { of, plugins: Vec::new() });
     }
 
     /// Waits until everything is written. All cameras must have ended.
@@ -150,7 +150,7 @@ impl Memories {
     }
 }
 
-fn keep(directory: &Path, desk: &Desk) {
+fn keep(directory: &Path, desk: &SnapshotQueue) {
     while let Some(memory) = desk.take() {
         let camera = memory.of.camera.as_str();
         if let Err(error) = write(directory, &memory) {
@@ -159,7 +159,7 @@ fn keep(directory: &Path, desk: &Desk) {
     }
 }
 
-fn write(directory: &Path, memory: &Memory) -> io::Result<()> {
+fn write(directory: &Path, memory: &CameraSnapshots) -> io::Result<()> {
     let path = file(directory, &memory.of);
     if memory.plugins.is_empty() {
         return match std::fs::remove_file(path) {
@@ -167,7 +167,7 @@ fn write(directory: &Path, memory: &Memory) -> io::Result<()> {
             _ => Ok(()),
         };
     }
-    let written = memory.plugins.iter().map(|(plugin, snapshot)| Written {
+    let written = memory.plugins.iter().map(|(plugin, snapshot)| SnapshotFile {
         plugin: plugin.clone(),
         version: snapshot.plugin_version.clone(),
         schema: snapshot.schema,
@@ -184,8 +184,8 @@ fn write(directory: &Path, memory: &Memory) -> io::Result<()> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<(String, Snapshot)>> {
-    let written: Vec<Written> = serde_json::from_slice(&std::fs::read(path)?)?;
-    let snapshot = |written: Written| {
+    let written: Vec<SnapshotFile> = serde_json::from_slice(&std::fs::read(path)?)?;
+    let snapshot = |written: SnapshotFile| {
         let data = BASE64.decode(&written.data).map_err(io::Error::other)?;
         let (schema, plugin_version) = (written.schema, written.version);
         Ok((written.plugin, Snapshot { schema, plugin_version, data }))
@@ -194,8 +194,8 @@ fn read(path: &Path) -> io::Result<Vec<(String, Snapshot)>> {
 }
 
 /// Ids have no slash; the prefix keeps `..` and hidden files away.
-fn file(directory: &Path, of: &Rememberer) -> PathBuf {
-    let Rememberer { tenant, camera } = of;
+fn file(directory: &Path, of: &SnapshotKey) -> PathBuf {
+    let SnapshotKey { tenant, camera } = of;
     directory.join(format!("tenant-{tenant}")).join(format!("camera-{camera}.json"))
 }
 
@@ -209,14 +209,14 @@ mod tests {
         let data = vec![0, 255, 10];
         let snapshot = Snapshot { schema: 2, plugin_version: "1.0.0".into(), data };
         let plugins = vec![("line/../counter".to_owned(), snapshot)];
-        let open = || Memories::open(directory.path()).expect("opens");
+        let open = || SnapshotStore::open(directory.path()).expect("opens");
 
         let of = |tenant| {
             let [tenant, camera] = [tenant, ".."].map(|id| Id::new(id).expect("an id"));
-            Rememberer { tenant, camera }
+            SnapshotKey { tenant, camera }
         };
         let memories = open();
-        memories.desk().put(Memory { of: of("acme"), plugins: plugins.clone() });
+        memories.desk().put(CameraSnapshots { of: of("acme"), plugins: plugins.clone() });
         memories.finish();
         let memories = open();
         assert_eq!(memories.recall(&of("acme")), plugins);

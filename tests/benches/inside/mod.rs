@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comux::plugin::compile::Compiler;
-use comux::plugin::instance::{Instance, Terms};
+use comux::plugin::instance::{CameraPlugin, Terms};
 use comux::plugin::supply::Trust;
 use comux::plugin::{Loader, LoaderSettings};
-use comux::policy::{Limits, LoadLimits, Source};
+use comux::policy::{Limits, LoadLimits, PluginRef};
 use comux::tenancy::Tenant;
 use comux::video::decode::Decoder;
-use comux::video::frame::{Picture, PictureInfo};
+use comux::video::frame::{Frame, FrameFacts};
 use comux::video::packet::Codec;
 use comux::video::{MediaPacket, MediaReader};
 
@@ -30,14 +30,14 @@ pub fn loader() -> Loader {
 }
 
 /// An instance of a component in `target/plugins`.
-pub fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> Instance {
-    let source: Source = format!("{name}.wasm").parse().expect("a source");
+pub fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str) -> CameraPlugin {
+    let source: PluginRef = format!("{name}.wasm").parse().expect("a source");
     let loaded = loader.load(tenant, &source, None).expect("it loads");
     let owner = (Arc::clone(tenant), "bench");
     // A busy machine takes away the core for longer than a deadline.
     let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
     let terms = Terms { limits, ..Terms::default() };
-    Instance::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
+    CameraPlugin::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
         .expect("it starts")
 }
 
@@ -54,10 +54,10 @@ pub fn footage() -> (Codec, Vec<MediaPacket>) {
 }
 
 /// The next packet's picture.
-pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<Arc<Picture>> {
+pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<Arc<Frame>> {
     decoder.send(Some(seq), &packet.data, false).expect("it decodes");
     let decoded = decoder.receive().expect("it decodes")?;
-    let info = PictureInfo {
+    let info = FrameFacts {
         seq,
         pts_us: packet.pts,
         recorded_at_us: None,
@@ -65,5 +65,5 @@ pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<A
         discontinuity: false,
         decode_us: 0,
     };
-    Some(Arc::new(Picture::new(info, decoded.frame)))
+    Some(Arc::new(Frame::new(info, decoded.frame)))
 }

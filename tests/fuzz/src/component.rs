@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use comux::plugin::fuzzing::{Cache, check, compile, inspect, is_header_name};
 use comux::plugin::sandbox::Engine;
 use comux::plugin::supply::LoadError;
-use comux::policy::{Digest, Source, Step};
+use comux::policy::{Digest, PluginRef, Step};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("an engine"));
 static CACHE: LazyLock<CacheFile> = LazyLock::new(CacheFile::new);
@@ -59,12 +59,12 @@ fn load(bytes: &[u8]) {
     match made {
         Ok(plugin) => {
             assert!(plugin.headers.iter().all(|name| is_header_name(name)));
-            let source = Source::stored(&plugin.name, &plugin.version).expect("a storable name");
+            let source = PluginRef::stored(&plugin.name, &plugin.version).expect("a storable name");
             assert_eq!(plugin.identity, format!("{source}+sha256.{}", digest.short()));
             assert!(plugin.identity.len() <= 1024 && !plugin.identity.contains([',', '\0']));
         }
         Err(problem) => {
-            let error = LoadError { plugin: Source::File("fuzzed.wasm".to_owned()), problem };
+            let error = LoadError { plugin: PluginRef::File("fuzzed.wasm".to_owned()), problem };
             assert!([Step::Check, Step::Compile].contains(&error.step()), "{error}");
             let message = error.problem.to_string();
             assert!(!message.is_empty() && message.len() <= 8 * 1024, "{}", message.len());

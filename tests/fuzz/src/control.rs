@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use comux::config::{CameraSpec, CameraTable, Config};
 use comux::control::fuzzing::{
-    CameraAnswer, Commands, ControlRecord, Desired, Kind, MAX_VALUE, Record, Refusal, patched,
-    read_fields, result_fields,
+    CameraAnswer, CommandPositions, ControlRecord, Desired, ErrorCode, MAX_VALUE, Record, Refusal,
+    patched, read_fields, result_fields,
 };
 use comux::control::wire::{Origin, Request, Target};
 
@@ -39,8 +39,8 @@ pub fn run(data: &[u8]) {
     for (offset, record) in (0..).zip(fields.chunks(FIELDS).take(MOST_RECORDS)) {
         let record = record.join(&SEPARATOR);
         let [key, value, correlation_id, tenant, commands] = parts::<FIELDS>(&record);
-        let commands = Commands::parse(&String::from_utf8_lossy(commands));
-        assert_eq!(Commands::parse(&commands.to_string()), commands);
+        let commands = CommandPositions::parse(&String::from_utf8_lossy(commands));
+        assert_eq!(CommandPositions::parse(&commands.to_string()), commands);
         if key == b"state" {
             declare(&mut cameras, &String::from_utf8_lossy(correlation_id), value, commands);
         } else {
@@ -76,7 +76,7 @@ fn command(cameras: &mut BTreeMap<String, Desired>, record: ControlRecord) {
         "create" => {
             let spec = complete(request.fields()?)?;
             objection(cameras, &spec)?;
-            let commands = Commands::default().with(Some(&origin));
+            let commands = CommandPositions::default().with(Some(&origin));
             cameras.insert(spec.id.to_string(), Desired { commands, ..Desired::new(spec) });
             Ok(String::new())
         }
@@ -105,7 +105,12 @@ fn command(cameras: &mut BTreeMap<String, Desired>, record: ControlRecord) {
     answer(&request, result);
 }
 
-fn declare(cameras: &mut BTreeMap<String, Desired>, key: &str, value: &[u8], commands: Commands) {
+fn declare(
+    cameras: &mut BTreeMap<String, Desired>,
+    key: &str,
+    value: &[u8],
+    commands: CommandPositions,
+) {
     match Record::parse(key, value, commands, &CONFIG) {
         Ok(Record::Camera(desired, _)) => {
             assert_eq!(desired.spec.id.as_str(), key);
@@ -118,12 +123,12 @@ fn declare(cameras: &mut BTreeMap<String, Desired>, key: &str, value: &[u8], com
 }
 
 fn complete(table: CameraTable) -> Result<CameraSpec, Refusal> {
-    CONFIG.complete(table).map_err(|error| Kind::Invalid.because(error.to_string()))
+    CONFIG.complete(table).map_err(|error| ErrorCode::Invalid.because(error.to_string()))
 }
 
 fn objection(cameras: &BTreeMap<String, Desired>, spec: &CameraSpec) -> Result<(), Refusal> {
     let others = cameras.values().map(|desired| &desired.spec);
-    CONFIG.objection(spec, others).map_or(Ok(()), |why| Err(Kind::Conflict.because(why)))
+    CONFIG.objection(spec, others).map_or(Ok(()), |why| Err(ErrorCode::Conflict.because(why)))
 }
 
 /// What is kept on the state topic is what comes back from it after a restart.

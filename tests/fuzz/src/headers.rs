@@ -6,7 +6,7 @@
 use std::ptr;
 
 use comux::camera::fuzzing::{keyframe_header, pts_us};
-use comux::kafka::{Progress, RecordFacts, with_results};
+use comux::kafka::{Checkpoint, RecordFacts, with_results};
 use comux::kafka::{each_header, text_header};
 use comux::plugin::fuzzing::is_header_name;
 use comux::record::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing};
@@ -69,8 +69,8 @@ fn is_understood(own: &Headers) {
     }
     assert!(pts_us(headers).is_none() || text("pts").is_some());
     assert!(keyframe_header(headers).is_none() || text("keyframe").is_some());
-    if let Some(offset) = text("correlation-id").as_deref().and_then(Progress::keyframe_in) {
-        assert_eq!(Progress::keyframe_in(&format!("keyframe={offset}")), Some(offset));
+    if let Some(offset) = text("correlation-id").as_deref().and_then(Checkpoint::keyframe_in) {
+        assert_eq!(Checkpoint::keyframe_in(&format!("keyframe={offset}")), Some(offset));
     }
 }
 

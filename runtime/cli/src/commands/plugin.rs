@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Subcommand;
-use comux::plugin::{Shelf, sign_file, signatures_of};
+use comux::plugin::{PluginStore, sign_file, signatures_of};
 use comux::policy::{PrivateKey, PublicKey};
 
 use super::Failure;
@@ -94,7 +94,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             println!("{}", component.display());
         }
         Command::Add { file, store, force } => {
-            let added = Shelf::new(&store).add(&file, force).map_err(Failure::failed)?;
+            let added = PluginStore::new(&store).add(&file, force).map_err(Failure::failed)?;
             // As `sha256sum` prints it, and takes it back with --check.
             println!("{}  {}", added.sha256, added.path.display());
         }
@@ -111,7 +111,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Verify { file, key } => verify(&file, key)?,
         Command::List { store, json } => {
-            let plugins = Shelf::new(&store).list().map_err(Failure::failed)?;
+            let plugins = PluginStore::new(&store).list().map_err(Failure::failed)?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&plugins).map_err(Failure::failed)?);
                 return Ok(());

@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::camera::CameraError;
 use crate::config::CameraSpec;
 use crate::kafka::CameraQueue;
-use crate::kafka::Progress;
-use crate::plugin::instance::Instance;
+use crate::kafka::Checkpoint;
+use crate::plugin::instance::CameraPlugin;
 use crate::policy::Step;
 use crate::record::Seq;
 
 /// An order to a camera's thread.
-pub enum Order {
+pub enum Command {
     /// Run another chain of plugins.
     Swap(Swap),
     /// Go on as this says; its plugins do not count here.
@@ -47,7 +47,7 @@ pub enum Link {
     /// Another one.
     New {
         /// Configured, and so far without a frame.
-        instance: Box<Instance>,
+        instance: Box<CameraPlugin>,
         /// The place in the present chain of the plugin whose state it takes over.
         succeeds: Option<usize>,
     },
@@ -108,7 +108,7 @@ pub struct Change {
     /// What the camera is from now on.
     pub spec: Arc<CameraSpec>,
     /// When the input topic is another one: its queue.
-    pub input: Option<(CameraQueue, Arc<Progress>)>,
+    pub input: Option<(CameraQueue, Arc<Checkpoint>)>,
     /// Told when it is so, or why it can't be.
     pub done: oneshot::Sender<Result<(), CameraError>>,
 }

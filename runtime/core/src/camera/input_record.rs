@@ -9,7 +9,7 @@ use crate::kafka::each_header;
 use crate::record::ResultHeader;
 
 /// A record on its way through a camera.
-pub(crate) struct Received<'q> {
+pub(crate) struct InputRecord<'q> {
     pub message: BorrowedMessage<'q>,
     pub at: Instant,
     pub decode_us: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Received<'q> {
     pub gop_start: Option<i64>,
 }
 
-impl<'q> Received<'q> {
+impl<'q> InputRecord<'q> {
     pub fn new(message: BorrowedMessage<'q>) -> Self {
         let pts_us = pts_us(message.headers());
         Self {

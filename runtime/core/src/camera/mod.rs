@@ -12,9 +12,9 @@ mod plugin_chain;
 mod rollout;
 pub mod stages;
 
-pub use commands::{Change, Link, Order, Shadowed, Swap, SwapEvent};
+pub use commands::{Change, Command, Link, Shadowed, Swap, SwapEvent};
 pub use input_record::{keyframe_header, pts_us};
-pub use plugin_chain::Analysis;
+pub use plugin_chain::PluginChain;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use crate::config::CameraSpec;
 use crate::kafka::CameraQueue;
-use crate::kafka::{Progress, Sink};
-use crate::snapshots::Desk;
+use crate::kafka::{Checkpoint, PacketSink};
+use crate::snapshots::SnapshotQueue;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 use pipeline::{Carried, Exit, Pipeline};
@@ -35,23 +35,23 @@ use pipeline::{Carried, Exit, Pipeline};
 const NAP: Duration = Duration::from_millis(100);
 
 /// Everything that a camera is started with.
-pub struct Equipment {
+pub struct CameraParts {
     /// What it is.
     pub spec: Arc<CameraSpec>,
     /// Where its records come from.
     pub queue: CameraQueue,
     /// How far its output is acknowledged.
-    pub progress: Arc<Progress>,
+    pub progress: Arc<Checkpoint>,
     /// Whose it is.
     pub tenant: Arc<Tenant>,
     /// Its plugins.
-    pub analysis: Analysis,
+    pub analysis: PluginChain,
     /// Whether its records pass without being analysed.
     pub paused: bool,
     /// Where its records go to.
-    pub sink: Sink,
+    pub sink: PacketSink,
     /// Where the state of its plugins is kept.
-    pub memories: Arc<Desk>,
+    pub memories: Arc<SnapshotQueue>,
     /// Called when its thread ends, for whatever reason.
     pub on_end: Box<dyn FnOnce() + Send>,
 }
@@ -60,7 +60,7 @@ pub struct Equipment {
 pub struct Camera {
     /// Its counters.
     pub stats: Arc<CameraStats>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Command>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), CameraError>>,
 }
@@ -108,7 +108,7 @@ impl Camera {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(equipment: Equipment) -> std::io::Result<Self> {
+    pub fn start(equipment: CameraParts) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(CameraStats::new(equipment.analysis.meters()));
         let (orders, received) = mpsc::channel();
@@ -129,7 +129,7 @@ impl Camera {
     ///
     /// # Errors
     /// When the camera has stopped.
-    pub fn order(&self, order: Order) -> Result<(), Stopped> {
+    pub fn send(&self, order: Command) -> Result<(), Stopped> {
         self.orders.send(order).map_err(|_| Stopped)?;
         self.thread.thread().unpark();
         Ok(())
@@ -161,12 +161,12 @@ impl Drop for OnEnd {
 }
 
 fn run(
-    equipment: Equipment,
+    equipment: CameraParts,
     stats: Arc<CameraStats>,
-    orders: &mpsc::Receiver<Order>,
+    orders: &mpsc::Receiver<Command>,
     stop: &AtomicBool,
 ) -> Result<(), CameraError> {
-    let Equipment { spec, queue, progress, tenant, analysis, paused, sink, memories, on_end: _ } =
+    let CameraParts { spec, queue, progress, tenant, analysis, paused, sink, memories, on_end: _ } =
         equipment;
     let seat = tenant.seat();
     let mut input = (queue, progress);

@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Message};
 
-use super::commands::{Order, SwapEvent};
-use super::input_record::Received;
-use super::plugin_chain::Analysis;
+use super::commands::{Command, SwapEvent};
+use super::input_record::InputRecord;
+use super::plugin_chain::PluginChain;
 use crate::camera::stages::DecodeLoad;
+use crate::camera::stages::Discard;
 use crate::camera::stages::Output;
-use crate::camera::stages::Thinning;
-use crate::camera::stages::{Bunch, linger};
+use crate::camera::stages::{Linger, linger};
 use crate::camera::{CameraError, NAP};
 use crate::config::{CameraSpec, Framing, Mode};
 use crate::kafka::CameraQueue;
-use crate::kafka::{Progress, Sink};
+use crate::kafka::{Checkpoint, PacketSink};
 use crate::record::{Ledger, Seq};
 use crate::record::{Outcome, SkipReason, Status};
-use crate::sched::{Seat, Turn, cpu_time};
-use crate::snapshots::Desk;
+use crate::sched::{CoreClaim, CorePermit, cpu_time};
+use crate::snapshots::SnapshotQueue;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 use crate::video::decode::{Decoder, Gate, LagLimits, Lateness};
@@ -36,13 +36,13 @@ use crate::video::packet::{Content, Splitter};
 pub(crate) struct Carried {
     pub spec: Arc<CameraSpec>,
     pub tenant: Arc<Tenant>,
-    pub seat: Arc<Seat>,
-    pub analysis: Analysis,
+    pub seat: Arc<CoreClaim>,
+    pub analysis: PluginChain,
     pub paused: bool,
     /// The number of the next record.
     pub next_seq: Seq,
     pub stats: Arc<CameraStats>,
-    pub memories: Arc<Desk>,
+    pub memories: Arc<SnapshotQueue>,
 }
 
 /// Why a pipeline ended without an error.
@@ -50,7 +50,7 @@ pub(crate) enum Exit {
     /// It was told to stop.
     Stopped,
     /// Its records come from somewhere else from now on.
-    OtherInput((CameraQueue, Arc<Progress>), Box<Carried>),
+    OtherInput((CameraQueue, Arc<Checkpoint>), Box<Carried>),
 }
 
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
@@ -58,26 +58,26 @@ pub(crate) struct Pipeline<'q> {
     spec: Arc<CameraSpec>,
     tenant: Arc<Tenant>,
     /// Its claim to a core.
-    seat: Arc<Seat>,
+    seat: Arc<CoreClaim>,
     queue: &'q CameraQueue,
     output: Output<'q>,
     stats: Arc<CameraStats>,
-    memories: Arc<Desk>,
+    memories: Arc<SnapshotQueue>,
 
-    ledger: Ledger<Received<'q>>,
+    ledger: Ledger<InputRecord<'q>>,
     splitter: Option<Splitter>,
     gate: Gate,
-    thinning: Thinning,
+    thinning: Discard,
     /// Of H.265: the highest temporal sub-layer that any parameter set spoke of.
     highest_sub_layer: Option<u8>,
     decoder: Decoder,
     load: DecodeLoad,
-    bunch: Bunch,
+    bunch: Linger,
     /// CPU time in nanoseconds that its thread had used when the load was judged last, …
     cpu_before: u64,
     /// … and what the decoder's own threads have used since.
     helpers_cpu: Duration,
-    analysis: Analysis,
+    analysis: PluginChain,
     paused: bool,
 
     /// Records before this offset were output already; they are decoded silently.
@@ -108,12 +108,12 @@ impl<'q> Pipeline<'q> {
     pub fn new(
         carried: Carried,
         queue: &'q CameraQueue,
-        sink: &'q Sink,
-        progress: Arc<Progress>,
+        sink: &'q PacketSink,
+        progress: Arc<Checkpoint>,
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
-        seat.hire(1);
+        seat.reserve(1);
         stats.record_decode_threads(0);
         Ok(Self {
             queue,
@@ -132,11 +132,11 @@ impl<'q> Pipeline<'q> {
             ledger: Ledger::beginning_with(next_seq),
             splitter: splitter(&spec)?,
             gate: Gate::new(lag_limits(&spec)),
-            thinning: Thinning::new(spec.rate),
+            thinning: Discard::new(spec.rate),
             highest_sub_layer: None,
             decoder: spec.decoder(),
             load: DecodeLoad::new(Instant::now()),
-            bunch: Bunch::new(Instant::now()),
+            bunch: Linger::new(Instant::now()),
             cpu_before: cpu_time::of_this_thread(),
             helpers_cpu: Duration::ZERO,
             analysis,
@@ -158,7 +158,7 @@ impl<'q> Pipeline<'q> {
     }
 
     /// Runs until told to stop; then gives out what it has, and waits for the acknowledgements.
-    pub fn run(mut self, orders: &mpsc::Receiver<Order>) -> Result<Exit, CameraError> {
+    pub fn run(mut self, orders: &mpsc::Receiver<Command>) -> Result<Exit, CameraError> {
         while !self.output.stop.load(Ordering::Acquire) {
             while let Ok(order) = orders.try_recv() {
                 // Whatever changes, what is settled belongs to the time before.
@@ -207,7 +207,7 @@ impl<'q> Pipeline<'q> {
     }
 
     /// Waits until a core is to be had, where one is needed.
-    fn turn(&self) -> Option<Turn> {
+    fn turn(&self) -> Option<CorePermit> {
         self.unanalysed().is_none().then(|| self.seat.take())
     }
 

@@ -4,40 +4,41 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::commands::{Swap, SwapEvent};
-use super::rollout::{Pending, Trial};
-use crate::camera::stages::Pace;
+use super::rollout::{Rollout, Staged};
+use crate::camera::stages::RateLimiter;
 use crate::config::Rate;
-use crate::plugin::instance::{BreakerSettings, Instance};
+use crate::plugin::instance::{BreakerSettings, CameraPlugin};
 use crate::plugin::sandbox::{CallFailure, NoResult, Snapshot};
 use crate::policy::Step;
 use crate::record::{Outcome, ResultHeader, SkipReason, Status};
-use crate::sched::Seat;
+use crate::sched::CoreClaim;
 use crate::stats::Meters;
-use crate::video::frame::Picture;
+use crate::video::frame::Frame;
 
 /// The chain of plugins that analyses a camera's pictures.
-pub struct Analysis {
-    chain: Vec<Instance>,
+pub struct PluginChain {
+    chain: Vec<CameraPlugin>,
     /// The plugins' identities, as in the header `comux-plugin`.
     identities: String,
     /// What the plugins use, for others to see.
     meters: Meters,
-    pace: Option<Pace>,
-    trial: Option<Trial>,
+    pace: Option<RateLimiter>,
+    trial: Option<Rollout>,
 }
 
 /// A plugin failed on a picture.
-pub(crate) struct Failure<'a> {
+pub(crate) struct PluginFailure<'a> {
     pub plugin: &'a str,
     pub failure: CallFailure,
 }
 
-impl Analysis {
+impl PluginChain {
     /// A chain of plugins that run in this order, at most as often as `rate` says.
     #[must_use]
-    pub fn new(chain: Vec<Instance>, rate: Rate) -> Self {
+    pub fn new(chain: Vec<CameraPlugin>, rate: Rate) -> Self {
         let (identities, meters) = (String::new(), Meters::default());
-        let mut analysis = Self { chain, identities, meters, pace: Pace::of(rate), trial: None };
+        let mut analysis =
+            Self { chain, identities, meters, pace: RateLimiter::of(rate), trial: None };
         analysis.tell_chain();
         analysis
     }
@@ -49,11 +50,11 @@ impl Analysis {
 
     /// Begins to count pictures anew, for another rate.
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        self.pace = Pace::of(rate);
+        self.pace = RateLimiter::of(rate);
     }
 
     /// How often it runs; `None`: on every picture.
-    pub(crate) fn pace(&self) -> Option<&Pace> {
+    pub(crate) fn pace(&self) -> Option<&RateLimiter> {
         self.pace.as_ref()
     }
 
@@ -69,7 +70,7 @@ impl Analysis {
 
     /// A picture goes by that should have been analysed, and is not.
     pub(crate) fn miss_picture(&mut self) {
-        self.chain.iter_mut().for_each(Instance::has_missed_pictures);
+        self.chain.iter_mut().for_each(CameraPlugin::has_missed_pictures);
     }
 
     /// What its plugins use, whichever they are.
@@ -89,10 +90,10 @@ impl Analysis {
     /// which the picture waited for pictures of other cameras.
     pub(crate) fn run(
         &mut self,
-        picture: &Arc<Picture>,
+        picture: &Arc<Frame>,
         input_headers: &[ResultHeader],
-        seat: &Arc<Seat>,
-        mut report: impl FnMut(Failure<'_>),
+        seat: &Arc<CoreClaim>,
+        mut report: impl FnMut(PluginFailure<'_>),
     ) -> (Outcome, u64) {
         let (begin, mut waited) = (Instant::now(), Duration::ZERO);
         self.begin_beside(seat);
@@ -115,7 +116,7 @@ impl Analysis {
                 }
                 Err(NoResult::Failed(failure)) => {
                     let (reason, message) = (failure.reason, failure.message.clone());
-                    report(Failure { plugin: plugin.identity(), failure });
+                    report(PluginFailure { plugin: plugin.identity(), failure });
                     if self.roll_back(place, &message, &mut results) {
                         place = 0;
                         continue;
@@ -149,7 +150,7 @@ impl Analysis {
     }
 
     /// The names of the plugins with state, and their state now; those that fail are left out.
-    pub(crate) fn memory(&mut self, seat: &Arc<Seat>) -> Vec<(String, Snapshot)> {
+    pub(crate) fn memory(&mut self, seat: &Arc<CoreClaim>) -> Vec<(String, Snapshot)> {
         let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
         let saved = with_state.filter_map(|plugin| {
             let snapshot = plugin.save(seat);
@@ -173,17 +174,17 @@ impl Analysis {
 
     /// Whether any plugin has state to save.
     pub(crate) fn has_memory(&self) -> bool {
-        self.chain.iter().any(Instance::has_state)
+        self.chain.iter().any(CameraPlugin::has_state)
     }
 
     /// Whether the plugins that run have yet to prove themselves.
     pub(crate) fn is_on_probation(&self) -> bool {
-        matches!(self.trial, Some(Trial::Probation(_)))
+        matches!(self.trial, Some(Rollout::Probation(_)))
     }
 
     /// Ends a swap that is under way; the old chain runs, as before or again.
     pub(crate) fn give_up_trial(&mut self) {
-        if let Some(Trial::Probation(probation)) = self.trial.take() {
+        if let Some(Rollout::Probation(probation)) = self.trial.take() {
             let reason = "the camera has stopped".to_owned();
             self.chain = probation.restore(std::mem::take(&mut self.chain), reason).chain;
             self.tell_chain();
@@ -199,19 +200,19 @@ impl Analysis {
             let _ = swap.events.send(SwapEvent::Failed { step: Step::Switch, reason });
             return;
         }
-        self.trial = Some(Trial::Pending(Pending::new(swap)));
+        self.trial = Some(Rollout::Pending(Staged::new(swap)));
     }
 
     /// Whether a new chain waits for its place.
     pub(crate) fn wants_cut(&self) -> bool {
-        matches!(&self.trial, Some(Trial::Pending(pending)) if pending.is_ready())
+        matches!(&self.trial, Some(Rollout::Pending(pending)) if pending.is_ready())
     }
 
     /// Whether the swap under way turns analysis on or off, so that what is being decoded must be
     /// finished first.
     pub(crate) fn turns_on_or_off(&self) -> bool {
         match &self.trial {
-            Some(Trial::Pending(pending)) => pending.leaves_nothing() != self.chain.is_empty(),
+            Some(Rollout::Pending(pending)) => pending.leaves_nothing() != self.chain.is_empty(),
             _ => false,
         }
     }
@@ -219,24 +220,24 @@ impl Analysis {
     /// Puts the new chain in place, before the next picture. Gives the place to tell of the cut.
     pub(crate) fn cut(
         &mut self,
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
     ) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
-        let Some(Trial::Pending(pending)) = self.trial.take() else { return None };
+        let Some(Rollout::Pending(pending)) = self.trial.take() else { return None };
         let probation = pending.switch(&mut self.chain, seat).ok()?;
         self.tell_chain();
         let events = probation.events().clone();
-        self.trial = Some(Trial::Probation(probation));
+        self.trial = Some(Rollout::Probation(probation));
         Some(events)
     }
 
     /// Ends what has waited for too long.
     pub(crate) fn tick(&mut self) {
         match self.trial.take() {
-            Some(Trial::Pending(pending)) => match pending.what_is_late() {
+            Some(Rollout::Pending(pending)) => match pending.what_is_late() {
                 Some((step, reason)) => pending.fail(step, reason),
-                None => self.trial = Some(Trial::Pending(pending)),
+                None => self.trial = Some(Rollout::Pending(pending)),
             },
-            Some(Trial::Probation(probation)) if probation.is_over() => probation.pass(),
+            Some(Rollout::Probation(probation)) if probation.is_over() => probation.pass(),
             trial => self.trial = trial,
         }
     }
@@ -250,7 +251,7 @@ impl Analysis {
         results: &mut Vec<Option<PluginResult>>,
     ) -> bool {
         let probation = match self.trial.take() {
-            Some(Trial::Probation(probation)) if probation.is_new(place) => probation,
+            Some(Rollout::Probation(probation)) if probation.is_new(place) => probation,
             trial => {
                 self.trial = trial;
                 return false;
@@ -266,10 +267,10 @@ impl Analysis {
         true
     }
 
-    fn begin_beside(&mut self, seat: &Arc<Seat>) {
-        let Some(Trial::Pending(pending)) = &mut self.trial else { return };
+    fn begin_beside(&mut self, seat: &Arc<CoreClaim>) {
+        let Some(Rollout::Pending(pending)) = &mut self.trial else { return };
         if let Err((step, reason)) = pending.begin_beside(&mut self.chain, seat)
-            && let Some(Trial::Pending(pending)) = self.trial.take()
+            && let Some(Rollout::Pending(pending)) = self.trial.take()
         {
             pending.fail(step, reason);
         }
@@ -277,18 +278,18 @@ impl Analysis {
 
     fn watch_trial(
         &mut self,
-        picture: &Arc<Picture>,
+        picture: &Arc<Frame>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
     ) {
         match &mut self.trial {
             None => return,
-            Some(Trial::Probation(probation)) => probation.count(),
-            Some(Trial::Pending(pending)) => {
+            Some(Rollout::Probation(probation)) => probation.count(),
+            Some(Rollout::Pending(pending)) => {
                 let beside = pending.run_beside(picture, input_headers, results, seat);
                 if let Err((step, reason)) = beside
-                    && let Some(Trial::Pending(pending)) = self.trial.take()
+                    && let Some(Rollout::Pending(pending)) = self.trial.take()
                 {
                     pending.fail(step, reason);
                 }
@@ -319,6 +320,6 @@ fn status_of(results: &[PluginResult]) -> Status {
     failed.or_else(other).unwrap_or(Status::Analysed)
 }
 
-fn identities<'a>(chain: impl IntoIterator<Item = &'a Instance>) -> String {
-    chain.into_iter().map(Instance::identity).collect::<Vec<_>>().join(",")
+fn identities<'a>(chain: impl IntoIterator<Item = &'a CameraPlugin>) -> String {
+    chain.into_iter().map(CameraPlugin::identity).collect::<Vec<_>>().join(",")
 }

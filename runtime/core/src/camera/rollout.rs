@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::commands::{Link, Shadowed, Swap, SwapEvent};
-use crate::plugin::instance::Instance;
+use crate::plugin::instance::CameraPlugin;
 use crate::plugin::sandbox::{NoResult, Restored};
 use crate::policy::Step;
 use crate::record::ResultHeader;
-use crate::sched::Seat;
-use crate::video::frame::Picture;
+use crate::sched::CoreClaim;
+use crate::video::frame::Frame;
 
 /// A place to cut is waited for this long; at an anchor frame there always is one.
 const CUT_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,14 +30,14 @@ const PROBATION_PATIENCE: Duration = Duration::from_secs(10);
 const WAY_OUT: &str = "; with `\"fresh\": true` the new version begins without it";
 
 /// What a swap is waiting for.
-pub(crate) enum Trial {
+pub(crate) enum Rollout {
     /// The new chain is ready, and has not given any result.
-    Pending(Pending),
+    Pending(Staged),
     /// The new chain analyses; the old one is kept.
     Probation(Probation),
 }
 
-pub(crate) struct Pending {
+pub(crate) struct Staged {
     swap: Swap,
     since: Instant,
     shadow: Shadowed,
@@ -61,16 +61,16 @@ pub(crate) struct Probation {
 enum Before {
     /// Its plugin runs on, at this place of the present chain.
     Kept(usize),
-    Retired(Box<Instance>),
+    Retired(Box<CameraPlugin>),
 }
 
 /// The chain of before, with the place in the given-up chain of each plugin that ran on.
 pub(crate) struct Restoration {
-    pub chain: Vec<Instance>,
+    pub chain: Vec<CameraPlugin>,
     pub kept: Vec<Option<usize>>,
 }
 
-impl Pending {
+impl Staged {
     pub fn new(swap: Swap) -> Self {
         let since = Instant::now();
         let (shadow, notes) = (Shadowed::default(), Vec::new());
@@ -115,8 +115,8 @@ impl Pending {
     /// Why the swap can't go on.
     pub fn begin_beside(
         &mut self,
-        chain: &mut [Instance],
-        seat: &Arc<Seat>,
+        chain: &mut [CameraPlugin],
+        seat: &Arc<CoreClaim>,
     ) -> Result<(), (Step, String)> {
         if self.swap.shadow > 0 && !self.has_begun {
             self.notes = self.hand_over(chain, seat).map_err(|reason| (Step::HandOver, reason))?;
@@ -131,10 +131,10 @@ impl Pending {
     /// Why the swap can't go on.
     pub fn run_beside(
         &mut self,
-        picture: &Arc<Picture>,
+        picture: &Arc<Frame>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
     ) -> Result<(), (Step, String)> {
         if !self.has_begun {
             return Ok(());
@@ -181,8 +181,8 @@ impl Pending {
     /// Gives the new plugins what the old ones know. Returns what they say of it.
     fn hand_over(
         &mut self,
-        chain: &mut [Instance],
-        seat: &Arc<Seat>,
+        chain: &mut [CameraPlugin],
+        seat: &Arc<CoreClaim>,
     ) -> Result<Vec<String>, String> {
         let mut notes = Vec::new();
         for link in &mut self.swap.chain {
@@ -216,7 +216,11 @@ impl Pending {
     ///
     /// # Errors
     /// The swap has failed, and the chain is as it was.
-    pub fn switch(mut self, chain: &mut Vec<Instance>, seat: &Arc<Seat>) -> Result<Probation, ()> {
+    pub fn switch(
+        mut self,
+        chain: &mut Vec<CameraPlugin>,
+        seat: &Arc<CoreClaim>,
+    ) -> Result<Probation, ()> {
         let waited = self.since.elapsed();
         if self.swap.shadow > 0 {
             let _ = self.swap.events.send(SwapEvent::Shadowed(self.shadow));
@@ -235,7 +239,7 @@ impl Pending {
         };
         let hand_over = begin.elapsed();
         let begin = Instant::now();
-        let mut old: Vec<Option<Instance>> = chain.drain(..).map(Some).collect();
+        let mut old: Vec<Option<CameraPlugin>> = chain.drain(..).map(Some).collect();
         let mut is_new = Vec::with_capacity(self.swap.chain.len());
         let mut moved = vec![None; old.len()];
         for link in self.swap.chain {
@@ -250,7 +254,7 @@ impl Pending {
             is_new.push(new.is_none());
             chain.push(instance);
         }
-        let place = |(instance, moved): (Option<Instance>, Option<usize>)| match instance {
+        let place = |(instance, moved): (Option<CameraPlugin>, Option<usize>)| match instance {
             Some(instance) => Some(Before::Retired(Box::new(instance))),
             None => moved.map(Before::Kept),
         };
@@ -297,8 +301,8 @@ impl Probation {
     }
 
     /// The old chain comes back.
-    pub fn restore(self, chain: Vec<Instance>, reason: String) -> Restoration {
-        let mut present: Vec<Option<Instance>> = chain.into_iter().map(Some).collect();
+    pub fn restore(self, chain: Vec<CameraPlugin>, reason: String) -> Restoration {
+        let mut present: Vec<Option<CameraPlugin>> = chain.into_iter().map(Some).collect();
         let mut old = Restoration { chain: Vec::new(), kept: Vec::new() };
         for before in self.before {
             let (instance, kept) = match before {

@@ -14,7 +14,7 @@ use super::topics::Topics;
 use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use crate::config::DEFAULT_TENANT;
 use crate::plugin::instance::BreakerTable;
-use crate::policy::{Digest, LimitsTable, Source};
+use crate::policy::{Digest, LimitsTable, PluginRef};
 use crate::video::decode::{Decoder, Fidelity};
 use crate::video::packet::{Codec, UnknownCodec};
 
@@ -65,7 +65,7 @@ pub struct CameraTable {
 #[serde(deny_unknown_fields)]
 pub struct PluginEntry {
     /// Where its component comes from.
-    pub source: Source,
+    pub source: PluginRef,
     /// Which component it must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
@@ -165,7 +165,7 @@ impl CameraTable {
 
     /// The first of its plugins whose configuration has a null somewhere. A file has no other than what
     /// JSON makes of numbers that are none.
-    pub(crate) fn plugin_with_null(&self) -> Option<&Source> {
+    pub(crate) fn plugin_with_null(&self) -> Option<&PluginRef> {
         fn has_null(value: &Value) -> bool {
             match value {
                 Value::Null => true,

@@ -9,12 +9,14 @@ use tokio::sync::oneshot;
 use super::actions::Actions;
 use super::registry::CameraView;
 use crate::config::{CameraTable, Id};
-use crate::control::camera::{Actor, Shared};
+use crate::control::camera::{Actor, ActorContext};
 use crate::control::camera::{Deploy, Options, Wanted};
 use crate::control::camera::{Placed, resolve};
-use crate::control::wire::{Assignment, Job};
-use crate::control::wire::{CameraAnswer, Kind, Refusal, Steps, result_fields};
-use crate::control::wire::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
+use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, Steps, result_fields};
+use crate::control::wire::{CameraCommand, Envelope};
+use crate::control::wire::{
+    CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback,
+};
 use crate::control::wire::{Request, from_json};
 use crate::plugin::sandbox::Meter;
 use crate::tenancy::Tenant;
@@ -25,7 +27,7 @@ const MOST_CAMERAS: usize = 1000;
 /// Answers requests.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ActorContext>,
     pub actions: Actions,
 }
 
@@ -92,23 +94,24 @@ impl Dispatcher {
             "create" => {
                 let table: CameraTable = request.fields()?;
                 let id = table.id.clone();
-                let id = id.ok_or_else(|| Kind::Invalid.because("a camera needs an `id`"))?;
-                Ok(self.one(request, id, Job::Create(Box::new(table))).await)
+                let id = id.ok_or_else(|| ErrorCode::Invalid.because("a camera needs an `id`"))?;
+                Ok(self.one(request, id, CameraCommand::Create(Box::new(table))).await)
             }
             "update" => {
                 let id = ["id", "_id"].iter().find_map(|key| request.value.get(*key).cloned());
-                let id =
-                    id.ok_or_else(|| Kind::Invalid.because("`update` needs the `id` of a camera"))?;
+                let id = id.ok_or_else(|| {
+                    ErrorCode::Invalid.because("`update` needs the `id` of a camera")
+                })?;
                 let id: Id = from_json(id)?;
-                Ok(self.one(request, id, Job::Update(request.value.clone())).await)
+                Ok(self.one(request, id, CameraCommand::Update(request.value.clone())).await)
             }
-            "delete" => one(Job::Delete).await,
-            "pause" => one(Job::Pause(true)).await,
-            "resume" => one(Job::Pause(false)).await,
+            "delete" => one(CameraCommand::Delete).await,
+            "pause" => one(CameraCommand::Pause(true)).await,
+            "resume" => one(CameraCommand::Pause(false)).await,
             "deploy" => self.deploy(request).await,
             "rollback" => {
                 let (cameras, fields) = self.cameras(request)?;
-                let job = Job::Rollback(from_json::<Rollback>(fields)?);
+                let job = CameraCommand::Rollback(from_json::<Rollback>(fields)?);
                 self.several(request, cameras, None, job).await
             }
             "status" => self.status(request),
@@ -118,17 +121,17 @@ impl Dispatcher {
 
     // === cameras ===
 
-    async fn one(&self, request: &Request, id: Id, job: Job) -> Map<String, Value> {
+    async fn one(&self, request: &Request, id: Id, job: CameraCommand) -> Map<String, Value> {
         let answer = self.ask(request, &id, job).await;
         let mut fields = answer.to_json(&format!("{} {id}", request.action));
         fields.insert("camera".to_owned(), id.as_str().into());
         fields
     }
 
-    async fn ask(&self, request: &Request, id: &Id, job: Job) -> CameraAnswer {
+    async fn ask(&self, request: &Request, id: &Id, job: CameraCommand) -> CameraAnswer {
         let (reply, answered) = oneshot::channel();
-        let creates = matches!(job, Job::Create(_));
-        let assignment = Assignment {
+        let creates = matches!(job, CameraCommand::Create(_));
+        let assignment = Envelope {
             job,
             scope: request.scope.clone(),
             reach: request.reach(),
@@ -138,7 +141,7 @@ impl Dispatcher {
         let open = creates.then_some(|| Actor::open(id.clone(), Arc::clone(&self.shared)));
         let sent = self.shared.registry.send(id, assignment, open).is_ok();
         let unknown =
-            || CameraAnswer::refused(Kind::UnknownCamera.because(format!("no camera `{id}`")));
+            || CameraAnswer::refused(ErrorCode::UnknownCamera.because(format!("no camera `{id}`")));
         if !sent {
             let deleted_by = self.shared.deleted_by.get(id.as_str());
             if deleted_by.is_some_and(|seen| seen.have_seen(&request.origin)) {
@@ -165,7 +168,7 @@ impl Dispatcher {
     }
 
     /// A job of the instance itself, for a camera that may not be there yet.
-    pub fn tell(&self, id: &Id, assignment: Assignment) {
+    pub fn tell(&self, id: &Id, assignment: Envelope) {
         let open = || Actor::open(id.clone(), Arc::clone(&self.shared));
         // Fails only when the instance ends.
         let _ = self.shared.registry.send(id, assignment, Some(open));
@@ -179,14 +182,20 @@ impl Dispatcher {
             (Some(plugin), None, replaces) => Wanted::One { plugin, replaces },
             (None, Some(plugins), None) => Wanted::List(plugins),
             (None, Some(_), Some(_)) => {
-                return Err(Kind::Invalid.because("`replaces` goes with `plugin`, not `plugins`"));
+                return Err(
+                    ErrorCode::Invalid.because("`replaces` goes with `plugin`, not `plugins`")
+                );
             }
-            _ => return Err(Kind::Invalid.because("`deploy` needs either `plugin` or `plugins`")),
+            _ => {
+                return Err(
+                    ErrorCode::Invalid.because("`deploy` needs either `plugin` or `plugins`")
+                );
+            }
         };
         let deploy = Arc::new(Deploy { wanted, options });
         // Once for all cameras, so that none waits for another one's turn to load.
         let _loaded = self.load_ahead(request, &deploy, &cameras).await;
-        self.several(request, cameras, fields.canary, Job::Deploy(deploy)).await
+        self.several(request, cameras, fields.canary, CameraCommand::Deploy(deploy)).await
     }
 
     /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What can't
@@ -220,7 +229,7 @@ impl Dispatcher {
 
     /// The cameras that a command is for, and its other fields. `Ok`: the one camera of `id`.
     fn cameras(&self, request: &Request) -> Result<(Result<Id, Vec<Id>>, Value), Refusal> {
-        let (which, fields) = Cameras::split(&request.value)?;
+        let (which, fields) = CameraSelection::split(&request.value)?;
         let reach = request.reach();
         let views = || {
             let views = self.shared.registry.views().into_iter();
@@ -232,7 +241,7 @@ impl Dispatcher {
             (None, Some(cameras), None, None | Some(false)) if cameras.len() > MOST_CAMERAS => {
                 let message =
                     format!("`cameras` may name {MOST_CAMERAS}; `tenant` and `all` any number");
-                return Err(Kind::Invalid.because(message));
+                return Err(ErrorCode::Invalid.because(message));
             }
             (None, Some(mut cameras), None, None | Some(false)) => {
                 let mut seen = std::collections::HashSet::new();
@@ -246,13 +255,13 @@ impl Dispatcher {
             _ => {
                 let message =
                     "say for which cameras: one of `id`, `cameras`, `tenant`, or `all`: true";
-                return Err(Kind::Invalid.because(message));
+                return Err(ErrorCode::Invalid.because(message));
             }
         };
         let meant = |id: &Id| request.target.camera.as_deref().is_none_or(|own| own == id.as_str());
         let cameras: Vec<Id> = cameras.into_iter().filter(meant).collect();
         if cameras.is_empty() {
-            return Err(Kind::UnknownCamera.because("there is no such camera"));
+            return Err(ErrorCode::UnknownCamera.because("there is no such camera"));
         }
         Ok((Err(cameras), fields))
     }
@@ -263,7 +272,7 @@ impl Dispatcher {
         request: &Request,
         cameras: Result<Id, Vec<Id>>,
         canary: Option<Canary>,
-        job: Job,
+        job: CameraCommand,
     ) -> Result<Map<String, Value>, Refusal> {
         let cameras = match cameras {
             Ok(id) => return Ok(self.one(request, id, job).await),
@@ -275,7 +284,7 @@ impl Dispatcher {
             Some(Canary::This(id)) if cameras.contains(&id) => Some(id),
             Some(Canary::This(id)) => {
                 let message = format!("`canary`: `{id}` is none of the cameras that are meant");
-                return Err(Kind::Invalid.because(message));
+                return Err(ErrorCode::Invalid.because(message));
             }
         };
         let mut answers: Vec<(Id, CameraAnswer)> = Vec::with_capacity(cameras.len());
@@ -312,7 +321,7 @@ impl Dispatcher {
         let (message, cameras) = match id {
             Some(id) => {
                 let view = self.shared.registry.view(id.as_str()).filter(theirs);
-                let unknown = || Kind::UnknownCamera.because(format!("no camera `{id}`"));
+                let unknown = || ErrorCode::UnknownCamera.because(format!("no camera `{id}`"));
                 let view = view.ok_or_else(unknown)?;
                 let mut camera = describe(&view);
                 camera.insert("spec".to_owned(), json!(view.spec.table()));
@@ -342,14 +351,14 @@ impl Dispatcher {
     ) -> Result<Map<String, Value>, Refusal> {
         let Some(handler) = self.actions.find(action) else {
             let message = format!("No action '{action}' defined!");
-            return Err(Kind::UnknownAction.because(message));
+            return Err(ErrorCode::UnknownAction.because(message));
         };
         let request = request.clone();
         let done = tokio::task::spawn_blocking(move || handler(&request)).await;
         let given = match done {
             Ok(Ok(given)) => given,
-            Ok(Err(message)) => return Err(Kind::Refused.because(message)),
-            Err(error) => return Err(Kind::Failed.because(error.to_string())),
+            Ok(Err(message)) => return Err(ErrorCode::Refused.because(message)),
+            Err(error) => return Err(ErrorCode::Failed.because(error.to_string())),
         };
         let mut fields = result_fields(action, &Ok(String::new()));
         fields.extend(given);

@@ -1,8 +1,8 @@
 //! What the fuzzers in `tests/fuzz` reach of the control plane, beside what is public: no logic.
 
-pub use crate::control::wire::{CameraAnswer, Kind, Refusal, result_fields};
-use crate::control::wire::{Cameras, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
-pub use crate::control::wire::{Commands, ControlRecord, MAX_VALUE};
+pub use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, result_fields};
+use crate::control::wire::{CameraSelection, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
+pub use crate::control::wire::{CommandPositions, ControlRecord, MAX_VALUE};
 pub use crate::control::wire::{Desired, Record, deleted_mark, patched};
 use crate::control::wire::{Request, from_json};
 
@@ -15,11 +15,11 @@ pub fn read_fields(request: &Request) -> Result<(), Refusal> {
         "delete" | "pause" | "resume" => request.fields::<OneCamera>().map(drop),
         "status" => request.fields::<PerhapsOneCamera>().map(drop),
         "deploy" => {
-            let (_, fields) = Cameras::split(&request.value)?;
+            let (_, fields) = CameraSelection::split(&request.value)?;
             from_json::<DeployFields>(fields).map(drop)
         }
         "rollback" => {
-            let (_, fields) = Cameras::split(&request.value)?;
+            let (_, fields) = CameraSelection::split(&request.value)?;
             from_json::<Rollback>(fields).map(drop)
         }
         _ => Ok(()),

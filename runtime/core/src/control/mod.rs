@@ -21,5 +21,5 @@ pub mod topics;
 pub mod wire;
 
 pub use actions::{ActionError, ActionResult, Actions};
-pub use plane::{ControlPlane, StartError, ensure_topics};
+pub use plane::{ControlPlane, ControlPlaneError, ensure_topics};
 pub use registry::{CameraView, Phase};

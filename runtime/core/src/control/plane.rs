@@ -13,12 +13,12 @@ use super::actions::Actions;
 use super::dispatch::Dispatcher;
 use super::registry::{CameraView, Registry};
 use crate::config::{Config, Id};
-use crate::control::camera::{CameraReport, Shared};
-use crate::control::topics::Bus;
+use crate::control::camera::{ActorContext, CameraReport};
+use crate::control::topics::Publisher;
 use crate::control::topics::{ControlConsumer, Incoming, Listener, StateRecord};
-use crate::control::wire::{Assignment, Job};
-use crate::control::wire::{CameraAnswer, Kind, Refusal, result_fields};
-use crate::control::wire::{Commands, ControlRecord, Request};
+use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, result_fields};
+use crate::control::wire::{CameraCommand, Envelope};
+use crate::control::wire::{CommandPositions, ControlRecord, Request};
 use crate::control::wire::{Desired, Record};
 use crate::host::Host;
 use crate::kafka::TopicClients;
@@ -35,7 +35,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The control plane can't start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ControlPlaneError {
     /// The cluster or a topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -62,7 +62,7 @@ pub struct ControlPlane {
 }
 
 /// What the state topic says of a camera.
-enum Found {
+enum StateFound {
     /// It shall be this, or not be.
     Right(Record),
     /// The latest record is wrong; the one before it, if there is one, is still true.
@@ -73,10 +73,10 @@ enum Found {
 
 /// The state topic, read to its end.
 #[derive(Default)]
-struct State {
-    cameras: BTreeMap<String, Found>,
+struct PlaneState {
+    cameras: BTreeMap<String, StateFound>,
     /// For cameras that are not there: the commands that led to that.
-    deleted_by: HashMap<String, Commands>,
+    deleted_by: HashMap<String, CommandPositions>,
 }
 
 impl ControlPlane {
@@ -85,17 +85,17 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When a topic of control can't be used, or a camera of the configuration file not start.
-    pub async fn start(host: Arc<Host>, actions: Actions) -> Result<Self, StartError> {
+    pub async fn start(host: Arc<Host>, actions: Actions) -> Result<Self, ControlPlaneError> {
         let config = &host.config;
-        let bus = Bus::new(config)?;
+        let bus = Publisher::new(config)?;
         let mut consumer = ControlConsumer::new(config)?;
-        let mut state = State::default();
+        let mut state = PlaneState::default();
         consumer.read_state(|record| state.add(record, config))?;
 
         let (stop, stopping) = watch::channel(false);
         let (reporter, reports) = mpsc::unbounded_channel();
-        let State { cameras, deleted_by } = state;
-        let shared = Arc::new(Shared {
+        let PlaneState { cameras, deleted_by } = state;
+        let shared = Arc::new(ActorContext {
             host: Arc::clone(&host),
             bus,
             registry: Registry::default(),
@@ -110,7 +110,7 @@ impl ControlPlane {
         let listening = match started {
             Ok(()) => {
                 let listening = consumer.listen(Arc::clone(&shared.bus.writer), sender);
-                listening.map_err(StartError::from)
+                listening.map_err(ControlPlaneError::from)
             }
             Err(error) => Err(error),
         };
@@ -151,7 +151,7 @@ impl ControlPlane {
 ///
 /// # Errors
 /// When one can't be created, or has more than one partition.
-pub async fn ensure_topics(config: &Config) -> Result<(), StartError> {
+pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
     let clients = TopicClients::new(&config.control, config)?;
     reach(&clients.consumer, &config.control.bootstrap_servers)?;
     let topics = &config.topics;
@@ -173,23 +173,23 @@ pub async fn ensure_topics(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-impl State {
+impl PlaneState {
     /// Takes one more record into account.
     fn add(&mut self, record: StateRecord, config: &Config) {
         let Ok(key) = String::from_utf8(record.key) else { return };
-        let commands = Commands::parse(record.commands.as_deref().unwrap_or_default());
+        let commands = CommandPositions::parse(record.commands.as_deref().unwrap_or_default());
         let new = match &record.value {
-            None => Found::Gone,
+            None => StateFound::Gone,
             Some(value) => match Record::parse(&key, value, commands.clone(), config) {
-                Ok(record) => Found::Right(record),
+                Ok(record) => StateFound::Right(record),
                 Err(refusal) => match self.cameras.remove(&key) {
-                    Some(Found::Right(before)) => Found::Wrong(Some(before), refusal),
-                    Some(Found::Wrong(before, _)) => Found::Wrong(before, refusal),
-                    Some(Found::Gone) | None => Found::Wrong(None, refusal),
+                    Some(StateFound::Right(before)) => StateFound::Wrong(Some(before), refusal),
+                    Some(StateFound::Wrong(before, _)) => StateFound::Wrong(before, refusal),
+                    Some(StateFound::Gone) | None => StateFound::Wrong(None, refusal),
                 },
             },
         };
-        if matches!(new, Found::Gone | Found::Right(Record::Deleted)) {
+        if matches!(new, StateFound::Gone | StateFound::Right(Record::Deleted)) {
             self.deleted_by.insert(key.clone(), commands);
         }
         self.cameras.insert(key, new);
@@ -201,8 +201,8 @@ impl State {
 /// not keep the others from running.
 async fn start_cameras(
     dispatcher: &Dispatcher,
-    found: BTreeMap<String, Found>,
-) -> Result<(), StartError> {
+    found: BTreeMap<String, StateFound>,
+) -> Result<(), ControlPlaneError> {
     let shared = &dispatcher.shared;
     let mut wanted: BTreeMap<Id, (Desired, bool)> = BTreeMap::new();
     for camera in &shared.host.config.cameras {
@@ -210,9 +210,9 @@ async fn start_cameras(
     }
     for (key, found) in found {
         let record = match found {
-            Found::Gone => None,
-            Found::Right(record) => Some(record),
-            Found::Wrong(before, refusal) => {
+            StateFound::Gone => None,
+            StateFound::Right(record) => Some(record),
+            StateFound::Wrong(before, refusal) => {
                 let message = format!("✘ state {key}: {refusal}");
                 shared.bus.event("state-refused", &key, &message).await;
                 // Without one before it, it stays: what this version can't read another one may.
@@ -240,7 +240,7 @@ async fn start_cameras(
     let mut starting = Vec::with_capacity(wanted.len());
     for (id, (desired, is_of_file)) in wanted {
         let is_of_own_cluster = shared.host.config.has_own_clusters(&desired.spec.tenant);
-        let (assignment, answered) = Assignment::answered(Job::Resume(Box::new(desired)));
+        let (assignment, answered) = Envelope::answered(CameraCommand::Resume(Box::new(desired)));
         dispatcher.tell(&id, assignment);
         // What a tenant's own cluster does must not keep the others' cameras from running.
         starting.push((id, is_of_file && !is_of_own_cluster, answered));
@@ -248,7 +248,7 @@ async fn start_cameras(
     for (camera, must_start, answered) in starting {
         let Ok(CameraAnswer { result: Err(refusal), .. }) = answered.await else { continue };
         if must_start {
-            return Err(StartError::Camera { camera, refusal });
+            return Err(ControlPlaneError::Camera { camera, refusal });
         }
         let message = format!("✘ {camera} could not be started: {refusal}");
         tracing::error!(camera = camera.as_str(), "{message}");
@@ -261,7 +261,7 @@ async fn stop_cameras(dispatcher: &Dispatcher, stop: &watch::Sender<bool>) {
     stop.send_replace(true);
     let answers = FuturesUnordered::new();
     dispatcher.shared.registry.tell_all(|| {
-        let (assignment, answered) = Assignment::answered(Job::Stop);
+        let (assignment, answered) = Envelope::answered(CameraCommand::Stop);
         answers.push(answered);
         assignment
     });
@@ -333,7 +333,7 @@ async fn obey(
         Ok(request) => {
             if is_too_much {
                 let message = format!("{MOST_OF_A_TENANT} commands are under way; await answers");
-                let refused = Err(Kind::Failed.because(message));
+                let refused = Err(ErrorCode::Failed.because(message));
                 bus.answer(&request, result_fields(&request.action, &refused)).await;
             } else if dispatcher.is_meant(&request) {
                 let fields = dispatcher.carry_out(&request).await;
@@ -367,7 +367,7 @@ async fn declare(dispatcher: &Dispatcher, record: StateRecord) {
     }
     match Id::new(&key) {
         Ok(id) => {
-            dispatcher.tell(&id, Assignment::internal(Job::Declare(record.value)));
+            dispatcher.tell(&id, Envelope::internal(CameraCommand::Declare(record.value)));
         }
         Err(error) => {
             let message = format!("✘ state: the key must be a camera's id: {error}");

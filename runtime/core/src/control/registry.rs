@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::{CameraSpec, Config, Id};
-use crate::control::wire::Assignment;
-use crate::control::wire::{Kind, Refusal};
+use crate::control::wire::Envelope;
+use crate::control::wire::{ErrorCode, Refusal};
 use crate::policy::Digest;
 use crate::stats::CameraStats;
 
@@ -43,8 +43,8 @@ pub struct CameraView {
     pub error: Option<String>,
 }
 
-struct Entry {
-    jobs: mpsc::UnboundedSender<Assignment>,
+struct RegisteredCamera {
+    jobs: mpsc::UnboundedSender<Envelope>,
     /// What the camera is, and while that changes what it is about to be: its topics are taken.
     reserved: Vec<Arc<CameraSpec>>,
     view: Option<CameraView>,
@@ -53,7 +53,7 @@ struct Entry {
 /// All cameras of an instance.
 #[derive(Default)]
 pub(crate) struct Registry {
-    cameras: Mutex<BTreeMap<Id, Entry>>,
+    cameras: Mutex<BTreeMap<Id, RegisteredCamera>>,
 }
 
 impl Registry {
@@ -62,25 +62,24 @@ impl Registry {
     pub fn send(
         &self,
         id: &Id,
-        assignment: Assignment,
-        open: Option<impl FnOnce() -> mpsc::UnboundedSender<Assignment>>,
-    ) -> Result<(), Assignment> {
+        assignment: Envelope,
+        open: Option<impl FnOnce() -> mpsc::UnboundedSender<Envelope>>,
+    ) -> Result<(), Envelope> {
         // Under the lock, so that nobody stops taking commands in between.
         let mut cameras = self.lock();
-        let entry = match (cameras.get(id), open) {
-            (Some(entry), _) => entry,
-            (None, None) => return Err(assignment),
-            (None, Some(open)) => cameras.entry(id.clone()).or_insert_with(|| Entry {
-                jobs: open(),
-                reserved: Vec::new(),
-                view: None,
-            }),
-        };
+        let entry =
+            match (cameras.get(id), open) {
+                (Some(entry), _) => entry,
+                (None, None) => return Err(assignment),
+                (None, Some(open)) => cameras.entry(id.clone()).or_insert_with(|| {
+                    RegisteredCamera { jobs: open(), reserved: Vec::new(), view: None }
+                }),
+            };
         entry.jobs.send(assignment).map_err(|unsent| unsent.0)
     }
 
     /// Sends `assignment` to everyone who takes commands.
-    pub fn tell_all(&self, assignment: impl Fn() -> Assignment) {
+    pub fn tell_all(&self, assignment: impl Fn() -> Envelope) {
         for entry in self.lock().values() {
             let _ = entry.jobs.send(assignment());
         }
@@ -95,13 +94,13 @@ impl Registry {
         let others = cameras.iter().filter(|(id, _)| **id != spec.id);
         let others = others.flat_map(|(_, entry)| entry.reserved.iter().map(|spec| &**spec));
         if let Some(objection) = config.objection(spec, others) {
-            return Err(Kind::Conflict.because(objection));
+            return Err(ErrorCode::Conflict.because(objection));
         }
         let is_new = cameras.get(&spec.id).is_none_or(|entry| entry.reserved.is_empty());
         let others = cameras.iter().filter(|(id, _)| **id != spec.id);
         let others = others.filter_map(|(_, entry)| entry.reserved.first().map(|spec| &**spec));
         if let Some(excess) = config.excess(spec, others).filter(|_| is_new) {
-            return Err(Kind::Quota.because(excess));
+            return Err(ErrorCode::Quota.because(excess));
         }
         if let Some(entry) = cameras.get_mut(&spec.id) {
             entry.reserved.push(Arc::clone(spec));
@@ -152,7 +151,7 @@ impl Registry {
         self.lock().values().filter_map(|entry| entry.view.clone()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, RegisteredCamera>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

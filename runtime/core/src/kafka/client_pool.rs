@@ -12,15 +12,15 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
 use super::properties::{Quiet, consumer_config, producer_config};
-use super::sink::Sink;
-use super::source::Source;
+use super::sink::PacketSink;
+use super::source::PacketSource;
 use crate::config::{Cluster, Config};
 
 /// See the module.
 #[derive(Default)]
-pub struct Clients {
-    sources: Shared<Source>,
-    sinks: Shared<Sink>,
+pub struct ClientPool {
+    sources: Shared<PacketSource>,
+    sinks: Shared<PacketSink>,
     topics: Shared<tokio::sync::Mutex<TopicClients>>,
 }
 
@@ -50,21 +50,25 @@ impl TopicClients {
     }
 }
 
-impl Clients {
+impl ClientPool {
     /// The consumer of a cluster.
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn source(&self, cluster: &Cluster, config: &Config) -> Result<Arc<Source>, KafkaError> {
-        get(&self.sources, cluster, || Source::new(cluster, &config.name))
+    pub fn source(
+        &self,
+        cluster: &Cluster,
+        config: &Config,
+    ) -> Result<Arc<PacketSource>, KafkaError> {
+        get(&self.sources, cluster, || PacketSource::new(cluster, &config.name))
     }
 
     /// The producer of a cluster.
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn sink(&self, cluster: &Cluster, config: &Config) -> Result<Sink, KafkaError> {
-        let sink = get(&self.sinks, cluster, || Sink::new(cluster, &config.name))?;
+    pub fn sink(&self, cluster: &Cluster, config: &Config) -> Result<PacketSink, KafkaError> {
+        let sink = get(&self.sinks, cluster, || PacketSink::new(cluster, &config.name))?;
         Ok((*sink).clone())
     }
 
@@ -83,7 +87,7 @@ impl Clients {
     /// Commits what is acknowledged, on all clusters at once: one that does not answer does not hold up
     /// the others. Waits for the brokers.
     pub fn commit(&self) {
-        let sources: Vec<Arc<Source>> = lock(&self.sources).values().cloned().collect();
+        let sources: Vec<Arc<PacketSource>> = lock(&self.sources).values().cloned().collect();
         std::thread::scope(|scope| {
             for source in &sources {
                 scope.spawn(|| source.commit_now());

@@ -8,11 +8,11 @@ mod sink;
 mod source;
 mod topics;
 
-pub use client_pool::{Clients, TopicClients};
+pub use client_pool::{ClientPool, TopicClients};
 pub use headers::{each_header, text_header};
-pub use producer::{Outgoing, Polled};
+pub use producer::{Outgoing, PolledProducer};
 pub use properties::{Logging, Quiet, consumer_config, producer_config};
-pub use sink::{ProduceError, Progress, RecordFacts, Sink, with_results};
+pub use sink::{Checkpoint, PacketSink, ProduceError, RecordFacts, with_results};
 pub use source::CameraQueue;
 pub use topics::{TopicError, ensure_topic, largest_record, reach, watermarks};
 

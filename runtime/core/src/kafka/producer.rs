@@ -17,13 +17,13 @@ const POLL: Duration = Duration::from_secs(1);
 pub type Outgoing<'a, C> = BaseRecord<'a, [u8], [u8], <C as ProducerContext>::DeliveryOpaque>;
 
 /// See the module.
-pub struct Polled<C: ProducerContext + 'static> {
+pub struct PolledProducer<C: ProducerContext + 'static> {
     producer: Arc<BaseProducer<C>>,
     /// Ends the thread.
     closed: Arc<AtomicBool>,
 }
 
-impl<C: ProducerContext + 'static> Polled<C> {
+impl<C: ProducerContext + 'static> PolledProducer<C> {
     /// Creates the producer, which connects by itself, and its thread of this name.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl<C: ProducerContext + 'static> Polled<C> {
     }
 }
 
-impl<C: ProducerContext + 'static> Drop for Polled<C> {
+impl<C: ProducerContext + 'static> Drop for PolledProducer<C> {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Relaxed);
     }

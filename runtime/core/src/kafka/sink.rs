@@ -12,7 +12,7 @@ use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHe
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
 use super::headers::each_header;
-use super::producer::{Outgoing, Polled};
+use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
 use crate::config::{Cluster, Id};
 use crate::kafka::PARTITION;
@@ -24,8 +24,8 @@ const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
 /// The producer of all cameras.
 #[derive(Clone)]
-pub struct Sink {
-    producer: Arc<Polled<Deliveries>>,
+pub struct PacketSink {
+    producer: Arc<PolledProducer<Deliveries>>,
 }
 
 /// Everything that the headers of an output record say beside the plugins' results.
@@ -54,8 +54,8 @@ pub enum ProduceError {
 
 /// One camera's way through the sink: what is acknowledged, and what waits for it.
 #[derive(Debug, Default)]
-pub struct Progress {
-    state: Mutex<State>,
+pub struct Checkpoint {
+    state: Mutex<CheckpointState>,
     unacknowledged: AtomicUsize,
     unacknowledged_bytes: AtomicUsize,
     /// The camera's thread.
@@ -65,7 +65,7 @@ pub struct Progress {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CheckpointState {
     acknowledged: Option<Acknowledged>,
     refused: Option<KafkaError>,
 }
@@ -86,7 +86,7 @@ impl Acknowledged {
     }
 }
 
-impl Progress {
+impl Checkpoint {
     /// The key frame's offset in the metadata of a commit.
     #[must_use]
     pub fn keyframe_in(metadata: &str) -> Option<i64> {
@@ -131,7 +131,7 @@ impl Progress {
         self.unacknowledged.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CheckpointState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +143,7 @@ impl Progress {
 
 /// What is known of a record when its delivery is reported.
 pub struct Delivery {
-    progress: Arc<Progress>,
+    progress: Arc<Checkpoint>,
     offset: i64,
     bytes: usize,
     gop_start: Option<i64>,
@@ -191,14 +191,14 @@ impl ProducerContext for Deliveries {
     }
 }
 
-impl Sink {
+impl PacketSink {
     /// Creates the producer. It connects by itself, and again whenever it must.
     ///
     /// # Errors
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
         let config = producer_config(cluster, instance);
-        let producer = Polled::new(&config, Deliveries, "sink")?;
+        let producer = PolledProducer::new(&config, Deliveries, "sink")?;
         Ok(Self { producer: Arc::new(producer) })
     }
 
@@ -213,7 +213,7 @@ impl Sink {
         record: &BorrowedMessage<'_>,
         facts: RecordFacts,
         outcome: &Outcome,
-        progress: &Arc<Progress>,
+        progress: &Arc<Checkpoint>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
         let own = each_header(record.headers());

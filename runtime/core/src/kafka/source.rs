@@ -17,7 +17,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::properties::{Logging, consumer_config};
-use super::sink::Progress;
+use super::sink::Checkpoint;
 use super::topics::watermarks;
 use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
 use crate::kafka::PARTITION;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The consumer of all cameras.
-pub struct Source {
+pub struct PacketSource {
     consumer: Arc<BaseConsumer<Logging>>,
     committed: Arc<Mutex<Vec<Committed>>>,
     stop: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ pub struct Source {
 /// A camera whose progress is committed.
 struct Committed {
     topic: String,
-    progress: Arc<Progress>,
+    progress: Arc<Checkpoint>,
     last: Option<i64>,
 }
 
@@ -54,7 +54,7 @@ pub struct CameraQueue {
     pub output_from: i64,
 }
 
-impl Source {
+impl PacketSource {
     /// Creates the consumer. It connects by itself, and again whenever it must.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Source {
         &self,
         camera: &CameraSpec,
         goes_on: bool,
-        progress: Arc<Progress>,
+        progress: Arc<Checkpoint>,
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
         let topic_name =
@@ -145,7 +145,7 @@ impl Source {
             {
                 // Beyond the end: the topic was made anew since, and begins again.
                 let output_from = if committed > high { low } else { committed.max(low) };
-                let keyframe = Progress::keyframe_in(element.metadata()).unwrap_or(output_from);
+                let keyframe = Checkpoint::keyframe_in(element.metadata()).unwrap_or(output_from);
                 return Ok(Position { read_from: keyframe.clamp(low, output_from), output_from });
             }
         }
@@ -159,7 +159,7 @@ impl Source {
     }
 }
 
-impl Drop for Source {
+impl Drop for PacketSource {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

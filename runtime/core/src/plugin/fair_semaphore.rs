@@ -6,30 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A bounded number of turns, of which each tenant has fewer.
-pub(crate) struct Turns {
+pub(crate) struct FairSemaphore {
     all: Arc<Semaphore>,
     per_tenant: usize,
     of_tenants: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A turn, given back when it is dropped.
-pub(crate) struct Turn {
+pub(crate) struct FairPermit {
     // Absent only if the turns were closed, which nobody does.
     _all: Option<OwnedSemaphorePermit>,
     _tenants: Option<OwnedSemaphorePermit>,
 }
 
-impl Turns {
+impl FairSemaphore {
     pub fn new(all: usize, per_tenant: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(all)), per_tenant, of_tenants: Mutex::default() }
     }
 
     /// Waits for a turn. A tenant's come in the order in which they are asked for; among tenants, each
     /// has no more than `per_tenant` in the queue, however many it asks for.
-    pub async fn take(&self, tenant: &str) -> Turn {
+    pub async fn take(&self, tenant: &str) -> FairPermit {
         let tenants = self.of(tenant).acquire_owned().await.ok();
         let all = Arc::clone(&self.all).acquire_owned().await.ok();
-        Turn { _all: all, _tenants: tenants }
+        FairPermit { _all: all, _tenants: tenants }
     }
 
     fn of(&self, tenant: &str) -> Arc<Semaphore> {
@@ -51,13 +51,13 @@ mod tests {
     use super::*;
 
     /// Whether a turn can be had now.
-    fn taken(turns: &Turns, tenant: &str) -> Option<Turn> {
+    fn taken(turns: &FairSemaphore, tenant: &str) -> Option<FairPermit> {
         turns.take(tenant).now_or_never()
     }
 
     #[test]
     fn one_tenant_never_has_all_turns() {
-        let turns = Turns::new(3, 2);
+        let turns = FairSemaphore::new(3, 2);
         let (first, _second) = (taken(&turns, "a").unwrap(), taken(&turns, "a").unwrap());
         assert!(taken(&turns, "a").is_none());
         let _others = taken(&turns, "b").unwrap();
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_asks_for_many_waits_behind_itself_alone() {
-        let turns = Turns::new(1, 1);
+        let turns = FairSemaphore::new(1, 1);
         let held = taken(&turns, "a").unwrap();
         let mut flood: Vec<_> = (0..100).map(|_| Box::pin(turns.take("a"))).collect();
         assert!(flood.iter_mut().all(|turn| turn.now_or_never().is_none()));
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_tenants_that_are_done() {
-        let turns = Turns::new(1, 1);
+        let turns = FairSemaphore::new(1, 1);
         for number in 0..100 {
             drop(taken(&turns, &number.to_string()).unwrap());
         }

@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::Component;
 
-use super::fair_semaphore::Turns;
+use super::fair_semaphore::FairSemaphore;
 use super::settings::{LoaderSettings, OpenError, lock_directory};
+use crate::plugin::compile::CompileQueue;
 use crate::plugin::compile::CompiledCache;
 use crate::plugin::compile::Outline;
-use crate::plugin::compile::Workshop;
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
-use crate::plugin::supply::Kept;
-use crate::plugin::supply::{Fetched, Store};
+use crate::plugin::supply::PinnedComponents;
+use crate::plugin::supply::{Fetched, Resolver};
 use crate::plugin::supply::{LoadError, LoadProblem};
 use crate::policy::Digest;
 use crate::policy::Limits;
-use crate::policy::Source;
+use crate::policy::PluginRef;
 use crate::policy::Step;
 use crate::tenancy::Tenant;
 
@@ -50,12 +50,12 @@ pub struct Loader(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    store: Store,
+    store: Resolver,
     cache: Option<CompiledCache>,
-    workshop: Workshop,
+    workshop: CompileQueue,
     slots: Mutex<HashMap<Digest, Arc<Slot>>>,
-    turns: Turns,
-    compile_turns: Turns,
+    turns: FairSemaphore,
+    compile_turns: FairSemaphore,
     settings: LoaderSettings,
     /// Released when the process ends, however it does.
     _lock: Option<File>,
@@ -94,7 +94,7 @@ struct Underway {
 }
 
 /// What is left to be done with a component that need not be compiled any more.
-enum Found {
+enum SlotState {
     /// Nothing: others run it.
     Plugin(Arc<LoadedPlugin>),
     /// It is to be checked.
@@ -113,18 +113,18 @@ impl Loader {
         if let Some(path) = &settings.state_dir {
             lock = Some(lock_directory(path)?);
             let unusable = |cause| OpenError::StateDir { path: path.clone(), cause };
-            kept = Some(Kept::open(path.join("components")).map_err(unusable)?);
+            kept = Some(PinnedComponents::open(path.join("components")).map_err(unusable)?);
             let (path, most) = (path.join("compiled"), limits.compiled_bytes);
             cache = Some(CompiledCache::open(path, engine.wasmtime(), most)?);
         }
         Ok(Self(Arc::new(Inner {
             engine,
-            store: Store::new(settings.places(), kept, limits.component_bytes),
+            store: Resolver::new(settings.places(), kept, limits.component_bytes),
             cache,
-            workshop: Workshop::open(settings.compiler.clone(), limits.compile_at_once)?,
+            workshop: CompileQueue::open(settings.compiler.clone(), limits.compile_at_once)?,
             slots: Mutex::default(),
-            turns: Turns::new(limits.at_once, limits.at_once_per_tenant),
-            compile_turns: Turns::new(limits.compile_at_once, 1),
+            turns: FairSemaphore::new(limits.at_once, limits.at_once_per_tenant),
+            compile_turns: FairSemaphore::new(limits.compile_at_once, 1),
             settings,
             _lock: lock,
         })))
@@ -145,7 +145,7 @@ impl Loader {
     pub fn load(
         &self,
         tenant: &Arc<Tenant>,
-        source: &Source,
+        source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadError> {
         let inner = &self.0;
@@ -173,7 +173,7 @@ impl Loader {
     pub async fn load_within(
         &self,
         owner: (&Arc<Tenant>, Limits),
-        source: Source,
+        source: PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadError> {
         let loaded = self.try_load_within(owner, &source, pinned).await;
@@ -183,7 +183,7 @@ impl Loader {
     async fn try_load_within(
         &self,
         (tenant, limits): (&Arc<Tenant>, Limits),
-        source: &Source,
+        source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadProblem> {
         let time = self.0.settings.limits.time;
@@ -265,7 +265,7 @@ impl Inner {
     fn fetch(
         &self,
         (tenant, limits): (&Arc<Tenant>, Limits),
-        source: &Source,
+        source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Underway, LoadProblem> {
         let begin = Instant::now();
@@ -286,20 +286,20 @@ impl Inner {
     }
 
     /// The plugin, if it is in memory or in the cache.
-    fn find(&self, underway: &mut Underway) -> Option<Found> {
+    fn find(&self, underway: &mut Underway) -> Option<SlotState> {
         let begin = Instant::now();
         let shared = lock(&underway.slot.plugin).upgrade();
         let cached = || {
             let cache = self.cache.as_ref()?;
             cache.get(self.engine.wasmtime(), underway.component.digest)
         };
-        let found = shared.map(Found::Plugin).or_else(|| cached().map(Found::Code))?;
+        let found = shared.map(SlotState::Plugin).or_else(|| cached().map(SlotState::Code))?;
         underway.steps.push((Step::Load, begin.elapsed()));
         Some(found)
     }
 
     /// Compiles it. Whoever calls this has taken `compiling`.
-    fn make(&self, underway: &mut Underway) -> Result<Found, LoadProblem> {
+    fn make(&self, underway: &mut Underway) -> Result<SlotState, LoadProblem> {
         // Somebody else may have compiled it while we waited.
         if let Some(found) = self.find(underway) {
             return Ok(found);
@@ -312,24 +312,24 @@ impl Inner {
         if let Some(cache) = &self.cache {
             cache.put(*digest, &code);
         }
-        Ok(Found::Code(code))
+        Ok(SlotState::Code(code))
     }
 
     /// Checks what was not checked before, and keeps what runs.
     fn finish(
         &self,
         mut underway: Underway,
-        found: Found,
-        source: &Source,
+        found: SlotState,
+        source: &PluginRef,
     ) -> Result<Loaded, LoadProblem> {
         let plugin = match found {
-            Found::Plugin(plugin) => plugin,
-            Found::Code(code) => {
+            SlotState::Plugin(plugin) => plugin,
+            SlotState::Code(code) => {
                 let plugin = underway.check(&self.engine, &code)?;
                 underway.slot.share(plugin)
             }
         };
-        if let Source::Stored { name, version } = source
+        if let PluginRef::Stored { name, version } = source
             && (name, version) != (&plugin.name, &plugin.version)
         {
             let (name, version) = (plugin.name.clone(), plugin.version.clone());

@@ -22,6 +22,6 @@ pub mod supply;
 mod test_plugin;
 
 pub use loader::{JobFailed, Loaded, Loader};
-pub use plugin_store::{AddError, Shelf, StoredPlugin};
+pub use plugin_store::{AddError, PluginStore, StoredPlugin};
 pub use settings::{LoaderSettings, OpenError, TenantPlugins};
 pub use signing::{SignError, sign_file, signatures_of};

@@ -15,11 +15,11 @@ use crate::plugin::supply::{LoadError, LoadProblem};
 use crate::policy::Digest;
 use crate::policy::Limits;
 use crate::policy::LoadLimits;
-use crate::policy::{ENDING, NoSource, Source};
+use crate::policy::{ENDING, NoPluginRef, PluginRef};
 use crate::tenancy::Tenant;
 
 /// A directory of plugins.
-pub struct Shelf {
+pub struct PluginStore {
     directory: PathBuf,
     limits: LoadLimits,
 }
@@ -48,7 +48,7 @@ pub enum AddError {
     NoPlugin(#[from] LoadError),
     /// Its name is no source.
     #[error(transparent)]
-    NotStorable(#[from] NoSource),
+    NotStorable(#[from] NoPluginRef),
     /// wasmtime does not run here.
     #[error("the plugin engine can't run on this machine: {0}")]
     Engine(wasmtime::Error),
@@ -77,7 +77,7 @@ pub enum AddError {
 /// address, since where it is to run, and within which limits, is not known here.
 const BY_HAND: Limits = Limits { memory_mb: 4096, ..Limits::DEFAULT };
 
-impl Shelf {
+impl PluginStore {
     /// The store in a directory.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
@@ -91,7 +91,7 @@ impl Shelf {
     /// When the file is no plugin that this version of comux can run, or its place is taken.
     pub fn add(&self, file: &Path, force: bool) -> Result<StoredPlugin, AddError> {
         let refuse = |problem| {
-            let plugin = Source::File(file.display().to_string());
+            let plugin = PluginRef::File(file.display().to_string());
             AddError::NoPlugin(LoadError { plugin, problem })
         };
         let bytes = resolver::read(file, self.limits.component_bytes);
@@ -103,7 +103,7 @@ impl Shelf {
             engine.check(&engine.compile(&bytes)?, sha256, (&Tenant::nobody(), BY_HAND))
         };
         let plugin = check().map_err(refuse)?;
-        let source = Source::stored(&plugin.name, &plugin.version)?;
+        let source = PluginRef::stored(&plugin.name, &plugin.version)?;
         let path = self.directory.join(format!("{source}{ENDING}"));
         if !force
             && let Some(found) = self.digest_at(&path)?
@@ -122,14 +122,14 @@ impl Shelf {
     /// When the directory or a file in it can't be read.
     pub fn list(&self) -> Result<Vec<StoredPlugin>, AddError> {
         let source = |name: &str| name.strip_suffix(ENDING)?.parse().ok();
-        let stored = |name: &str| matches!(source(name), Some(Source::Stored { .. }));
+        let stored = |name: &str| matches!(source(name), Some(PluginRef::Stored { .. }));
         let mut files =
             private_files::files(&self.directory, stored).map_err(|e| self.unusable(e))?;
         files.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut plugins = Vec::with_capacity(files.len());
         for (path, metadata) in files {
             let stored = path.file_name().and_then(|name| source(name.to_str()?));
-            let Some(Source::Stored { name, version }) = stored else { continue };
+            let Some(PluginRef::Stored { name, version }) = stored else { continue };
             let Some(sha256) = self.digest_at(&path)? else { continue };
             plugins.push(StoredPlugin { name, version, sha256, bytes: metadata.len(), path });
         }
@@ -171,9 +171,9 @@ mod tests {
     use crate::plugin::test_plugin::component;
 
     /// A store, and a file beside it that holds a plugin.
-    fn shelf() -> (tempfile::TempDir, Shelf, PathBuf) {
+    fn shelf() -> (tempfile::TempDir, PluginStore, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(&directory.path().join("plugins"));
+        let shelf = PluginStore::new(&directory.path().join("plugins"));
         let file = directory.path().join("new.wasm");
         fs::write(&file, component("motion", "1.0.0")).unwrap();
         (directory, shelf, file)

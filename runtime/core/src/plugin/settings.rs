@@ -9,9 +9,9 @@ use crate::plugin::compile::CacheError;
 use crate::plugin::compile::Compiler;
 use crate::plugin::supply::Trust;
 use crate::plugin::supply::private_files;
-use crate::plugin::supply::{OwnPlaces, Places};
+use crate::plugin::supply::{SearchPath, TenantSearchPath};
 use crate::policy::LoadLimits;
-use crate::policy::Source;
+use crate::policy::PluginRef;
 
 /// Where a loader finds plugins, where it keeps what it makes of them, and what it demands of them.
 #[derive(Debug, Clone)]
@@ -38,19 +38,19 @@ pub struct TenantPlugins {
     /// Its own plugin store, which is looked in before the common one.
     pub plugin_dir: Option<PathBuf>,
     /// The sources that comux.toml itself names for its cameras, which may be anywhere.
-    pub named_sources: HashSet<Source>,
+    pub named_sources: HashSet<PluginRef>,
     /// What is demanded of its plugins.
     pub trust: Trust,
 }
 
 impl LoaderSettings {
     /// What comes from where.
-    pub(crate) fn places(&self) -> Places {
+    pub(crate) fn places(&self) -> SearchPath {
         let own = self.tenants.iter().map(|(tenant, plugins)| {
             let (store, named) = (plugins.plugin_dir.clone(), plugins.named_sources.clone());
-            (tenant.clone(), OwnPlaces { store, named })
+            (tenant.clone(), TenantSearchPath { store, named })
         });
-        Places {
+        SearchPath {
             common: self.plugin_dir.clone(),
             base: self.base.clone(),
             own: own.collect(),

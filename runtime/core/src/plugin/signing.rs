@@ -8,8 +8,8 @@ use crate::plugin::supply::resolver;
 use crate::plugin::supply::{ComponentSignature, sign, signatures};
 use crate::plugin::supply::{LoadError, LoadProblem};
 use crate::policy::LoadLimits;
+use crate::policy::PluginRef;
 use crate::policy::PrivateKey;
-use crate::policy::Source;
 
 /// A file can't be signed.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 fn refusal(file: &Path, problem: LoadProblem) -> LoadError {
-    LoadError { plugin: Source::File(file.display().to_string()), problem }
+    LoadError { plugin: PluginRef::File(file.display().to_string()), problem }
 }
 
 /// Whole or not at all, with the permissions of the file that is there.

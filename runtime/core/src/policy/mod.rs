@@ -21,6 +21,6 @@ pub use load_limits::LoadLimits;
 pub(crate) use names::{MOST_HEADERS, check_header, check_plugin};
 pub(crate) use overlay::overlaid;
 pub(crate) use plugin_ref::ENDING;
-pub use plugin_ref::{NoSource, Source};
+pub use plugin_ref::{NoPluginRef, PluginRef};
 pub use quota::{CoreCount, Quota};
 pub use step::Step;

@@ -1,6 +1,6 @@
 //! What plugins may call themselves and their headers: names that go out with every record.
 
-use super::plugin_ref::{NoSource, Source};
+use super::plugin_ref::{NoPluginRef, PluginRef};
 
 /// The longest name of a header, of a plugin, and of a version.
 const MAX_BYTES: usize = 256;
@@ -26,9 +26,9 @@ pub(crate) fn check_header(name: &str) -> Result<(), &'static str> {
 
 /// Whether a plugin may call itself so: `comux-plugin` lists plugins with commas between them, and the
 /// store has them under `NAME@VERSION`.
-pub(crate) fn check_plugin(name: &str, version: &str) -> Result<(), NoSource> {
+pub(crate) fn check_plugin(name: &str, version: &str) -> Result<(), NoPluginRef> {
     if name.len() > MAX_BYTES || version.len() > MAX_BYTES {
-        return Err(NoSource::TooLong(name.len() + version.len()));
+        return Err(NoPluginRef::TooLong(name.len() + version.len()));
     }
-    Source::stored(name, version).map(drop)
+    PluginRef::stored(name, version).map(drop)
 }

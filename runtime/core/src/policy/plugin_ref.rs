@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where a plugin comes from; its text is what was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub enum Source {
+pub enum PluginRef {
     /// `NAME@VERSION`: a plugin of the store, which has to bear that name and version itself.
     Stored {
         /// The plugin's name.
@@ -22,7 +22,7 @@ pub enum Source {
 
 /// A text can't be a source, or a name or version can't be in one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoSource {
+pub enum NoPluginRef {
     /// There is nothing.
     #[error("`source` is empty; write NAME@VERSION or the path of a .wasm file")]
     Empty,
@@ -51,35 +51,35 @@ const MAX_BYTES: usize = 4096;
 /// The ending of a component's file.
 pub(crate) const ENDING: &str = ".wasm";
 
-impl Source {
+impl PluginRef {
     /// The source of a plugin with this name and version in a store.
     ///
     /// # Errors
     /// When `NAME@VERSION` would not be read as just that.
-    pub fn stored(name: &str, version: &str) -> Result<Self, NoSource> {
+    pub fn stored(name: &str, version: &str) -> Result<Self, NoPluginRef> {
         match format!("{name}@{version}").parse() {
             Ok(stored @ Self::Stored { .. }) => Ok(stored),
             _ => {
                 let (name, version) = (name.escape_debug(), version.escape_debug());
                 let (name, version) = (name.to_string(), version.to_string());
-                Err(NoSource::NotStorable { name, version })
+                Err(NoPluginRef::NotStorable { name, version })
             }
         }
     }
 }
 
-impl FromStr for Source {
-    type Err = NoSource;
+impl FromStr for PluginRef {
+    type Err = NoPluginRef;
 
-    fn from_str(text: &str) -> Result<Self, NoSource> {
+    fn from_str(text: &str) -> Result<Self, NoPluginRef> {
         if text.trim().is_empty() {
-            return Err(NoSource::Empty);
+            return Err(NoPluginRef::Empty);
         }
         if text.contains(char::is_control) {
-            return Err(NoSource::ControlCharacter);
+            return Err(NoPluginRef::ControlCharacter);
         }
         if text.len() > MAX_BYTES {
-            return Err(NoSource::TooLong(text.len()));
+            return Err(NoPluginRef::TooLong(text.len()));
         }
         let plain = |part: &str| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
@@ -97,7 +97,7 @@ impl FromStr for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for PluginRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stored { name, version } => write!(f, "{name}@{version}"),
@@ -106,16 +106,16 @@ impl fmt::Display for Source {
     }
 }
 
-impl TryFrom<String> for Source {
-    type Error = NoSource;
+impl TryFrom<String> for PluginRef {
+    type Error = NoPluginRef;
 
-    fn try_from(text: String) -> Result<Self, NoSource> {
+    fn try_from(text: String) -> Result<Self, NoPluginRef> {
         text.parse()
     }
 }
 
-impl From<Source> for String {
-    fn from(source: Source) -> Self {
+impl From<PluginRef> for String {
+    fn from(source: PluginRef) -> Self {
         source.to_string()
     }
 }
@@ -126,42 +126,42 @@ mod tests {
 
     #[test]
     fn a_name_and_a_version_are_told_from_a_file() {
-        let stored = |text: &str| matches!(text.parse(), Ok(Source::Stored { .. }));
+        let stored = |text: &str| matches!(text.parse(), Ok(PluginRef::Stored { .. }));
         for text in ["motion@1.2.0", "a_b-c@0.1.0-rc.1+build.5", "motion@latest"] {
             assert!(stored(text), "{text}");
         }
         let files = ["motion.wasm", "a/motion@1.2.0", "motion@1.2.0.wasm", "../motion@1", "a@b@c"];
         for text in files.into_iter().chain(["@1", "motion@", "mötion@1", "motion@1/2", "a b@1"]) {
-            assert_eq!(text.parse(), Ok(Source::File(text.to_owned())));
+            assert_eq!(text.parse(), Ok(PluginRef::File(text.to_owned())));
         }
     }
 
     #[test]
     fn a_source_is_written_as_it_was_read() {
         for text in ["motion@1.2.0", "plugins/motion.wasm"] {
-            let source: Source = text.parse().unwrap();
+            let source: PluginRef = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
             let json = serde_json::to_string(&source).unwrap();
             assert_eq!(json, format!("\"{text}\""));
-            assert_eq!(serde_json::from_str::<Source>(&json).unwrap(), source);
+            assert_eq!(serde_json::from_str::<PluginRef>(&json).unwrap(), source);
         }
     }
 
     #[test]
     fn what_no_path_can_be_is_refused() {
-        assert_eq!("".parse::<Source>(), Err(NoSource::Empty));
-        assert_eq!("  ".parse::<Source>(), Err(NoSource::Empty));
-        assert_eq!("a\0.wasm".parse::<Source>(), Err(NoSource::ControlCharacter));
-        assert_eq!("a\n.wasm".parse::<Source>(), Err(NoSource::ControlCharacter));
-        assert_eq!("a".repeat(5000).parse::<Source>(), Err(NoSource::TooLong(5000)));
+        assert_eq!("".parse::<PluginRef>(), Err(NoPluginRef::Empty));
+        assert_eq!("  ".parse::<PluginRef>(), Err(NoPluginRef::Empty));
+        assert_eq!("a\0.wasm".parse::<PluginRef>(), Err(NoPluginRef::ControlCharacter));
+        assert_eq!("a\n.wasm".parse::<PluginRef>(), Err(NoPluginRef::ControlCharacter));
+        assert_eq!("a".repeat(5000).parse::<PluginRef>(), Err(NoPluginRef::TooLong(5000)));
     }
 
     #[test]
     fn only_names_that_are_found_again_can_be_stored() {
-        let motion = Source::Stored { name: "motion".into(), version: "1.2.0".into() };
-        assert_eq!(Source::stored("motion", "1.2.0"), Ok(motion));
+        let motion = PluginRef::Stored { name: "motion".into(), version: "1.2.0".into() };
+        assert_eq!(PluginRef::stored("motion", "1.2.0"), Ok(motion));
         for (name, version) in [("a@b", "1"), ("a/b", "1"), ("", "1"), ("a", ""), ("a", "1.wasm")] {
-            assert!(Source::stored(name, version).is_err(), "{name} {version}");
+            assert!(PluginRef::stored(name, version).is_err(), "{name} {version}");
         }
     }
 }

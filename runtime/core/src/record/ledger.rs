@@ -21,7 +21,7 @@ pub const MAX_OVERTAKEN: u32 = 16;
 pub const MOST_WAITING: usize = 256;
 
 #[derive(Debug)]
-struct Entry<R> {
+struct LedgerEntry<R> {
     record: R,
     fate: Fate,
 }
@@ -47,7 +47,7 @@ enum Fate {
 #[derive(Debug)]
 pub struct Ledger<R> {
     first: Seq,
-    entries: VecDeque<Entry<R>>,
+    entries: VecDeque<LedgerEntry<R>>,
 }
 
 impl<R> Default for Ledger<R> {
@@ -112,7 +112,7 @@ impl<R> Ledger<R> {
 
     fn admit(&mut self, record: R, fate: Fate) -> Seq {
         let seq = self.next_seq();
-        self.entries.push_back(Entry { record, fate });
+        self.entries.push_back(LedgerEntry { record, fate });
         seq
     }
 
@@ -199,14 +199,14 @@ impl<R> Ledger<R> {
     /// How many records could leave; it is not counted beyond `most`.
     #[must_use]
     pub fn ready(&self, most: usize) -> usize {
-        let is_settled = |entry: &&Entry<R>| matches!(entry.fate, Fate::Settled(_));
+        let is_settled = |entry: &&LedgerEntry<R>| matches!(entry.fate, Fate::Settled(_));
         self.entries.iter().take(most).take_while(is_settled).count()
     }
 
     /// Removes the oldest record once its fate is settled.
     pub fn pop_settled(&mut self) -> Option<(Seq, R, Outcome)> {
         match self.entries.front() {
-            Some(Entry { fate: Fate::Settled(_), .. }) => {}
+            Some(LedgerEntry { fate: Fate::Settled(_), .. }) => {}
             _ => return None,
         }
         let entry = self.entries.pop_front()?;

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
-use super::scheduler::Seat;
+use super::scheduler::CoreClaim;
 
 /// This much of a core may be in use already by others when somebody is given it, …
 const ASKING: f64 = 0.25;
@@ -21,14 +21,14 @@ pub(crate) struct Load(AtomicI64);
 
 /// What one camera wants, and how many threads it decodes with beside its own.
 #[derive(Debug, Default)]
-pub(crate) struct Crew {
+pub(crate) struct DecodeThreads {
     load: Load,
     helpers: AtomicUsize,
 }
 
 /// What all cameras want, and have.
 #[derive(Debug, Default)]
-pub(crate) struct Crews {
+pub(crate) struct DecodeThreadPool {
     load: Load,
     helpers: AtomicUsize,
 }
@@ -43,7 +43,7 @@ impl Load {
     }
 }
 
-impl Seat {
+impl CoreClaim {
     /// The camera could keep so many cores busy.
     pub fn tell_load(&self, cores: f64) {
         let now = (cores * 1000.0) as i64;
@@ -66,7 +66,7 @@ impl Seat {
     }
 
     /// Takes, or gives back, what it needs to decode with so many threads. How many it has then.
-    pub fn hire(&self, threads: usize) -> usize {
+    pub fn reserve(&self, threads: usize) -> usize {
         let (most, had) = (self.cores.count() - 1, self.crew.helpers.load(Relaxed));
         let mut has = had;
         let _ = self.cores.crews.helpers.fetch_update(Relaxed, Relaxed, |all| {
@@ -86,9 +86,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for CoreClaim {
     fn drop(&mut self) {
-        self.hire(1);
+        self.reserve(1);
         self.tell_load(0.0);
     }
 }
@@ -100,13 +100,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sched::scheduler::{Cores, Share};
+    use crate::sched::scheduler::{Scheduler, Share};
 
-    fn cameras(cores: usize, tenants: &[usize]) -> Vec<Arc<Seat>> {
-        let cores = Cores::with_seats(cores);
+    fn cameras(cores: usize, tenants: &[usize]) -> Vec<Arc<CoreClaim>> {
+        let cores = Scheduler::with_seats(cores);
         let of_tenant = |&count: &usize| {
             let share = Share::new(1.0);
-            (0..count).map(|_| Seat::new(&cores, &share)).collect::<Vec<_>>()
+            (0..count).map(|_| CoreClaim::new(&cores, &share)).collect::<Vec<_>>()
         };
         let seats: Vec<_> = tenants.iter().flat_map(of_tenant).collect();
         // Twice: between two of the first, another second may begin.
@@ -128,14 +128,14 @@ mod tests {
     fn threads_are_given_back_when_others_need_the_cores() {
         let [busy, other] = &cameras(2, &[2])[..] else { panic!("two") };
         busy.tell_load(1.0);
-        assert_eq!((busy.room_for_threads(), busy.hire(2)), (2, 2));
+        assert_eq!((busy.room_for_threads(), busy.reserve(2)), (2, 2));
         busy.tell_load(2.0);
         other.tell_load(0.4);
         assert_eq!(busy.room_for_threads(), 2, "not for so little");
         assert_eq!(other.room_for_threads(), 1);
         other.tell_load(0.6);
         assert_eq!(busy.room_for_threads(), 1);
-        assert_eq!(busy.hire(1), 1);
+        assert_eq!(busy.reserve(1), 1);
         busy.tell_load(1.0);
         other.tell_load(0.4);
         assert_eq!(busy.room_for_threads(), 1, "nor for so little");
@@ -156,11 +156,11 @@ mod tests {
         let mut seats = cameras(4, &[2]);
         let (stays, ends) = (seats.remove(0), seats.remove(0));
         ends.tell_load(3.0);
-        assert_eq!(ends.hire(4), 4);
+        assert_eq!(ends.reserve(4), 4);
         stays.tell_load(1.0);
-        assert_eq!((stays.room_for_threads(), stays.hire(4)), (1, 1));
+        assert_eq!((stays.room_for_threads(), stays.reserve(4)), (1, 1));
         drop(ends);
-        assert_eq!((stays.room_for_threads(), stays.hire(4)), (4, 4));
+        assert_eq!((stays.room_for_threads(), stays.reserve(4)), (4, 4));
     }
 
     proptest! {
@@ -173,12 +173,12 @@ mod tests {
             let seats = cameras(cores, &[2, 3]);
             let mut has = [1; 5];
             for (camera, threads) in asked {
-                has[camera] = seats[camera].hire(threads);
+                has[camera] = seats[camera].reserve(threads);
                 prop_assert!(has[camera] <= threads.max(1));
                 prop_assert!(has.iter().map(|threads| threads - 1).sum::<usize>() < cores);
             }
-            seats.iter().for_each(|seat| { seat.hire(1); });
-            prop_assert_eq!(seats[0].hire(cores), cores);
+            seats.iter().for_each(|seat| { seat.reserve(1); });
+            prop_assert_eq!(seats[0].reserve(cores), cores);
         }
     }
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::cpu_time::ThreadClock;
 use super::sched_idle::ThreadId;
-use super::scheduler::{Cores, Seat};
+use super::scheduler::{CoreClaim, Scheduler};
 use crate::sched::sched_idle;
 use crate::tenancy::nanos_of;
 
@@ -57,7 +57,7 @@ pub(crate) struct Standing {
 
 /// Looks after those who stand behind others.
 #[derive(Default)]
-pub(crate) struct Usher {
+pub(crate) struct StarvationWatchdog {
     behind: Mutex<Vec<Stay>>,
     /// Absent when the operating system gives no thread.
     thread: OnceLock<Option<Thread>>,
@@ -65,7 +65,7 @@ pub(crate) struct Usher {
 
 /// What the usher knows of one of them.
 struct Stay {
-    seat: Arc<Seat>,
+    seat: Arc<CoreClaim>,
     thread: ThreadId,
     since: Instant,
     clock: ThreadClock,
@@ -73,7 +73,7 @@ struct Stay {
     cpu: Duration,
 }
 
-impl Seat {
+impl CoreClaim {
     /// A long piece of work begins, which locks nothing that others need: it is done on cores that no
     /// other thread wants, if the tenant has used more than its part.
     pub fn step_back(self: &Arc<Self>) {
@@ -136,10 +136,10 @@ impl Seat {
     pub fn behind_others<T>(&self, begin: impl FnOnce() -> T) -> T {
         // The usher must not bring it back meanwhile.
         self.come_back();
-        let is_behind = sched_idle::step_back();
+        let is_behind = sched_idle::demote();
         let begun = begin();
         if is_behind {
-            sched_idle::come_back();
+            sched_idle::promote();
         }
         begun
     }
@@ -163,12 +163,12 @@ impl Seat {
     fn step_back_if(self: &Arc<Self>, is_due: bool) {
         if is_due && self.is_seated() && !self.is_behind() && sched_idle::is_allowed() {
             if !self.standing.is_attended.load(Relaxed) {
-                if !Usher::attend(self) {
+                if !StarvationWatchdog::attend(self) {
                     return;
                 }
                 self.standing.is_attended.store(true, Relaxed);
             }
-            self.standing.is_behind.store(sched_idle::step_back(), Relaxed);
+            self.standing.is_behind.store(sched_idle::demote(), Relaxed);
         }
     }
 
@@ -176,7 +176,7 @@ impl Seat {
     fn come_forward(&self) {
         if self.is_behind() {
             self.standing.is_behind.store(false, Relaxed);
-            sched_idle::come_back();
+            sched_idle::promote();
         }
     }
 }
@@ -185,9 +185,9 @@ fn is_nearly_over(ends_at: Instant) -> bool {
     ends_at.saturating_duration_since(Instant::now()) < LAST_MOMENTS
 }
 
-impl Usher {
+impl StarvationWatchdog {
     /// The calling thread, that of `seat`, is about to step back. Whether anybody looks after it.
-    fn attend(seat: &Arc<Seat>) -> bool {
+    fn attend(seat: &Arc<CoreClaim>) -> bool {
         let (usher, cores) = (&seat.cores.usher, Arc::downgrade(&seat.cores));
         let begin = || {
             let name = "usher".to_owned();
@@ -215,12 +215,12 @@ impl Usher {
     }
 
     /// The thread of `seat` is back.
-    fn leave(&self, seat: &Seat) {
+    fn leave(&self, seat: &CoreClaim) {
         let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         behind.retain(|stay| !std::ptr::eq(&raw const *stay.seat, seat));
     }
 
-    fn run(cores: &Weak<Cores>) {
+    fn run(cores: &Weak<Scheduler>) {
         while let Some(cores) = cores.upgrade() {
             let is_needed = cores.usher.look(Instant::now());
             drop(cores);
@@ -238,7 +238,7 @@ impl Usher {
         // Those who were brought back may have stepped back at that very moment: so they are again.
         for stay in behind.iter().filter(|stay| stay.is_due(now)) {
             stay.seat.standing.is_relieved.store(true, Relaxed);
-            sched_idle::bring_thread_back(stay.thread);
+            sched_idle::promote_thread(stay.thread);
         }
         !behind.is_empty()
     }
@@ -270,13 +270,13 @@ mod tests {
         Instant::now() + AGES
     }
 
-    fn seat() -> Arc<Seat> {
-        Seat::new(&Cores::with_seats(1), &Share::new(1.0))
+    fn seat() -> Arc<CoreClaim> {
+        CoreClaim::new(&Scheduler::with_seats(1), &Share::new(1.0))
     }
 
     /// Calls of a plugin have taken so long, and one begins, on a thread that is then blocked until
     /// `look` has ended. It is given what tells whether the thread is behind.
-    fn in_a_call(seat: &Arc<Seat>, used: Duration, look: impl FnOnce(&dyn Fn() -> bool)) {
+    fn in_a_call(seat: &Arc<CoreClaim>, used: Duration, look: impl FnOnce(&dyn Fn() -> bool)) {
         if !sched_idle::is_allowed() {
             return;
         }
@@ -290,17 +290,17 @@ mod tests {
                 tell.send(nix::unistd::gettid()).unwrap();
                 let _ = ended.recv();
                 seat.end_call(used);
-                assert!(!sched_idle::is_behind(nix::unistd::gettid()));
+                assert!(!sched_idle::is_demoted(nix::unistd::gettid()));
             });
             let thread = told.recv().unwrap();
-            look(&|| sched_idle::is_behind(thread));
+            look(&|| sched_idle::is_demoted(thread));
             drop(end);
         });
         assert!(seat.cores.usher.behind.lock().unwrap().is_empty());
     }
 
     /// Nobody looks of itself.
-    fn without_usher(seat: &Seat) {
+    fn without_usher(seat: &CoreClaim) {
         seat.cores.usher.thread.set(Some(std::thread::current())).unwrap();
     }
 

@@ -14,7 +14,7 @@ const BURST: Duration = Duration::from_millis(50);
 
 /// The tenants that want cores.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct ActiveTenants {
     cores: f64,
     round: Mutex<Round>,
     /// The bits of an `f64`: how much time goes by while a tenant of average weight uses its part of
@@ -39,7 +39,7 @@ pub(crate) struct FairShare {
     paid_at: AtomicU64,
 }
 
-impl Crowd {
+impl ActiveTenants {
     pub fn new(cores: usize) -> Self {
         let cores = cores as f64;
         let round = Mutex::new(Round { number: 0, now: 0.0, before: 0.0 });
@@ -92,7 +92,7 @@ mod tests {
     /// Tenants that use so many thousandths of a core for five seconds: who has exceeded its part by
     /// then.
     fn exceeding(cores: usize, tenants: &[(f64, u64)]) -> Vec<bool> {
-        let crowd = Crowd::new(cores);
+        let crowd = ActiveTenants::new(cores);
         let shares: Vec<FairShare> = tenants.iter().map(|_| FairShare::default()).collect();
         let mut exceeding = vec![false; tenants.len()];
         for millisecond in 0..5000 {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_no_excess_and_an_excess_is_forgotten() {
-        let (crowd, share) = (Crowd::new(1), FairShare::default());
+        let (crowd, share) = (ActiveTenants::new(1), FairShare::default());
         crowd.arrive(&share, 1.0, 0);
         crowd.charge(&share, 40 * MILLISECOND, 0);
         assert!(!share.is_exceeded(0));

@@ -11,4 +11,4 @@ mod scheduler;
 
 pub use cpu_time::ThreadClock;
 pub(crate) use scheduler::Share;
-pub use scheduler::{Cores, Seat, Spent, Turn};
+pub use scheduler::{CoreClaim, CorePermit, Scheduler, Spent};

@@ -49,28 +49,28 @@ pub(crate) fn is_allowed() -> bool {
 }
 
 /// The calling thread leaves the cores to others from now on. Whether it does.
-pub(crate) fn step_back() -> bool {
+pub(crate) fn demote() -> bool {
     is_allowed() && set_policy(THIS_THREAD, Policy::Background)
 }
 
 /// The calling thread is one like the others again.
-pub(crate) fn come_back() {
+pub(crate) fn promote() {
     set_policy(THIS_THREAD, Policy::Normal);
 }
 
 /// That thread, which has stepped back, is one like the others again. It must not have ended.
-pub(crate) fn bring_thread_back(ThreadId(thread): ThreadId) {
+pub(crate) fn promote_thread(ThreadId(thread): ThreadId) {
     set_policy(thread, Policy::Normal);
 }
 
 /// A process of our own that has just begun, and so has one thread, leaves the cores to others from
 /// now on, with all threads that it will have. Whether it does.
-pub(crate) fn send_back(process: u32) -> bool {
+pub(crate) fn demote_process(process: u32) -> bool {
     is_allowed() && set_policy(process, Policy::Background)
 }
 
 /// Ends what [`send_back`] began.
-pub(crate) fn bring_back(process: u32) {
+pub(crate) fn promote_process(process: u32) {
     // The first thread, which begins the others, has the number of the process. When it is back, there
     // is none to come that is not.
     set_policy(process, Policy::Normal);
@@ -101,7 +101,7 @@ fn set_policy(_: u32, _: Policy) -> bool {
 /// Whether a thread leaves the cores to others.
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-pub(crate) fn is_behind(thread: nix::unistd::Pid) -> bool {
+pub(crate) fn is_demoted(thread: nix::unistd::Pid) -> bool {
     // SAFETY: it takes a number and touches no memory.
     unsafe { libc::sched_getscheduler(thread.as_raw()) == libc::SCHED_IDLE }
 }
@@ -115,10 +115,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_stepped_back_comes_back() {
-        if step_back() {
-            assert!(is_behind(gettid()));
-            come_back();
+        if demote() {
+            assert!(is_demoted(gettid()));
+            promote();
         }
-        assert!(!is_behind(gettid()));
+        assert!(!is_demoted(gettid()));
     }
 }

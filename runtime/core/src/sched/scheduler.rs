@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::decode_threads::{Crew, Crews, Load};
-use super::demotion::{Standing, Usher};
-use super::fair_share::{Crowd, FairShare};
+use super::decode_threads::{DecodeThreadPool, DecodeThreads, Load};
+use super::demotion::{Standing, StarvationWatchdog};
+use super::fair_share::{ActiveTenants, FairShare};
 use crate::sched::cpu_time;
 use crate::tenancy::nanos;
 
@@ -36,18 +36,18 @@ const SLICE: u64 = 5_000_000;
 const NAP: Duration = Duration::from_millis(100);
 
 /// The seats.
-pub struct Cores {
-    line: Mutex<Line>,
+pub struct Scheduler {
+    line: Mutex<RunQueue>,
     /// How many are too many, waiting or seated, to be looked at without the lock.
     pressure: AtomicUsize,
     /// Among how many tenants the cores are shared.
-    crowd: Crowd,
+    crowd: ActiveTenants,
     /// How many cores are a seat each.
     count: usize,
     /// How many cores all cameras could keep busy, and what they decode with.
-    pub(crate) crews: Crews,
+    pub(crate) crews: DecodeThreadPool,
     /// Looks after those who leave the cores to others.
-    pub(crate) usher: Usher,
+    pub(crate) usher: StarvationWatchdog,
 }
 
 /// A tenant's part.
@@ -66,11 +66,11 @@ pub(crate) struct Share {
 }
 
 /// A camera's claim to a core, for its one thread.
-pub struct Seat {
-    pub(crate) cores: Arc<Cores>,
+pub struct CoreClaim {
+    pub(crate) cores: Arc<Scheduler>,
     pub(crate) share: Arc<Share>,
     /// What it decodes with.
-    pub(crate) crew: Crew,
+    pub(crate) crew: DecodeThreads,
     /// Nanoseconds of CPU time.
     used: AtomicU64,
     /// CPU time of the thread up to which it is charged, …
@@ -85,7 +85,7 @@ pub struct Seat {
 
 /// The seat is taken until this is dropped.
 #[must_use]
-pub struct Turn(Arc<Seat>);
+pub struct CorePermit(Arc<CoreClaim>);
 
 /// What a camera's thread did with the time since it was charged last.
 #[derive(Debug, Clone, Copy)]
@@ -98,24 +98,25 @@ pub struct Spent {
     pub until: Instant,
 }
 
-struct Line {
+struct RunQueue {
     seats: usize,
     /// The virtual time of all: that of the tenant which was served last.
     floor: u64,
-    seated: Vec<Arc<Seat>>,
-    waiting: Vec<Arc<Seat>>,
+    seated: Vec<Arc<CoreClaim>>,
+    waiting: Vec<Arc<CoreClaim>>,
 }
 
-impl Cores {
+impl Scheduler {
     /// As many seats as the process may use cores.
     pub(crate) fn new() -> Arc<Self> {
         Self::with_seats(std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     pub(crate) fn with_seats(seats: usize) -> Arc<Self> {
-        let line = Line { seats, floor: 0, seated: Vec::new(), waiting: Vec::new() };
+        let line = RunQueue { seats, floor: 0, seated: Vec::new(), waiting: Vec::new() };
         let (line, pressure) = (Mutex::new(line), AtomicUsize::new(0));
-        let (crowd, crews, usher) = (Crowd::new(seats), Crews::default(), Usher::default());
+        let (crowd, crews, usher) =
+            (ActiveTenants::new(seats), DecodeThreadPool::default(), StarvationWatchdog::default());
         Arc::new(Self { line, pressure, crowd, count: seats, crews, usher })
     }
 
@@ -129,12 +130,12 @@ impl Cores {
         self.pressure.load(Ordering::Acquire) > 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
+    fn lock(&self) -> MutexGuard<'_, RunQueue> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a change of the line, and wakes those who were given a seat.
-    fn wake(&self, line: MutexGuard<'_, Line>, given: Vec<Arc<Seat>>) {
+    fn wake(&self, line: MutexGuard<'_, RunQueue>, given: Vec<Arc<CoreClaim>>) {
         self.pressure.store(line.pressure(), Ordering::Release);
         drop(line);
         for seat in given {
@@ -154,12 +155,12 @@ impl Share {
     }
 }
 
-impl Seat {
-    pub(crate) fn new(cores: &Arc<Cores>, share: &Arc<Share>) -> Arc<Self> {
+impl CoreClaim {
+    pub(crate) fn new(cores: &Arc<Scheduler>, share: &Arc<Share>) -> Arc<Self> {
         Arc::new(Self {
             cores: Arc::clone(cores),
             share: Arc::clone(share),
-            crew: Crew::default(),
+            crew: DecodeThreads::default(),
             used: AtomicU64::new(0),
             charged: AtomicU64::new(0),
             charged_at: AtomicU64::new(0),
@@ -170,9 +171,9 @@ impl Seat {
     }
 
     /// Waits until the calling thread, which is the camera's, may use a core.
-    pub fn take(self: &Arc<Self>) -> Turn {
+    pub fn take(self: &Arc<Self>) -> CorePermit {
         self.sit_down();
-        Turn(Arc::clone(self))
+        CorePermit(Arc::clone(self))
     }
 
     /// Leaves the seat to others for as long as `wait` waits for something else than a core. Without a
@@ -293,15 +294,15 @@ impl Seat {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CorePermit {
     fn drop(&mut self) {
         let Self(seat) = self;
         seat.stand_up();
     }
 }
 
-impl Line {
-    fn arrive(&mut self, seat: &Arc<Seat>) {
+impl RunQueue {
+    fn arrive(&mut self, seat: &Arc<CoreClaim>) {
         let share = &seat.share;
         share.used.fetch_max(self.floor.saturating_sub(CREDIT), Ordering::Relaxed);
         let floor = share.floor.load(Ordering::Relaxed);
@@ -314,12 +315,12 @@ impl Line {
         self.waiting.len() + self.seated.len().saturating_sub(self.seats)
     }
 
-    fn leave(&mut self, seat: &Arc<Seat>) {
+    fn leave(&mut self, seat: &Arc<CoreClaim>) {
         self.seated.retain(|other| !Arc::ptr_eq(other, seat));
     }
 
     /// Gives seats to those with the best claim, as long as there are any.
-    fn give(&mut self) -> Vec<Arc<Seat>> {
+    fn give(&mut self) -> Vec<Arc<CoreClaim>> {
         let mut given = Vec::new();
         loop {
             let best = self.waiting.iter().enumerate().min_by_key(|(_, seat)| seat.claim());
@@ -336,12 +337,12 @@ impl Line {
         }
     }
 
-    fn has_seat_for(&self, seat: &Seat) -> bool {
+    fn has_seat_for(&self, seat: &CoreClaim) -> bool {
         let is_urgent = || self.seated.iter().any(|other| seat.is_before(other, URGENT));
         self.seated.len() < self.seats || (self.seated.len() < 2 * self.seats && is_urgent())
     }
 
-    fn should_give_way(&self, seat: &Seat) -> bool {
+    fn should_give_way(&self, seat: &CoreClaim) -> bool {
         if self.seated.len() > self.seats {
             // Somebody urgent was served: the last of those who are seated makes room.
             return !self.seated.iter().any(|other| seat.is_before(other, 0));

@@ -9,7 +9,7 @@
 mod token_bucket;
 mod usage;
 
-pub use token_bucket::Budget;
+pub use token_bucket::TokenBucket;
 pub(crate) use token_bucket::{nanos, nanos_of};
 pub use usage::{Usage, UsageCounts};
 
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::{CoreCount, Quota};
 use crate::record::FailReason;
-use crate::sched::{Cores, Seat, Share};
+use crate::sched::{CoreClaim, Scheduler, Share};
 
 /// All tenants of a host.
 pub struct Tenants {
@@ -33,23 +33,23 @@ pub struct Tenant {
     pub id: Arc<str>,
     /// What it may use.
     pub quota: Quota,
-    purse: Purse,
+    purse: Budgets,
     /// Its part of what the host may spend.
-    fair: Purse,
-    host: Arc<Purse>,
+    fair: Budgets,
+    host: Arc<Budgets>,
     share: Arc<Share>,
-    cores: Arc<Cores>,
+    cores: Arc<Scheduler>,
     usage: Usage,
 }
 
 /// What may be used, and what is left of it.
-struct Purse {
+struct Budgets {
     quota: Quota,
-    cpu: Budget,
-    decode: Budget,
-    headers: Budget,
-    log: Budget,
-    output: Budget,
+    cpu: TokenBucket,
+    decode: TokenBucket,
+    headers: TokenBucket,
+    log: TokenBucket,
+    output: TokenBucket,
     held: Mutex<Held>,
 }
 
@@ -61,14 +61,14 @@ struct Held {
 }
 
 /// A plugin instance's place within the quota, given back when this is dropped.
-pub struct Room {
+pub struct Reservation {
     tenant: Arc<Tenant>,
     memory_mb: u32,
 }
 
 /// There is no room for one more plugin instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoom {
+pub enum QuotaExceeded {
     /// The tenant has as many instances as it may have.
     #[error("tenant `{tenant}` has {held} plugin instances, and its quota is {most}")]
     Instances {
@@ -113,7 +113,7 @@ impl Tenants {
     /// Tenants with their weights and quotas, and what all of them together may use.
     #[must_use]
     pub fn new(terms: Vec<(Arc<str>, u32, Quota)>, all: Quota) -> Self {
-        let (host, cores) = (Arc::new(Purse::new(all, 1.0)), Cores::new());
+        let (host, cores) = (Arc::new(Budgets::new(all, 1.0)), Scheduler::new());
         let weights = terms.iter().map(|(_, weight, _)| f64::from(*weight)).sum::<f64>();
         let count = terms.len() as f64;
         let tenant = |(id, weight, quota): (Arc<str>, u32, Quota)| {
@@ -142,14 +142,14 @@ impl Tenant {
     fn new(
         (id, quota): (Arc<str>, Quota),
         (part, pace): (f64, f64),
-        host: &Arc<Purse>,
-        cores: &Arc<Cores>,
+        host: &Arc<Budgets>,
+        cores: &Arc<Scheduler>,
     ) -> Self {
         Self {
             id,
             quota,
-            purse: Purse::new(quota, 1.0),
-            fair: Purse::new(host.quota, part),
+            purse: Budgets::new(quota, 1.0),
+            fair: Budgets::new(host.quota, part),
             host: Arc::clone(host),
             share: Share::new(pace),
             cores: Arc::clone(cores),
@@ -160,14 +160,14 @@ impl Tenant {
     /// A tenant without others beside it and without a quota, for a plugin that is tried alone.
     #[must_use]
     pub fn nobody() -> Arc<Self> {
-        let host = Arc::new(Purse::new(Quota::default(), 1.0));
-        Arc::new(Self::new(("".into(), Quota::default()), (1.0, 1.0), &host, &Cores::new()))
+        let host = Arc::new(Budgets::new(Quota::default(), 1.0));
+        Arc::new(Self::new(("".into(), Quota::default()), (1.0, 1.0), &host, &Scheduler::new()))
     }
 
     /// A camera's claim to a core.
     #[must_use]
-    pub fn seat(&self) -> Arc<Seat> {
-        Seat::new(&self.cores, &self.share)
+    pub fn seat(&self) -> Arc<CoreClaim> {
+        CoreClaim::new(&self.cores, &self.share)
     }
 
     /// What all its plugins have used since the start of the instance.
@@ -250,11 +250,11 @@ impl Tenant {
     }
 
     /// Whether its own quota and the host's have room: of the host's, at least its part.
-    fn has_room(&self, has_room: impl Fn(&Purse) -> bool) -> bool {
+    fn has_room(&self, has_room: impl Fn(&Budgets) -> bool) -> bool {
         has_room(&self.purse) && (has_room(&self.host) || has_room(&self.fair))
     }
 
-    fn spend(&self, charge: impl Fn(&Purse)) {
+    fn spend(&self, charge: impl Fn(&Budgets)) {
         for purse in [&self.purse, &self.fair, &*self.host] {
             charge(purse);
         }
@@ -273,32 +273,32 @@ impl Tenant {
     ///
     /// # Errors
     /// When there is none.
-    pub fn take_room(self: &Arc<Self>, wanted: u32) -> Result<Room, NoRoom> {
+    pub fn take_room(self: &Arc<Self>, wanted: u32) -> Result<Reservation, QuotaExceeded> {
         let (mut own, mut all) = (self.purse.held(), self.host.held());
         let Quota { instances, memory_mb, .. } = self.quota;
         let (tenant, held) = (Arc::clone(&self.id), own.instances);
         if let Some(most) = instances.filter(|most| held >= *most) {
-            return Err(NoRoom::Instances { tenant, held, most });
+            return Err(QuotaExceeded::Instances { tenant, held, most });
         }
         let held = own.memory_mb;
         if let Some(most) = memory_mb.filter(|most| held.saturating_add(wanted) > *most) {
-            return Err(NoRoom::Memory { tenant, held, most, wanted });
+            return Err(QuotaExceeded::Memory { tenant, held, most, wanted });
         }
         let Quota { instances, memory_mb, .. } = self.host.quota;
         let (instances, memory_mb) = (instances.unwrap_or(u32::MAX), memory_mb.unwrap_or(u32::MAX));
         let needed = all.memory_mb.saturating_add(wanted);
         if all.instances >= instances || needed > memory_mb {
-            return Err(NoRoom::Host { wanted, instances, memory_mb });
+            return Err(QuotaExceeded::Host { wanted, instances, memory_mb });
         }
         for held in [&mut own, &mut all] {
             held.instances += 1;
             held.memory_mb = held.memory_mb.saturating_add(wanted);
         }
-        Ok(Room { tenant: Arc::clone(self), memory_mb: wanted })
+        Ok(Reservation { tenant: Arc::clone(self), memory_mb: wanted })
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         for purse in [&self.tenant.purse, &*self.tenant.host] {
             let mut held = purse.held();
@@ -308,13 +308,14 @@ impl Drop for Room {
     }
 }
 
-impl Purse {
+impl Budgets {
     /// A purse with this part of a quota.
     fn new(quota: Quota, part: f64) -> Self {
         let cores =
-            |cores: Option<CoreCount>| Budget::new(cores.map(|cores| f64::from(cores) * part));
-        let bytes =
-            |kb: Option<NonZeroU32>| Budget::new(kb.map(|kb| f64::from(kb.get()) * 1024.0 * part));
+            |cores: Option<CoreCount>| TokenBucket::new(cores.map(|cores| f64::from(cores) * part));
+        let bytes = |kb: Option<NonZeroU32>| {
+            TokenBucket::new(kb.map(|kb| f64::from(kb.get()) * 1024.0 * part))
+        };
         Self {
             cpu: cores(quota.cpu),
             decode: cores(quota.decode),
@@ -336,8 +337,8 @@ mod tests {
     use super::*;
 
     fn tenant(own: Quota, all: Quota) -> Arc<Tenant> {
-        let host = Arc::new(Purse::new(all, 1.0));
-        Arc::new(Tenant::new(("acme".into(), own), (1.0, 1.0), &host, &Cores::new()))
+        let host = Arc::new(Budgets::new(all, 1.0));
+        Arc::new(Tenant::new(("acme".into(), own), (1.0, 1.0), &host, &Scheduler::new()))
     }
 
     #[test]
@@ -346,10 +347,16 @@ mod tests {
         let all = Quota { memory_mb: Some(90), ..Quota::default() };
         let tenant = tenant(own, all);
         let first = tenant.take_room(60).unwrap();
-        assert!(matches!(tenant.take_room(41), Err(NoRoom::Memory { held: 60, most: 100, .. })));
-        assert!(matches!(tenant.take_room(31), Err(NoRoom::Host { memory_mb: 90, .. })));
+        assert!(matches!(
+            tenant.take_room(41),
+            Err(QuotaExceeded::Memory { held: 60, most: 100, .. })
+        ));
+        assert!(matches!(tenant.take_room(31), Err(QuotaExceeded::Host { memory_mb: 90, .. })));
         let second = tenant.take_room(30).unwrap();
-        assert!(matches!(tenant.take_room(1), Err(NoRoom::Instances { held: 2, most: 2, .. })));
+        assert!(matches!(
+            tenant.take_room(1),
+            Err(QuotaExceeded::Instances { held: 2, most: 2, .. })
+        ));
         drop(first);
         assert_eq!(tenant.held(), (1, 30));
         drop((second, tenant.take_room(60).unwrap()));
@@ -374,7 +381,7 @@ mod tests {
     #[test]
     fn what_the_host_has_spent_leaves_each_tenant_its_fair_part() {
         let quota = Quota { header_kb_per_s: NonZeroU32::new(4), ..Quota::default() };
-        let (host, cores) = (Arc::new(Purse::new(quota, 1.0)), Cores::new());
+        let (host, cores) = (Arc::new(Budgets::new(quota, 1.0)), Scheduler::new());
         let tenant = || Tenant::new(("".into(), Quota::default()), (0.5, 1.0), &host, &cores);
         let (greedy, modest) = (tenant(), tenant());
         let start = Instant::now();

@@ -13,13 +13,13 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// So many units per second. Without a lock: it is looked at with each record.
 #[derive(Debug)]
-pub struct Budget {
+pub struct TokenBucket {
     nanos_per_unit: Option<f64>,
     /// Nanoseconds since [`BEGINNING`] by which what was used is paid for.
     paid_at: AtomicU64,
 }
 
-impl Budget {
+impl TokenBucket {
     /// `None`: as much as one likes.
     #[must_use]
     pub fn new(per_second: Option<f64>) -> Self {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn on_average_no_more_is_used_than_the_budget_allows() {
-        let budget = Budget::new(Some(1000.0));
+        let budget = TokenBucket::new(Some(1000.0));
         let start = Instant::now();
         let mut used = 0;
         for millisecond in 0..10_000 {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_costs_more_than_a_second_is_paid_off_before_the_next() {
-        let budget = Budget::new(Some(1.0));
+        let budget = TokenBucket::new(Some(1.0));
         let start = Instant::now();
         assert!(budget.has_room(start));
         budget.charge(start, 5.0);
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn without_a_number_there_is_always_room() {
-        let budget = Budget::new(None);
+        let budget = TokenBucket::new(None);
         budget.charge(Instant::now(), 1e18);
         assert!(budget.has_room(Instant::now()));
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 
 use crate::camera::pipeline::Pipeline;
-use crate::camera::plugin_chain::Failure;
+use crate::camera::plugin_chain::PluginFailure;
 use crate::record::Seq;
 use crate::record::{FailReason, Outcome, SkipReason, Timing};
 use crate::video::decode::{Decoded, DecoderError};
-use crate::video::frame::{Picture, PictureInfo};
+use crate::video::frame::{Frame, FrameFacts};
 use crate::video::packet::{Content, Inspection};
 
 /// From so long on it is looked how much of it the thread had a core: the kernel's clock of that costs as
@@ -125,7 +125,7 @@ impl Pipeline<'_> {
         self.cut_before_picture();
         let Some(record) = self.ledger.record(seq) else { return };
         self.analysed_before = self.analysed_before.max(seq + 1);
-        let info = PictureInfo {
+        let info = FrameFacts {
             seq,
             pts_us: record.pts_us,
             recorded_at_us: record.recorded_at_us(),
@@ -148,11 +148,11 @@ impl Pipeline<'_> {
             Outcome::skipped(SkipReason::Quota)
         } else {
             let input_headers = record.headers();
-            let picture = Arc::new(Picture::new(info, decoded.frame));
+            let picture = Arc::new(Frame::new(info, decoded.frame));
             let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
             let stats = &self.stats;
-            let report = |failed: Failure<'_>| {
-                let Failure { plugin, failure } = failed;
+            let report = |failed: PluginFailure<'_>| {
+                let PluginFailure { plugin, failure } = failed;
                 let reason = failure.reason.word();
                 if failure.restarted {
                     stats.record_plugin_restart();

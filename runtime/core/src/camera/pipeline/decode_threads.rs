@@ -33,7 +33,7 @@ impl Pipeline<'_> {
         if wanted == now || !self.decoder.can_reopen() {
             return;
         }
-        let threads = self.seat.hire(wanted);
+        let threads = self.seat.reserve(wanted);
         if threads == now {
             return;
         }
@@ -51,7 +51,7 @@ impl Pipeline<'_> {
         match reopened {
             Ok(()) => tracing::debug!(camera, tenant, threads, "decodes with other threads"),
             Err(error) => {
-                self.seat.hire(now);
+                self.seat.reserve(now);
                 tracing::warn!(camera, tenant, threads, "goes on with {now} threads: {error}");
             }
         }

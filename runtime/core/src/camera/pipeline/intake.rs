@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use crate::camera::CameraError;
-use crate::camera::input_record::{Received, age, keyframe_header};
+use crate::camera::input_record::{InputRecord, age, keyframe_header};
 use crate::camera::pipeline::Pipeline;
 use crate::config::Framing;
 use crate::record::MOST_WAITING;
@@ -75,7 +75,7 @@ impl<'q> Pipeline<'q> {
 
     fn take_packet(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
         let inspection = self.inspect(&message, message.payload().unwrap_or_default());
-        let mut received = Received::new(message);
+        let mut received = InputRecord::new(message);
         if let Some(Inspection { content: Content::KeyPicture, .. }) = inspection {
             received.keyframe = true;
             self.gop_start = Some(received.message.offset());
@@ -107,7 +107,7 @@ impl<'q> Pipeline<'q> {
     }
 
     fn take_chunk(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
-        let mut received = Received::new(message);
+        let mut received = InputRecord::new(message);
         received.gop_start = self.gop_start;
         if let Some(outcome) = self.unanalysed() {
             self.ledger.admit_settled(received, outcome);

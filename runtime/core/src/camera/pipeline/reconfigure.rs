@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 
 use crate::camera::CameraError;
-use crate::camera::commands::{Change, Order, SwapEvent};
+use crate::camera::commands::{Change, Command, SwapEvent};
 use crate::camera::pipeline::{Carried, Pipeline, lag_limits, splitter};
-use crate::camera::stages::Thinning;
+use crate::camera::stages::Discard;
 use crate::kafka::CameraQueue;
-use crate::kafka::Progress;
+use crate::kafka::Checkpoint;
 use crate::plugin::instance::BreakerSettings;
-use crate::snapshots::Memory;
+use crate::snapshots::CameraSnapshots;
 
 /// How often the state of plugins is kept: what a crash may cost.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(10);
@@ -21,11 +21,11 @@ impl Pipeline<'_> {
     /// Does as told. When the records come from somewhere else from now on: from where.
     pub(crate) fn obey(
         &mut self,
-        order: Order,
-    ) -> Result<Option<(CameraQueue, Arc<Progress>)>, CameraError> {
+        order: Command,
+    ) -> Result<Option<(CameraQueue, Arc<Checkpoint>)>, CameraError> {
         match order {
-            Order::Swap(swap) => self.analysis.begin(swap),
-            Order::Pause(paused, done) => {
+            Command::Swap(swap) => self.analysis.begin(swap),
+            Command::Pause(paused, done) => {
                 if paused && !self.paused {
                     self.end_stream_in_turn();
                 }
@@ -33,7 +33,7 @@ impl Pipeline<'_> {
                 self.paused = paused;
                 let _ = done.send(());
             }
-            Order::Change(change) => return self.change(change),
+            Command::Change(change) => return self.change(change),
         }
         Ok(None)
     }
@@ -41,14 +41,14 @@ impl Pipeline<'_> {
     fn change(
         &mut self,
         Change { spec, input, done }: Change,
-    ) -> Result<Option<(CameraQueue, Arc<Progress>)>, CameraError> {
+    ) -> Result<Option<(CameraQueue, Arc<Checkpoint>)>, CameraError> {
         let old = Arc::clone(&self.spec);
         if !old.decodes_as(&spec) || old.framing != spec.framing {
             match splitter(&spec) {
                 Ok(splitter) => {
                     self.end_stream_in_turn();
                     (self.splitter, self.decoder) = (splitter, spec.decoder());
-                    self.seat.hire(1);
+                    self.seat.reserve(1);
                     self.stats.record_decode_threads(0);
                     self.load.begin_anew(Instant::now());
                     self.discontinuity = true;
@@ -76,7 +76,7 @@ impl Pipeline<'_> {
                 // The decoder was emptied behind each key frame: others have nothing to build on.
                 self.gate.shut();
             }
-            self.thinning = Thinning::new(spec.rate);
+            self.thinning = Discard::new(spec.rate);
         }
         self.gate.set_lag_limits(lag_limits(&spec));
         self.analysis.set_breakers(spec.breaker.within(BreakerSettings::default()));
@@ -167,7 +167,7 @@ impl Pipeline<'_> {
         drop(turn);
         // Without any, it would count as forgotten.
         if !plugins.is_empty() {
-            self.memories.put(Memory { of, plugins });
+            self.memories.put(CameraSnapshots { of, plugins });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What need not be decoded, because the rate leaves out its picture anyway.
 
-use super::rate::Pace;
+use super::rate::RateLimiter;
 use crate::config::Rate;
 use crate::video::packet::{Content, Inspection};
 
@@ -10,7 +10,7 @@ const SLACK: f64 = 0.1;
 const ENOUGH: u32 = 4;
 
 /// Tells which access units of a camera need no decoding.
-pub(crate) struct Thinning {
+pub(crate) struct Discard {
     /// When the latest key frame was recorded.
     key_at_us: Option<i64>,
     /// How many key frames in a row came no later than the next picture was wanted.
@@ -18,7 +18,7 @@ pub(crate) struct Thinning {
     only_keys: bool,
 }
 
-impl Thinning {
+impl Discard {
     pub fn new(rate: Rate) -> Self {
         Self { key_at_us: None, frequent: 0, only_keys: rate == Rate::Keyframes }
     }
@@ -30,7 +30,7 @@ impl Thinning {
 
     /// A key frame comes: those up to the next one are needed, unless key frames come as often as
     /// pictures are wanted.
-    pub fn key_frame(&mut self, time_us: i64, pace: Option<&Pace>) {
+    pub fn key_frame(&mut self, time_us: i64, pace: Option<&RateLimiter>) {
         let before = self.key_at_us.replace(time_us);
         if let (Some(before), Some(pace)) = (before, pace) {
             let is_near = (time_us - before) as f64 <= pace.interval_us() * (1.0 + SLACK);
@@ -45,7 +45,7 @@ impl Thinning {
         &self,
         inspection: Inspection,
         time_us: Option<i64>,
-        pace: Option<&Pace>,
+        pace: Option<&RateLimiter>,
     ) -> bool {
         let too_early = || pace.zip(time_us).is_some_and(|(pace, time)| pace.is_early(time));
         match inspection.content {
@@ -67,8 +67,8 @@ mod tests {
     }
 
     /// Whether key frames alone are decoded, behind each of those that come at these times.
-    fn behind_each(pace: &Pace, times: &[i64]) -> Vec<bool> {
-        let mut thinning = Thinning::new(Rate::All);
+    fn behind_each(pace: &RateLimiter, times: &[i64]) -> Vec<bool> {
+        let mut thinning = Discard::new(Rate::All);
         let mut behind = |&time: &i64| {
             thinning.key_frame(time, Some(pace));
             thinning.only_keys()
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn key_frames_are_enough_as_soon_as_they_are_sure_to_come_often_enough() {
-        let pace = Pace::of(Rate::PerSecond(0.5)).unwrap();
+        let pace = RateLimiter::of(Rate::PerSecond(0.5)).unwrap();
         let regular = [0, 2, 4, 6, 8, 10].map(|second| second * SECOND + second % 3 * 1000);
         assert_eq!(behind_each(&pace, &regular), [false, false, false, false, true, true]);
         // One that is late: what is due meanwhile comes from all pictures again.
@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn what_others_need_is_decoded_and_so_is_what_may_be_due() {
-        let mut pace = Pace::of(Rate::PerSecond(1.0)).unwrap();
+        let mut pace = RateLimiter::of(Rate::PerSecond(1.0)).unwrap();
         assert!(pace.is_due(0));
-        let thinning = Thinning::new(Rate::PerSecond(1.0));
+        let thinning = Discard::new(Rate::PerSecond(1.0));
         let leaves_out = |inspection, time| thinning.leaves_out(inspection, time, Some(&pace));
         let disposable = Inspection { disposable: true, ..of(Content::Picture) };
         assert!(leaves_out(disposable, Some(SECOND / 2)));
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn a_rate_of_key_frames_needs_no_others_and_no_rate_needs_all() {
-        let keys = Thinning::new(Rate::Keyframes);
+        let keys = Discard::new(Rate::Keyframes);
         assert!(keys.leaves_out(of(Content::Picture), Some(0), None));
         assert!(keys.leaves_out(of(Content::Picture), None, None));
         assert!(!keys.leaves_out(of(Content::KeyPicture), Some(0), None));
-        let all = Thinning::new(Rate::All);
+        let all = Discard::new(Rate::All);
         let disposable = Inspection { disposable: true, ..of(Content::Picture) };
         assert!(!all.leaves_out(disposable, Some(0), None));
     }

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_millis(50);
 
 /// The records of one camera that could leave, and wait.
 #[derive(Debug)]
-pub(crate) struct Bunch {
+pub(crate) struct Linger {
     /// When some left last.
     left_at: Instant,
     /// Some wait.
@@ -25,7 +25,7 @@ pub(crate) struct Bunch {
     behind: u64,
 }
 
-impl Bunch {
+impl Linger {
     pub fn new(now: Instant) -> Self {
         Self { left_at: now, is_waiting: false, behind: 0 }
     }
@@ -59,7 +59,7 @@ mod tests {
     /// How many leave after each record, each taking so long and making so many ready, while the last has
     /// so many behind it.
     fn leaving(ready: &[usize], each: Duration, behind: usize) -> Vec<usize> {
-        let (mut now, mut bunch, mut waiting) = (Instant::now(), Bunch::new(Instant::now()), 0);
+        let (mut now, mut bunch, mut waiting) = (Instant::now(), Linger::new(Instant::now()), 0);
         let step = |(number, more): (usize, &usize)| {
             bunch.record_comes((behind + ready.len() - 1 - number) as u64);
             now += each;

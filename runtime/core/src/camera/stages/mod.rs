@@ -7,7 +7,7 @@ mod output;
 mod rate;
 
 pub(crate) use decode_load::DecodeLoad;
-pub(crate) use discard::Thinning;
-pub(crate) use linger::Bunch;
+pub(crate) use discard::Discard;
+pub(crate) use linger::Linger;
 pub(crate) use output::Output;
-pub(crate) use rate::Pace;
+pub(crate) use rate::RateLimiter;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::camera::input_record::Received;
+use crate::camera::input_record::InputRecord;
 use crate::camera::{CameraError, NAP};
-use crate::kafka::{ProduceError, Progress, RecordFacts, Sink};
+use crate::kafka::{Checkpoint, PacketSink, ProduceError, RecordFacts};
 use crate::record::Outcome;
 use crate::record::Seq;
 use crate::stats::CameraStats;
@@ -14,9 +14,9 @@ use crate::tenancy::Tenant;
 
 /// Where one camera's records leave.
 pub(crate) struct Output<'q> {
-    pub sink: &'q Sink,
+    pub sink: &'q PacketSink,
     pub topic: String,
-    pub progress: Arc<Progress>,
+    pub progress: Arc<Checkpoint>,
     pub tenant: Arc<Tenant>,
     /// The camera is told to stop.
     pub stop: &'q AtomicBool,
@@ -29,7 +29,7 @@ impl Output<'_> {
     pub fn emit(
         &self,
         seq: Seq,
-        record: &Received<'_>,
+        record: &InputRecord<'_>,
         outcome: &Outcome,
     ) -> Result<(), CameraError> {
         let facts = RecordFacts {

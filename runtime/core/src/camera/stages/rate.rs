@@ -3,12 +3,12 @@
 use crate::config::Rate;
 
 /// Lets through at most so many pictures per second, evenly spaced.
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     interval_us: f64,
     next_us: Option<f64>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// The pace of a camera's rate. `None`: every picture that is decoded is analysed.
     pub fn of(rate: Rate) -> Option<Self> {
         match rate {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn analysed(per_second: f64, times_ms: impl Iterator<Item = i64>) -> usize {
-        let mut pace = Pace::new(per_second);
+        let mut pace = RateLimiter::new(per_second);
         times_ms.filter(|time| pace.is_due(time * 1000)).count()
     }
 

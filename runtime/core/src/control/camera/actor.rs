@@ -12,21 +12,21 @@ use super::resolve::Placed;
 use crate::camera::Camera;
 use crate::config::{CameraSpec, Id};
 use crate::control::registry::{CameraView, Phase, Registry};
-use crate::control::topics::Bus;
+use crate::control::topics::Publisher;
 use crate::control::wire::Desired;
-use crate::control::wire::{Assignment, Done, Job};
-use crate::control::wire::{CameraAnswer, Kind, Refusal, SwapReport};
-use crate::control::wire::{Commands, Origin};
+use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, SwapReport};
+use crate::control::wire::{CameraCommand, Done, Envelope};
+use crate::control::wire::{CommandPositions, Origin};
 use crate::host::Host;
 use crate::stats::{CameraCounts, CameraStats};
 
 /// What the actors of all cameras share.
-pub(crate) struct Shared {
+pub(crate) struct ActorContext {
     pub host: Arc<Host>,
-    pub bus: Bus,
+    pub bus: Publisher,
     pub registry: Registry,
     /// Cameras that were not there at the start: the commands that had deleted them.
-    pub deleted_by: HashMap<String, Commands>,
+    pub deleted_by: HashMap<String, CommandPositions>,
     /// Turns true when the instance ends.
     pub stop: watch::Receiver<bool>,
     /// What became of cameras that were stopped with the instance.
@@ -46,10 +46,10 @@ pub struct CameraReport {
 /// Takes the commands of one camera.
 pub(crate) struct Actor {
     pub(crate) id: Id,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) jobs: mpsc::UnboundedSender<Assignment>,
+    pub(crate) shared: Arc<ActorContext>,
+    pub(crate) jobs: mpsc::UnboundedSender<Envelope>,
     pub(crate) desired: Option<Desired>,
-    pub(crate) running: Option<Running>,
+    pub(crate) running: Option<RunningCamera>,
     /// How often the camera was started.
     pub(crate) starts: u64,
     /// Why it does not run although it should.
@@ -66,14 +66,14 @@ pub(crate) struct OnBehalf {
 }
 
 /// A camera that runs.
-pub(crate) struct Running {
+pub(crate) struct RunningCamera {
     pub camera: Camera,
     pub chain: Vec<Placed>,
 }
 
 impl Actor {
     /// Begins to take commands for a camera. Ends by itself when there is no camera and no command.
-    pub fn open(id: Id, shared: Arc<Shared>) -> mpsc::UnboundedSender<Assignment> {
+    pub fn open(id: Id, shared: Arc<ActorContext>) -> mpsc::UnboundedSender<Envelope> {
         let (jobs, received) = mpsc::unbounded_channel();
         let stats = Arc::default();
         let (desired, running, failed) = (None, None, None);
@@ -84,9 +84,9 @@ impl Actor {
         jobs
     }
 
-    async fn run(mut self, mut received: mpsc::UnboundedReceiver<Assignment>) {
-        while let Some(Assignment { job, scope, reach, origin, reply }) = received.recv().await {
-            if matches!(job, Job::Stop) {
+    async fn run(mut self, mut received: mpsc::UnboundedReceiver<Envelope>) {
+        while let Some(Envelope { job, scope, reach, origin, reply }) = received.recv().await {
+            if matches!(job, CameraCommand::Stop) {
                 self.end().await;
                 if let Some(reply) = reply {
                     let _ = reply.send(self.answer(Ok(String::new()), None));
@@ -120,8 +120,8 @@ impl Actor {
     }
 
     /// What can be said of a job without doing anything.
-    fn objection(&self, job: &Job, on_behalf: &OnBehalf) -> Option<Done> {
-        let unknown = || Kind::UnknownCamera.because(format!("no camera `{}`", self.id));
+    fn objection(&self, job: &CameraCommand, on_behalf: &OnBehalf) -> Option<Done> {
+        let unknown = || ErrorCode::UnknownCamera.because(format!("no camera `{}`", self.id));
         if let (Some(desired), Some(tenant)) = (&self.desired, &on_behalf.reach)
             && *tenant != desired.spec.tenant
         {
@@ -135,39 +135,44 @@ impl Actor {
         if origin.is_some_and(|origin| seen.is_some_and(|seen| seen.have_seen(origin))) {
             return Some(CameraAnswer::carried_out_before().result);
         }
-        let creates =
-            matches!(job, Job::Resume(_) | Job::Create(_) | Job::Declare(_) | Job::Ended(_));
+        let creates = matches!(
+            job,
+            CameraCommand::Resume(_)
+                | CameraCommand::Create(_)
+                | CameraCommand::Declare(_)
+                | CameraCommand::Ended(_)
+        );
         (self.desired.is_none() && !creates).then(|| Err(unknown()))
     }
 
     async fn carry_out(
         &mut self,
-        job: Job,
+        job: CameraCommand,
         on_behalf: OnBehalf,
         swap: &mut Option<SwapReport>,
     ) -> Done {
         let origin = on_behalf.origin.clone();
         let origin = origin.as_ref();
         match job {
-            Job::Resume(desired) => self.resume_as(*desired, swap).await,
-            Job::Create(table) => self.create(*table, on_behalf, swap).await,
-            Job::Update(patch) => self.update(patch, on_behalf, swap).await,
-            Job::Delete => self.delete(origin).await,
-            Job::Pause(paused) => self.pause(paused, origin, swap).await,
-            Job::Deploy(deploy) => self.deploy(&deploy, origin, swap).await,
-            Job::Rollback(back) => self.roll_back(back, origin, swap).await,
-            Job::Declare(value) => {
+            CameraCommand::Resume(desired) => self.resume_as(*desired, swap).await,
+            CameraCommand::Create(table) => self.create(*table, on_behalf, swap).await,
+            CameraCommand::Update(patch) => self.update(patch, on_behalf, swap).await,
+            CameraCommand::Delete => self.delete(origin).await,
+            CameraCommand::Pause(paused) => self.pause(paused, origin, swap).await,
+            CameraCommand::Deploy(deploy) => self.deploy(&deploy, origin, swap).await,
+            CameraCommand::Rollback(back) => self.roll_back(back, origin, swap).await,
+            CameraCommand::Declare(value) => {
                 let result = self.declare(value, swap).await;
                 if let Err(refusal) = &result {
                     self.put_back(refusal).await;
                 }
                 result
             }
-            Job::Ended(start) => {
+            CameraCommand::Ended(start) => {
                 self.notice_end(start).await;
                 Ok(String::new())
             }
-            Job::Stop => Ok(String::new()),
+            CameraCommand::Stop => Ok(String::new()),
         }
     }
 

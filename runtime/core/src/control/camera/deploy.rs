@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 use super::actor::Actor;
 use super::lifecycle::stopped;
 use super::resolve::Placed;
-use crate::camera::{Link, Order, Swap, SwapEvent};
+use crate::camera::{Command, Link, Swap, SwapEvent};
 use crate::config::{CameraSpec, PluginEntry};
 use crate::control::camera::resolve;
 use crate::control::wire::Desired;
 use crate::control::wire::Done;
 use crate::control::wire::Origin;
 use crate::control::wire::Rollback;
-use crate::control::wire::{Cut, Kind, Refusal, SwapReport};
-use crate::policy::{Digest, Source, Step};
+use crate::control::wire::{Cut, ErrorCode, Refusal, SwapReport};
+use crate::policy::{Digest, PluginRef, Step};
 
 /// Frames that a new plugin is on probation for, when the command does not say: two seconds of
 /// video at 25 frames per second.
@@ -64,7 +64,7 @@ pub(crate) enum Wanted {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedPlugin {
-    source: Source,
+    source: PluginRef,
     sha256: Option<Digest>,
     /// Absent: that of the plugin of the same name in whose place it comes.
     config: Option<Map<String, Value>>,
@@ -92,7 +92,9 @@ impl Options {
     pub fn new(shadow: Option<u32>, probation: Option<u32>, fresh: bool) -> Result<Self, Refusal> {
         let asked = [("shadow", shadow), ("probation", probation)];
         if let Some((key, _)) = asked.iter().find(|(_, frames)| frames.unwrap_or(0) > MOST_FRAMES) {
-            return Err(Kind::Invalid.because(format!("`{key}` is at most {MOST_FRAMES} frames")));
+            return Err(
+                ErrorCode::Invalid.because(format!("`{key}` is at most {MOST_FRAMES} frames"))
+            );
         }
         let default = Self::default();
         Ok(Self {
@@ -177,13 +179,13 @@ impl Actor {
                 let titles: Vec<String> = present.iter().map(Placed::title).collect();
                 let message =
                     format!("`replaces`: no plugin `{name}` runs; {} do", titles.join(", "));
-                Kind::Invalid.because(message)
+                ErrorCode::Invalid.because(message)
             })?),
             (None, []) => None,
             (None, [_]) => Some(0),
             (None, _) => Some(named(&placed.plugin.name).ok_or_else(|| {
                 let titles: Vec<String> = present.iter().map(Placed::title).collect();
-                Kind::Invalid.because(format!(
+                ErrorCode::Invalid.because(format!(
                     "the camera runs {}; say with `replaces` which of them {} takes the place of",
                     titles.join(", "),
                     placed.title()
@@ -219,12 +221,12 @@ impl Actor {
             [one] => one.plugin.name.clone(),
             [] => {
                 let message = "there is no version before to go back to";
-                return Err(Kind::Refused.because(message));
+                return Err(ErrorCode::Refused.because(message));
             }
             several => {
                 let titles: Vec<String> = several.iter().map(|placed| placed.title()).collect();
                 let message = format!("say with `plugin` which one: {}", titles.join(", "));
-                return Err(Kind::Invalid.because(message));
+                return Err(ErrorCode::Invalid.because(message));
             }
         };
         let report = report.get_or_insert_default();
@@ -251,7 +253,7 @@ impl Actor {
             Some(running) => Ok(&running.chain),
             None => {
                 let message = "the camera has stopped; `resume` it first";
-                Err(Kind::Failed.because(message))
+                Err(ErrorCode::Failed.because(message))
             }
         }
     }
@@ -336,7 +338,7 @@ impl Actor {
         let (shadow, probation) =
             if desired.paused { (0, 0) } else { (options.shadow, options.probation) };
         let swap = Swap { chain, shadow, probation, fresh: options.fresh, events };
-        running.camera.order(Order::Swap(swap)).map_err(|_| stopped())?;
+        running.camera.send(Command::Swap(swap)).map_err(|_| stopped())?;
         let mut stop = self.shared.stop.clone();
         let mut cut_at = None;
         loop {

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::actor::{Actor, CameraReport, OnBehalf, Running};
+use super::actor::{Actor, CameraReport, OnBehalf, RunningCamera};
 use super::resolve::Placed;
 use crate::camera;
-use crate::camera::Order;
+use crate::camera::Command;
 use crate::config::{CameraSpec, CameraTable, Id};
 use crate::control::camera::resolve;
 use crate::control::wire::Origin;
-use crate::control::wire::{Assignment, Done, Job};
+use crate::control::wire::{CameraCommand, Done, Envelope};
 use crate::control::wire::{Desired, deleted_mark};
-use crate::control::wire::{Kind, Refusal, Steps, SwapReport};
-use crate::host::Start;
-use crate::plugin::instance::Instance;
+use crate::control::wire::{ErrorCode, Refusal, Steps, SwapReport};
+use crate::host::CameraStart;
+use crate::plugin::instance::CameraPlugin;
 use crate::policy::{LimitsTable, Step};
 
 /// Whoever names a topic reads or writes it with the operator's credentials; and decoding threads
@@ -38,7 +38,7 @@ impl Actor {
     ) -> Done {
         // Whether it can be started or not, this is what the camera should be.
         self.desired = Some(desired.clone());
-        let how = Start { paused: desired.paused, goes_on: false, remembers: true };
+        let how = CameraStart { paused: desired.paused, goes_on: false, remembers: true };
         match self.start(&desired.spec, how, swap).await {
             Ok(spec) => self.desired = Some(Desired { spec, ..desired }),
             Err(refusal) => {
@@ -59,34 +59,34 @@ impl Actor {
         if let Some(tenant) = reach {
             if table.tenant.as_ref().is_some_and(|asked| *asked != tenant) {
                 let message = format!("this command reaches tenant `{tenant}` only");
-                return Err(Kind::Conflict.because(message));
+                return Err(ErrorCode::Conflict.because(message));
             }
             table.tenant = Some(tenant);
         }
         if scope.is_some() && (table.names_topics() || table.names_decode_threads()) {
-            return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
+            return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
         }
         if let Some(tenant) = &scope {
             self.check_limits(table.limits(), tenant)?;
         }
         if scope.is_some() && !self.shared.host.config.topics.are_by_tenant() {
-            return Err(Kind::Conflict.because(TOPICS_ARE_SHARED));
+            return Err(ErrorCode::Conflict.because(TOPICS_ARE_SHARED));
         }
         let spec = self.shared.host.config.complete(table);
-        let spec = spec.map_err(|error| Kind::Invalid.because(error.to_string()))?;
+        let spec = spec.map_err(|error| ErrorCode::Invalid.because(error.to_string()))?;
         if scope.is_some()
             && let Some(ambiguity) = self.shared.host.config.ambiguity(&spec)
         {
-            return Err(Kind::Conflict.because(ambiguity));
+            return Err(ErrorCode::Conflict.because(ambiguity));
         }
         if let Some(desired) = &self.desired {
             if desired.spec.satisfies(&spec) && self.failed.is_none() {
                 return Ok(format!("{} already", self.what_runs()));
             }
             let message = "there is a camera with this id; change it with `update`";
-            return Err(Kind::Exists.because(message));
+            return Err(ErrorCode::Exists.because(message));
         }
-        let how = Start { paused: false, goes_on: false, remembers: false };
+        let how = CameraStart { paused: false, goes_on: false, remembers: false };
         let desired = Desired::new(self.start(&spec, how, swap).await?);
         if let Err(refusal) = self.accept(desired, origin.as_ref()).await {
             self.stop_camera().await;
@@ -102,14 +102,14 @@ impl Actor {
         let most = self.shared.host.config.tenant(tenant).limits;
         let Some((name, most)) = asked.above(most) else { return Ok(()) };
         let message = format!("`limits`: `{name}` of tenant `{tenant}` is at most {most}");
-        Err(Kind::Quota.because(message))
+        Err(ErrorCode::Quota.because(message))
     }
 
     /// Starts the camera; nothing is left of it when that fails.
     pub(crate) async fn start(
         &mut self,
         spec: &CameraSpec,
-        how: Start,
+        how: CameraStart,
         swap: &mut Option<SwapReport>,
     ) -> Result<CameraSpec, Refusal> {
         let host = Arc::clone(&self.shared.host);
@@ -125,11 +125,11 @@ impl Actor {
     pub(crate) async fn start_reserved(
         &mut self,
         spec: &CameraSpec,
-        how: Start,
+        how: CameraStart,
         swap: &mut Option<SwapReport>,
     ) -> Result<CameraSpec, Refusal> {
         let checked = camera::check(spec);
-        checked.map_err(|error| Kind::Refused.because(error.to_string()))?;
+        checked.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
         let host = Arc::clone(&self.shared.host);
         let steps = &mut swap.get_or_insert_default().steps;
         let tenant = resolve::tenant(&host, &spec.tenant)?;
@@ -145,15 +145,15 @@ impl Actor {
         self.starts += 1;
         let (jobs, start) = (self.jobs.clone(), self.starts);
         let on_end = move || {
-            let _ = jobs.send(Assignment::internal(Job::Ended(start)));
+            let _ = jobs.send(Envelope::internal(CameraCommand::Ended(start)));
         };
         let tenant = host.tenants.get(spec.tenant.as_str());
-        let tenant = tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))?;
+        let tenant = tenant.ok_or_else(|| ErrorCode::Conflict.because("its tenant is unknown"))?;
         let start = move || host.start_camera(&shared_spec, tenant, instances, how, on_end);
         let camera =
-            blocking(start).await?.map_err(|error| Kind::Failed.because(error.to_string()))?;
+            blocking(start).await?.map_err(|error| ErrorCode::Failed.because(error.to_string()))?;
         self.stats = Arc::clone(&camera.stats);
-        self.running = Some(Running { camera, chain: placed });
+        self.running = Some(RunningCamera { camera, chain: placed });
         self.failed = None;
         Ok(spec)
     }
@@ -164,7 +164,7 @@ impl Actor {
         chain: &[Placed],
         remembers: bool,
         steps: &mut Steps,
-    ) -> Result<Vec<Instance>, Refusal> {
+    ) -> Result<Vec<CameraPlugin>, Refusal> {
         let host = &self.shared.host;
         let memories = if remembers { host.memories.recall(&spec.into()) } else { Vec::new() };
         let mut instances = Vec::with_capacity(chain.len());
@@ -205,7 +205,9 @@ impl Actor {
         let commands = desired.commands.clone().with(origin);
         // First of all, so that a crash on the way does not bring it back.
         let kept = bus.put_state(id, record.as_deref(), &commands).await;
-        kept.map_err(|error| Kind::Failed.because(format!("the state topic refused it: {error}")))?;
+        kept.map_err(|error| {
+            ErrorCode::Failed.because(format!("the state topic refused it: {error}"))
+        })?;
         let rememberer = (&desired.spec).into();
         self.stop_camera().await;
         self.shared.host.memories.forget(rememberer);
@@ -224,13 +226,13 @@ impl Actor {
         let Some(mut desired) = self.desired.clone() else { return Ok(String::new()) };
         if self.running.is_none() && !paused {
             // After a failure, no record may be missing.
-            let how = Start { paused, goes_on: true, remembers: true };
+            let how = CameraStart { paused, goes_on: true, remembers: true };
             desired.spec = self.start(&desired.spec, how, swap).await?;
             self.desired = Some(desired.clone());
         }
         if let Some(running) = &self.running {
             let (done, is_done) = oneshot::channel();
-            let _ = running.camera.order(Order::Pause(paused, done));
+            let _ = running.camera.send(Command::Pause(paused, done));
             is_done.await.map_err(|_| stopped())?;
         }
         if desired.paused != paused {
@@ -245,7 +247,7 @@ impl Actor {
         let (host, spec) = (Arc::clone(&self.shared.host), spec.clone());
         let runtime = tokio::runtime::Handle::current();
         let ensured = blocking(move || runtime.block_on(host.ensure_topics(&spec))).await?;
-        ensured.map_err(|error| Kind::Failed.because(error.to_string()))
+        ensured.map_err(|error| ErrorCode::Failed.because(error.to_string()))
     }
 
     /// What has no effect yet, unless the instance ends meanwhile.
@@ -294,7 +296,7 @@ impl Actor {
 
     /// Stops the camera, which gives out what it has received. Why it had stopped by itself.
     pub(crate) async fn stop_camera(&mut self) -> Option<String> {
-        let Running { camera, chain } = self.running.take()?;
+        let RunningCamera { camera, chain } = self.running.take()?;
         camera.stop();
         let host = Arc::clone(&self.shared.host);
         let spec = self.desired.as_ref().map(|desired| desired.spec.clone());
@@ -325,16 +327,16 @@ pub(crate) async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     let done = tokio::task::spawn_blocking(job).await;
-    done.map_err(|error| Kind::Failed.because(format!("a defect of comux: {error}")))
+    done.map_err(|error| ErrorCode::Failed.because(format!("a defect of comux: {error}")))
 }
 
 pub(crate) fn stopped() -> Refusal {
-    Kind::Failed.because("the camera has stopped")
+    ErrorCode::Failed.because("the camera has stopped")
 }
 
 fn not_kept(error: &rdkafka::error::KafkaError) -> Refusal {
     let message = format!(
         "done, but the state topic did not take it ({error}): after a restart it is as before"
     );
-    Kind::Failed.because(message)
+    ErrorCode::Failed.because(message)
 }

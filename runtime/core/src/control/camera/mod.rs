@@ -7,6 +7,6 @@ pub(crate) mod resolve;
 mod update;
 
 pub use actor::CameraReport;
-pub(crate) use actor::{Actor, Shared};
+pub(crate) use actor::{Actor, ActorContext};
 pub(crate) use deploy::{Deploy, Options, Wanted, WantedPlugin};
 pub use resolve::{Placed, configure_alone, load_all};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{CameraSpec, Id, PluginEntry};
-use crate::control::wire::{Kind, Refusal, Steps};
+use crate::control::wire::{ErrorCode, Refusal, Steps};
 use crate::host::Host;
 use crate::plugin::Loader;
-use crate::plugin::instance::{Instance, Terms};
+use crate::plugin::instance::{CameraPlugin, Terms};
 use crate::plugin::sandbox::{ConfigureError, LoadedPlugin};
 use crate::policy::{Limits, Step};
 use crate::tenancy::Tenant;
@@ -36,7 +36,7 @@ impl Placed {
 /// When this host has none.
 pub fn tenant(host: &Host, id: &Id) -> Result<Arc<Tenant>, Refusal> {
     let tenant = host.tenants.get(id.as_str());
-    tenant.ok_or_else(|| Kind::Conflict.because("its tenant is unknown"))
+    tenant.ok_or_else(|| ErrorCode::Conflict.because("its tenant is unknown"))
 }
 
 /// Loads a plugin for a tenant, to be run within these limits.
@@ -106,7 +106,7 @@ pub async fn configure(
     spec: &CameraSpec,
     placed: &Placed,
     steps: &mut Steps,
-) -> Result<Instance, Refusal> {
+) -> Result<CameraPlugin, Refusal> {
     let owner = (tenant(host, &spec.tenant)?, &spec.id);
     configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await
 }
@@ -121,7 +121,7 @@ pub async fn configure_alone(
     placed: &Placed,
     terms: Terms,
     steps: &mut Steps,
-) -> Result<Instance, Refusal> {
+) -> Result<CameraPlugin, Refusal> {
     let begin = Instant::now();
     let camera = camera.clone();
     let settings = serde_json::Value::Object(placed.entry.config.clone()).to_string();
@@ -129,14 +129,14 @@ pub async fn configure_alone(
     let of_tenant = Arc::clone(&tenant.id);
     let started = loader.run(&of_tenant, move || {
         let owner = (tenant, camera.as_str());
-        Instance::start(&engine, plugin, owner, settings, terms)
+        CameraPlugin::start(&engine, plugin, owner, settings, terms)
     });
     let started = started.await;
     steps.add(Step::Configure, begin.elapsed());
     match started {
         Ok(Ok(instance)) => Ok(instance),
         Ok(Err(error @ ConfigureError::NoRoom(_))) => {
-            let refusal = Kind::Quota.because(error.to_string());
+            let refusal = ErrorCode::Quota.because(error.to_string());
             Err(Refusal { step: Some(Step::Configure), ..refusal })
         }
         Ok(Err(error)) => Err(Refusal::at(Step::Configure, error.to_string())),

@@ -11,15 +11,15 @@ use super::actor::{Actor, OnBehalf};
 use super::deploy::Plan;
 use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking, stopped};
 use crate::camera;
-use crate::camera::{Change, Order};
+use crate::camera::{Change, Command};
 use crate::config::CameraSpec;
 use crate::control::wire::Done;
-use crate::control::wire::{Commands, Origin};
+use crate::control::wire::{CommandPositions, Origin};
 use crate::control::wire::{Desired, Record, patched};
-use crate::control::wire::{Kind, Refusal, SwapReport};
-use crate::host::Start;
+use crate::control::wire::{ErrorCode, Refusal, SwapReport};
+use crate::host::CameraStart;
 use crate::kafka::CameraQueue;
-use crate::kafka::Progress;
+use crate::kafka::Checkpoint;
 
 impl Actor {
     pub(crate) async fn update(
@@ -31,7 +31,7 @@ impl Actor {
         let OnBehalf { scope, origin, .. } = on_behalf;
         let Some(desired) = self.desired.clone() else { return Ok(String::new()) };
         if scope.is_some() && OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
-            return Err(Kind::Conflict.because(KEYS_ARE_THE_OPERATORS));
+            return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
@@ -57,7 +57,7 @@ impl Actor {
         let Some(desired) = self.desired.clone() else { return Ok(()) };
         if spec.tenant != desired.spec.tenant {
             let message = "a camera can't change its tenant; delete it and create it anew";
-            return Err(Kind::Conflict.because(message));
+            return Err(ErrorCode::Conflict.because(message));
         }
         let config = &self.shared.host.config;
         let old = Arc::new(desired.spec.clone());
@@ -76,7 +76,7 @@ impl Actor {
         swap: &mut Option<SwapReport>,
     ) -> Result<Desired, Refusal> {
         if self.running.is_none() {
-            let how = Start { paused: desired.paused, goes_on: true, remembers: true };
+            let how = CameraStart { paused: desired.paused, goes_on: true, remembers: true };
             desired.spec = self.start_reserved(&spec, how, swap).await?;
             return Ok(desired);
         }
@@ -87,11 +87,11 @@ impl Actor {
             self.ensure_topics(&spec).await?;
         }
         let checked = camera::check(&spec);
-        checked.map_err(|error| Kind::Refused.because(error.to_string()))?;
+        checked.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
         let input = if other_input {
             let (host, spec) = (Arc::clone(&host), spec.clone());
             let input = blocking(move || host.open_input(&spec, false)).await?;
-            Some(input.map_err(|error| Kind::Failed.because(error.to_string()))?)
+            Some(input.map_err(|error| ErrorCode::Failed.because(error.to_string()))?)
         } else {
             None
         };
@@ -107,7 +107,7 @@ impl Actor {
         &mut self,
         spec: &mut CameraSpec,
         desired: &mut Desired,
-        input: Option<(CameraQueue, Arc<Progress>)>,
+        input: Option<(CameraQueue, Arc<Checkpoint>)>,
         swap: &mut Option<SwapReport>,
     ) -> Result<(), Refusal> {
         let other_limits = spec.limits != desired.spec.limits;
@@ -122,10 +122,10 @@ impl Actor {
             let (done, is_done) = oneshot::channel();
             let change = Change { spec: Arc::new(spec.clone()), input, done };
             if let Some(running) = &self.running {
-                running.camera.order(Order::Change(change)).map_err(|_| stopped())?;
+                running.camera.send(Command::Change(change)).map_err(|_| stopped())?;
             }
             let changed = is_done.await.map_err(|_| stopped())?;
-            changed.map_err(|error| Kind::Refused.because(error.to_string()))?;
+            changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
             desired.spec.clone_from(spec);
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Actor {
             None => Record::Deleted,
             Some(value) => {
                 let (id, config) = (self.id.as_str(), &self.shared.host.config);
-                Record::parse(id, &value, Commands::default(), config)?
+                Record::parse(id, &value, CommandPositions::default(), config)?
             }
         };
         let (declared, generation) = match (record, &self.desired) {
@@ -150,7 +150,7 @@ impl Actor {
             (Record::Camera(declared, generation), _) => (*declared, generation),
         };
         let Some(desired) = self.desired.clone() else {
-            let how = Start { paused: declared.paused, goes_on: false, remembers: false };
+            let how = CameraStart { paused: declared.paused, goes_on: false, remembers: false };
             let spec = self.start(&declared.spec, how, swap).await?;
             let generation = generation.unwrap_or(1).max(1);
             let previous = BTreeMap::new();
@@ -164,7 +164,7 @@ impl Actor {
                 "generation {generation} is not after {}, which is there; write a higher one, or none",
                 desired.generation
             );
-            return Err(Kind::Conflict.because(message));
+            return Err(ErrorCode::Conflict.because(message));
         }
         // Until plugins are pinned anew, they may be any of that source.
         if !desired.spec.satisfies(&declared.spec) {

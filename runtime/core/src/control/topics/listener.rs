@@ -51,10 +51,10 @@ pub(crate) struct Listener {
 
 /// Which commands are under way, by topic: offsets are committed up to the first of them.
 #[derive(Default)]
-struct Finished(BTreeMap<String, Commands>);
+struct Finished(BTreeMap<String, CommandOffsets>);
 
 #[derive(Default)]
-struct Commands {
+struct CommandOffsets {
     under_way: BTreeSet<i64>,
     next: i64,
     /// Records before this may have come to an earlier run already.
@@ -145,7 +145,10 @@ impl ControlConsumer {
                 _ => (high, high),
             };
             assignment.add_partition_offset(topic, PARTITION, Offset::Offset(next))?;
-            finished.0.insert(topic.clone(), Commands { next, new_from, ..Commands::default() });
+            finished.0.insert(
+                topic.clone(),
+                CommandOffsets { next, new_from, ..CommandOffsets::default() },
+            );
         }
         let state = Offset::Offset(self.state_offset);
         assignment.add_partition_offset(&self.state_topic, PARTITION, state)?;

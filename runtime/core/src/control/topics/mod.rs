@@ -4,4 +4,4 @@ mod listener;
 mod publisher;
 
 pub(crate) use listener::{ControlConsumer, Incoming, Listener, StateRecord};
-pub(crate) use publisher::Bus;
+pub(crate) use publisher::Publisher;

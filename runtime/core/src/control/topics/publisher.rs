@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, Id, Topics};
-use crate::control::wire::{Commands, Request};
-use crate::kafka::{Logging, Outgoing, PARTITION, Polled, producer_config};
+use crate::control::wire::{CommandPositions, Request};
+use crate::kafka::{Logging, Outgoing, PARTITION, PolledProducer, producer_config};
 
 /// On records of the state topic: the process that wrote them.
 pub(crate) const WRITER: &str = "comux-writer";
@@ -28,8 +28,8 @@ const PATIENCE_MS: &str = "30000";
 
 /// Writes to the control plane's topics. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Bus {
-    producer: Arc<Polled<Acknowledgements>>,
+pub(crate) struct Publisher {
+    producer: Arc<PolledProducer<Acknowledgements>>,
     instance: Id,
     topics: Topics,
     /// This process, among all that ever had the instance's name.
@@ -59,11 +59,11 @@ impl ProducerContext for Acknowledgements {
     }
 }
 
-impl Bus {
+impl Publisher {
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
         let mut properties = producer_config(&config.control, &config.name);
         properties.set("message.timeout.ms", PATIENCE_MS);
-        let producer = Polled::new(&properties, Acknowledgements, "bus")?;
+        let producer = PolledProducer::new(&properties, Acknowledgements, "bus")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
         Ok(Self {
@@ -133,7 +133,7 @@ impl Bus {
         &self,
         camera: &str,
         value: Option<&[u8]>,
-        commands: &Commands,
+        commands: &CommandPositions,
     ) -> Result<(), KafkaError> {
         let commands = (!commands.is_empty()).then(|| commands.to_string());
         let headers = [(WRITER, Some(&*self.writer)), (COMMANDS, commands.as_deref())];

@@ -11,7 +11,7 @@ use crate::policy::Step;
 /// Why a command was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ErrorCode {
     /// It can't be understood.
     Invalid,
     /// There is no such action.
@@ -30,7 +30,7 @@ pub enum Kind {
     Failed,
 }
 
-impl Kind {
+impl ErrorCode {
     /// A refusal of this kind.
     #[must_use]
     pub fn because(self, message: impl Into<String>) -> Refusal {
@@ -43,7 +43,7 @@ impl Kind {
 #[error("{message}")]
 pub struct Refusal {
     /// What kind of reason.
-    pub kind: Kind,
+    pub kind: ErrorCode,
     /// The reason, and what to do.
     pub message: String,
     /// The step of a swap at which it failed.
@@ -54,7 +54,7 @@ impl Refusal {
     /// A swap that failed at `step`.
     #[must_use]
     pub fn at(step: Step, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Refused, message: cut(message.into()), step: Some(step) }
+        Self { kind: ErrorCode::Refused, message: cut(message.into()), step: Some(step) }
     }
 }
 
@@ -191,7 +191,7 @@ pub fn result_fields(what: &str, result: &Result<String, Refusal>) -> Map<String
             put("ok", false.into());
             put("error", json!(refusal.kind));
             let message = match (refusal.kind, refusal.step) {
-                (Kind::UnknownAction, _) => format!("✘ {refusal}"),
+                (ErrorCode::UnknownAction, _) => format!("✘ {refusal}"),
                 (_, Some(step)) => format!("✘ {what}: {step}: {refusal}"),
                 (_, None) => format!("✘ {what}: {refusal}"),
             };

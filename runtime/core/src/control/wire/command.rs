@@ -14,7 +14,7 @@ use crate::control::camera::Deploy;
 
 /// What a camera is asked for.
 #[derive(Debug, Clone)]
-pub(crate) enum Job {
+pub(crate) enum CameraCommand {
     /// Be as it was when the instance ended, or as the configuration file says.
     Resume(Box<Desired>),
     Create(Box<CameraTable>),
@@ -34,8 +34,8 @@ pub(crate) enum Job {
 }
 
 /// A job, from whom, and where to answer.
-pub(crate) struct Assignment {
-    pub job: Job,
+pub(crate) struct Envelope {
+    pub job: CameraCommand,
     /// The tenant whose own control topic it came on: what is the operator's is not for it.
     pub scope: Option<Id>,
     /// The tenant whose cameras it may reach; absent: all.
@@ -44,14 +44,14 @@ pub(crate) struct Assignment {
     pub reply: Option<oneshot::Sender<CameraAnswer>>,
 }
 
-impl Assignment {
+impl Envelope {
     /// A job of the instance itself, that nobody waits for.
-    pub fn internal(job: Job) -> Self {
+    pub fn internal(job: CameraCommand) -> Self {
         Self { job, scope: None, reach: None, origin: None, reply: None }
     }
 
     /// A job of the instance itself, and where its answer comes.
-    pub fn answered(job: Job) -> (Self, oneshot::Receiver<CameraAnswer>) {
+    pub fn answered(job: CameraCommand) -> (Self, oneshot::Receiver<CameraAnswer>) {
         let (reply, answered) = oneshot::channel();
         (Self { reply: Some(reply), ..Self::internal(job) }, answered)
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::answer::{Kind, Refusal};
-use super::request::{Commands, from_json};
+use super::answer::{ErrorCode, Refusal};
+use super::request::{CommandPositions, from_json};
 use crate::config::{CameraSpec, CameraTable, Config, PluginEntry};
 use crate::policy::Digest;
 
@@ -22,13 +22,13 @@ pub struct Desired {
     /// By the name of a plugin that runs: what it took the place of.
     pub previous: BTreeMap<String, PluginEntry>,
     /// The commands that were accepted last: a header of the record.
-    pub commands: Commands,
+    pub commands: CommandPositions,
 }
 
 /// A record's value as it is written. A person needs to write `camera` only.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct DesiredRecord {
     camera: CameraTable,
     #[serde(default)]
     generation: Option<u64>,
@@ -59,7 +59,7 @@ impl Desired {
     /// A camera as the configuration file, or a first command, says.
     #[must_use]
     pub fn new(spec: CameraSpec) -> Self {
-        let (previous, commands) = (BTreeMap::new(), Commands::default());
+        let (previous, commands) = (BTreeMap::new(), CommandPositions::default());
         Self { spec, generation: 0, paused: false, previous, commands }
     }
 
@@ -71,7 +71,7 @@ impl Desired {
     /// The record's value.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let written = Written {
+        let written = DesiredRecord {
             camera: self.spec.table(),
             generation: Some(self.generation),
             paused: self.paused,
@@ -95,10 +95,10 @@ impl Record {
     pub fn parse(
         key: &str,
         value: &[u8],
-        commands: Commands,
+        commands: CommandPositions,
         config: &Config,
     ) -> Result<Self, Refusal> {
-        use Kind::Invalid;
+        use ErrorCode::Invalid;
         let value: Value = serde_json::from_slice(value)
             .map_err(|error| Invalid.because(format!("the value is no JSON: {error}")))?;
         if !value.is_object() {
@@ -111,7 +111,7 @@ impl Record {
                 false => Err(Invalid.because("`deleted` is true, or absent")),
             };
         }
-        let written: Written = from_json(value)?;
+        let written: DesiredRecord = from_json(value)?;
         let mut table = written.camera;
         match &table.id {
             Some(id) if id.as_str() != key => {
@@ -141,14 +141,14 @@ pub fn patched(
     config: &Config,
 ) -> Result<CameraSpec, Refusal> {
     let table = serde_json::to_value(spec.table());
-    let mut document = table.map_err(|error| Kind::Failed.because(error.to_string()))?;
+    let mut document = table.map_err(|error| ErrorCode::Failed.because(error.to_string()))?;
     if let Value::Object(camera) = &mut document {
         // The patch has it, perhaps as `_id`.
         camera.remove("id");
     }
     json_patch::merge(&mut document, &Value::Object(patch));
     let spec = config.complete(from_json(document)?);
-    spec.map_err(|error| Kind::Invalid.because(error.to_string()))
+    spec.map_err(|error| ErrorCode::Invalid.because(error.to_string()))
 }
 
 #[cfg(test)]
@@ -172,11 +172,11 @@ mod tests {
         let table: CameraTable = serde_json::from_value(table).expect("a camera");
         let spec = config.complete(table).expect("complete");
         let previous = [("motion".to_owned(), spec.plugins[0].clone())].into();
-        let commands = Commands::parse("comux.control/0/7");
+        let commands = CommandPositions::parse("comux.control/0/7");
         let desired = Desired { spec, generation: 3, paused: true, previous, commands };
         let read = Record::parse("gate-7", &desired.to_json(), desired.commands.clone(), &config);
         assert_eq!(read, Ok(Record::Camera(Box::new(desired), Some(3))));
-        let read = Record::parse("gate-7", &deleted_mark(), Commands::default(), &config);
+        let read = Record::parse("gate-7", &deleted_mark(), CommandPositions::default(), &config);
         assert_eq!(read, Ok(Record::Deleted));
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let read = Record::parse(
             "gate-7",
             br#"{"camera": {"mode": "every-frame"}}"#,
-            Commands::default(),
+            CommandPositions::default(),
             &config(),
         );
         let Ok(Record::Camera(desired, None)) = read else { panic!("{read:?}") };
@@ -203,7 +203,7 @@ mod tests {
             (br#"{"camera": {}, "pause": true}"#, "pause"),
             (br#"{"deleted": false}"#, "deleted"),
         ] {
-            let refusal = Record::parse("gate-7", value, Commands::default(), &config())
+            let refusal = Record::parse("gate-7", value, CommandPositions::default(), &config())
                 .expect_err("refused");
             assert!(refusal.message.contains(words), "{words}: {refusal}");
         }

@@ -11,7 +11,7 @@ use crate::control::camera::WantedPlugin;
 /// Which cameras, as `deploy` and `rollback` say it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Cameras {
+pub(crate) struct CameraSelection {
     #[serde(alias = "_id")]
     pub id: Option<Id>,
     pub cameras: Option<Vec<Id>>,
@@ -19,7 +19,7 @@ pub(crate) struct Cameras {
     pub all: Option<bool>,
 }
 
-impl Cameras {
+impl CameraSelection {
     /// Which cameras, and the other fields.
     pub fn split(value: &Map<String, Value>) -> Result<(Self, Value), Refusal> {
         let mut fields = value.clone();

@@ -7,8 +7,10 @@ mod desired;
 mod fields;
 mod request;
 
-pub use answer::{CameraAnswer, Cut, Kind, Refusal, Steps, SwapReport, result_fields};
-pub(crate) use command::{Assignment, Done, Job};
+pub use answer::{CameraAnswer, Cut, ErrorCode, Refusal, Steps, SwapReport, result_fields};
+pub(crate) use command::{CameraCommand, Done, Envelope};
 pub use desired::{Desired, Record, deleted_mark, patched};
-pub(crate) use fields::{Cameras, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback};
-pub use request::{Commands, ControlRecord, MAX_VALUE, Origin, Request, Target, from_json};
+pub(crate) use fields::{
+    CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback,
+};
+pub use request::{CommandPositions, ControlRecord, MAX_VALUE, Origin, Request, Target, from_json};

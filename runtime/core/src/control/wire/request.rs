@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::answer::{Kind, Refusal};
+use super::answer::{ErrorCode, Refusal};
 use crate::config::Id;
 
 /// The largest value of a control record, in bytes: a thousand cameras in one command, and still far
@@ -45,7 +45,7 @@ pub struct Origin {
 
 /// The last command on each control topic that changed a camera.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Commands(BTreeMap<String, i64>);
+pub struct CommandPositions(BTreeMap<String, i64>);
 
 /// Headers that restrict who acts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Request {
     pub target: Target,
 }
 
-impl Commands {
+impl CommandPositions {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -110,7 +110,7 @@ impl Commands {
 }
 
 /// `topic/partition/offset` of each, with a space between.
-impl std::fmt::Display for Commands {
+impl std::fmt::Display for CommandPositions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (at, (topic, offset)) in self.0.iter().enumerate() {
             let space = if at == 0 { "" } else { " " };
@@ -135,8 +135,9 @@ impl Request {
             scope,
             target,
         };
-        let refuse =
-            |request, message: String| Err(Box::new((request, Kind::Invalid.because(message))));
+        let refuse = |request, message: String| {
+            Err(Box::new((request, ErrorCode::Invalid.because(message))))
+        };
         if request.correlation_id.as_ref().is_some_and(is_too_long) {
             request.correlation_id = None;
             let message = format!("a `correlation-id` has at most {MAX_CORRELATION_ID} bytes");
@@ -216,7 +217,7 @@ pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
             path if problem.contains(&format!("`{path}`")) => problem,
             path => format!("`{path}`: {problem}"),
         };
-        Kind::Invalid.because(message)
+        ErrorCode::Invalid.because(message)
     })
 }
 
@@ -235,7 +236,7 @@ mod tests {
         let huge = vec![b' '; MAX_VALUE + 1];
         for value in [&b"{"[..], b"[]", b"7", b"\xff", deep.as_bytes(), &huge] {
             let (request, refusal) = *parse(b"create", value).expect_err("refused");
-            assert_eq!((request.action.as_str(), refusal.kind), ("create", Kind::Invalid));
+            assert_eq!((request.action.as_str(), refusal.kind), ("create", ErrorCode::Invalid));
         }
         assert!(parse(b"", b"{}").is_err());
         assert!(parse(b"\xff", b"{}").is_err());
@@ -252,13 +253,14 @@ mod tests {
     fn a_command_that_comes_again_is_known_by_its_place() {
         let at =
             |topic: &str, offset| Origin { topic: topic.to_owned(), offset, may_be_repeated: true };
-        let seen = Commands::default().with(Some(&at("ops", 5))).with(Some(&at("ops.acme", 2)));
-        let seen = Commands::parse(&seen.to_string());
+        let seen =
+            CommandPositions::default().with(Some(&at("ops", 5))).with(Some(&at("ops.acme", 2)));
+        let seen = CommandPositions::parse(&seen.to_string());
         assert!(seen.have_seen(&at("ops", 5)) && seen.have_seen(&at("ops.acme", 1)));
         assert!(!seen.have_seen(&at("ops", 6)) && !seen.have_seen(&at("ops.zeta", 1)));
         // After the topic was made anew, its offsets say nothing.
         let new = Origin { may_be_repeated: false, ..at("ops", 1) };
         assert!(!seen.have_seen(&new));
-        assert!(Commands::parse("").is_empty());
+        assert!(CommandPositions::parse("").is_empty());
     }
 }

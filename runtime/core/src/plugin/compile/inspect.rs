@@ -36,7 +36,7 @@ impl Outline {
             return Err(LoadProblem::NotAComponent(NO_WEBASSEMBLY.to_owned()));
         }
         let mut outline = Self { imports: Vec::new() };
-        let mut tally = Tally::new(limits);
+        let mut tally = Totals::new(limits);
         let mut depth: u64 = 0;
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(malformed)?;
@@ -112,7 +112,7 @@ fn malformed(error: wasmparser::BinaryReaderError) -> LoadProblem {
 }
 
 /// What was declared so far, in all modules and components together.
-struct Tally<'a> {
+struct Totals<'a> {
     limits: &'a LoadLimits,
     modules: u64,
     components: u64,
@@ -126,7 +126,7 @@ fn at_most(what: &'static str, found: u64, most: u64) -> Result<(), LoadProblem>
     if found > most { Err(LoadProblem::TooMuch { what, found, most }) } else { Ok(()) }
 }
 
-impl<'a> Tally<'a> {
+impl<'a> Totals<'a> {
     fn new(limits: &'a LoadLimits) -> Self {
         Self {
             limits,
@@ -305,7 +305,8 @@ mod tests {
         let module = "(core module (func))";
         let instances = "(core module $m) (core instance (instantiate $m))\
                          (core instance (instantiate $m)) (core instance (instantiate $m))";
-        let imports: String = (0..21).map(|n| format!("(import \"i{n}\" (func))")).collect();
+        let imports: String =
+            (0..21).map(|n| format!("(import \"host\" \"i{n}\" (func))")).collect();
         for (inside, words) in [
             (module.repeat(3), "3 core modules, and a plugin may have 2"),
             ("(component)".repeat(3), "3 nested components"),

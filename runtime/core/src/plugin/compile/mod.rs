@@ -54,14 +54,14 @@ impl Compiler {
 }
 
 /// Compiles, in the one way or the other.
-pub(crate) enum Workshop {
+pub(crate) enum CompileQueue {
     InProcess(Pool),
     /// From the pool's threads, so that it has their low priority from its first moment. It ends with
     /// the thread that began it, and they stay.
     Process(PathBuf, Pool),
 }
 
-impl Workshop {
+impl CompileQueue {
     /// `at_once` is how many are compiled at the same time.
     ///
     /// # Errors

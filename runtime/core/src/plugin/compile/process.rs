@@ -44,7 +44,7 @@ pub(crate) fn compile(
     let (mut code, mut words) =
         (anonymous_file().map_err(unable)?, anonymous_file().map_err(unable)?);
     let mut running =
-        Running::start(program, engine, limits, [&input, &code, &words]).map_err(unable)?;
+        CompilerProcess::start(program, engine, limits, [&input, &code, &words]).map_err(unable)?;
     let ended = running.wait(limits.time).map_err(unable)?;
     // It is gone before anything else happens, also when its time was over.
     drop(running);
@@ -63,13 +63,13 @@ pub(crate) fn compile(
 }
 
 /// A process that compiles; it does not outlive this.
-struct Running {
+struct CompilerProcess {
     child: Child,
     /// Present as long as it leaves the cores to others.
     behind: Option<Behind>,
 }
 
-impl Running {
+impl CompilerProcess {
     fn start(
         program: &Path,
         engine: Digest,
@@ -112,14 +112,14 @@ impl Running {
             }
             if self.behind.as_mut().is_some_and(Behind::is_starved) {
                 self.behind = None;
-                sched_idle::bring_back(self.child.id());
+                sched_idle::promote_process(self.child.id());
             }
             std::thread::sleep(GLANCE);
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for CompilerProcess {
     fn drop(&mut self) {
         // Both fail only when it has been waited for.
         let _ = self.child.kill();
@@ -140,7 +140,7 @@ impl Behind {
     fn send(child: &Child) -> Option<Self> {
         let process = child.id();
         let behind = Self { process, looked: Instant::now(), used: Duration::ZERO };
-        sched_idle::send_back(process).then_some(behind)
+        sched_idle::demote_process(process).then_some(behind)
     }
 
     /// Whether there was too little left over for it.

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::supervised::{Answer, Recipe, Resident, SaveError};
-use crate::plugin::instance::shared::Seatmate;
+use super::supervised::{Answer, InstanceSpec, SaveError, SupervisedInstance};
+use crate::plugin::instance::shared::SharedHandle;
 use crate::plugin::sandbox::CallEnd;
+use crate::plugin::sandbox::FrameView;
 use crate::plugin::sandbox::Meter;
 use crate::plugin::sandbox::Owner;
-use crate::plugin::sandbox::Sight;
 use crate::plugin::sandbox::bindings::comux::plugin::types::Header;
 use crate::plugin::sandbox::imports::one_line;
-use crate::plugin::sandbox::{CallFailure, ConfigureError, NoResult, Weight, failed, told};
+use crate::plugin::sandbox::{Blame, CallFailure, ConfigureError, NoResult, failed, told};
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
 use crate::plugin::sandbox::{Restored, Snapshot};
 use crate::policy::Limits;
 use crate::record::{FailReason, ResultHeader};
-use crate::sched::Seat;
+use crate::sched::CoreClaim;
 use crate::tenancy::Tenant;
-use crate::video::frame::Picture;
+use crate::video::frame::Frame;
 
 /// What an instance may do, and when it is left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,29 +37,29 @@ pub struct Terms {
 }
 
 /// A configured plugin of one camera.
-pub struct Instance {
+pub struct CameraPlugin {
     loaded: Arc<LoadedPlugin>,
     owner: Owner,
     limits: Limits,
     breaker: Breaker,
     meter: Arc<Meter>,
-    sight: Sight,
-    home: Home,
+    sight: FrameView,
+    home: Placement,
     /// How long the latest frame waited for others.
     waited: Duration,
 }
 
 /// Where a plugin runs.
-enum Home {
+enum Placement {
     /// In an instance of this camera.
-    Own(Box<Resident>),
+    Own(Box<SupervisedInstance>),
     /// In one that it shares.
-    Shared(Seatmate),
+    Shared(SharedHandle),
 }
 
 /// What came of a call.
-pub(crate) struct Called {
-    pub result: Result<Answer, (CallFailure, Weight)>,
+pub(crate) struct FrameCall {
+    pub result: Result<Answer, (CallFailure, Blame)>,
     pub end: CallEnd,
     /// Bytes of pixels that were read.
     pub bytes_read: u64,
@@ -69,7 +69,7 @@ pub(crate) struct Called {
     pub waited: Duration,
 }
 
-impl Instance {
+impl CameraPlugin {
     /// Instantiates and configures `loaded` with the JSON object `config`.
     ///
     /// # Errors
@@ -90,15 +90,15 @@ impl Instance {
             let (tenant, loaded) = (&meter.tenant, &loaded);
             let seatmate = engine.batches().join(engine, loaded, tenant, (config, limits))?;
             let (metrics, batches) = (seatmate.metrics(), seatmate.counts());
-            (Home::Shared(seatmate), Arc::new(meter.sharing(metrics, batches)))
+            (Placement::Shared(seatmate), Arc::new(meter.sharing(metrics, batches)))
         } else {
             let meter = Arc::new(meter);
             let (engine, loaded) = (engine.clone(), Arc::clone(&loaded));
             let (owner, charged) = (owner.clone(), Arc::clone(&meter));
-            let recipe = Recipe { engine, loaded, owner, config, limits, meter: charged };
-            (Home::Own(Box::new(Resident::start(recipe)?)), meter)
+            let recipe = InstanceSpec { engine, loaded, owner, config, limits, meter: charged };
+            (Placement::Own(Box::new(SupervisedInstance::start(recipe)?)), meter)
         };
-        let (sight, breaker) = (Sight::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
+        let (sight, breaker) = (FrameView::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
         let waited = Duration::ZERO;
         Ok(Self { loaded, owner, limits, breaker, meter, sight, home, waited })
     }
@@ -151,9 +151,9 @@ impl Instance {
     /// replaced at once.
     pub fn on_frame(
         &mut self,
-        picture: &Arc<Picture>,
+        picture: &Arc<Frame>,
         headers: Vec<ResultHeader>,
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
     ) -> Result<Vec<ResultHeader>, NoResult> {
         let begin = Instant::now();
         self.waited = Duration::ZERO;
@@ -161,7 +161,7 @@ impl Instance {
             self.has_missed_pictures();
             return Err(NoResult::Quarantined);
         }
-        let Called { result, end, bytes_read, memory, waited } =
+        let FrameCall { result, end, bytes_read, memory, waited } =
             self.call((Arc::clone(picture), headers), seat, begin);
         self.waited = waited;
         let now = end.at;
@@ -181,12 +181,12 @@ impl Instance {
 
     fn call(
         &mut self,
-        frame: (Arc<Picture>, Vec<ResultHeader>),
-        seat: &Arc<Seat>,
+        frame: (Arc<Frame>, Vec<ResultHeader>),
+        seat: &Arc<CoreClaim>,
         begin: Instant,
-    ) -> Called {
+    ) -> FrameCall {
         match &mut self.home {
-            Home::Own(resident) => {
+            Placement::Own(resident) => {
                 let frame = self.sight.lend(frame, &self.limits);
                 let (sight, mut bytes_read) = (&mut self.sight, None);
                 let called = resident.call_with(frame, seat, begin, |frame| {
@@ -196,15 +196,15 @@ impl Instance {
                 if bytes_read.is_none() {
                     self.sight.miss_pictures();
                 }
-                Called {
-                    result: called.answer.map_err(|failure| (failure, Weight::Some)),
+                FrameCall {
+                    result: called.answer.map_err(|failure| (failure, Blame::Counted)),
                     end: called.end,
                     bytes_read: bytes_read.unwrap_or_default(),
                     memory: resident.memory(),
                     waited: Duration::ZERO,
                 }
             }
-            Home::Shared(seatmate) => {
+            Placement::Shared(seatmate) => {
                 // One that is on trial is judged by its own frames.
                 let alone = self.breaker.state() != BreakerState::Closed;
                 seatmate.call((frame, &mut self.sight), seat, begin, alone)
@@ -217,18 +217,18 @@ impl Instance {
         &mut self,
         now: Instant,
         mut failure: CallFailure,
-        weight: Weight,
-        seat: &Arc<Seat>,
+        weight: Blame,
+        seat: &Arc<CoreClaim>,
     ) -> CallFailure {
         self.meter.count_failure(failure.reason);
         match weight {
             // The plugin works; it is the frame that does not.
-            Weight::None => self.breaker.succeeded(now),
-            Weight::Unknown => {}
-            Weight::Some => failure.quarantine = self.breaker.failed(now, false),
-            Weight::Fatal => failure.quarantine = self.breaker.failed(now, true),
+            Blame::FrameOnly => self.breaker.succeeded(now),
+            Blame::Unattributed => {}
+            Blame::Counted => failure.quarantine = self.breaker.failed(now, false),
+            Blame::Fatal => failure.quarantine = self.breaker.failed(now, true),
         }
-        if let Home::Own(resident) = &mut self.home
+        if let Placement::Own(resident) = &mut self.home
             && self.breaker.state() != BreakerState::Open
         {
             // What keeps it from starting is said with the next frame.
@@ -241,7 +241,7 @@ impl Instance {
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
-    pub fn save(&mut self, seat: &Arc<Seat>) -> Result<Snapshot, String> {
+    pub fn save(&mut self, seat: &Arc<CoreClaim>) -> Result<Snapshot, String> {
         if self.breaker.state() == BreakerState::Open {
             return Err("it is left out".to_owned());
         }
@@ -262,14 +262,18 @@ impl Instance {
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
-    pub fn restore(&mut self, snapshot: &Snapshot, seat: &Arc<Seat>) -> Result<Restored, String> {
+    pub fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        seat: &Arc<CoreClaim>,
+    ) -> Result<Restored, String> {
         self.resident()?.restore(snapshot, seat)
     }
 
-    fn resident(&mut self) -> Result<&mut Resident, String> {
+    fn resident(&mut self) -> Result<&mut SupervisedInstance, String> {
         match &mut self.home {
-            Home::Own(resident) => Ok(resident),
-            Home::Shared(_) => Err("it is shared by several cameras".to_owned()),
+            Placement::Own(resident) => Ok(resident),
+            Placement::Shared(_) => Err("it is shared by several cameras".to_owned()),
         }
     }
 
@@ -283,7 +287,7 @@ impl Instance {
         self.sight.miss_pictures();
     }
 
-    fn accept(&self, answer: Answer) -> Result<Vec<ResultHeader>, (CallFailure, Weight)> {
+    fn accept(&self, answer: Answer) -> Result<Vec<ResultHeader>, (CallFailure, Blame)> {
         let headers = answer.map_err(told)?;
         let (most, most_kb) = (self.limits.headers, self.limits.header_kb);
         let bytes = headers.iter().map(|header| header.name.len() + header.value.len());
@@ -293,12 +297,12 @@ impl Instance {
             let message = format!(
                 "returned {count} headers of {bytes} bytes, and may return {most} of {most_kb} KiB"
             );
-            return Err((failed(FailReason::Output, message), Weight::Some));
+            return Err((failed(FailReason::Output, message), Blame::Counted));
         }
         let undeclared = headers.iter().find(|header| !self.loaded.headers.contains(&header.name));
         if let Some(header) = undeclared {
             let message = format!("returned the header `{}` undeclared", one_line(&header.name));
-            return Err((failed(FailReason::PluginError, message), Weight::Some));
+            return Err((failed(FailReason::PluginError, message), Blame::Counted));
         }
         let own = |header: Header| ResultHeader { name: header.name, value: header.value };
         Ok(headers.into_iter().map(own).collect())
@@ -312,13 +316,13 @@ mod tests {
     use crate::policy::Digest;
     use crate::sched::sched_idle;
 
-    type Hook = fn(&mut Instance, &Arc<Seat>) -> String;
+    type Hook = fn(&mut CameraPlugin, &Arc<CoreClaim>) -> String;
 
-    fn save(instance: &mut Instance, seat: &Arc<Seat>) -> String {
+    fn save(instance: &mut CameraPlugin, seat: &Arc<CoreClaim>) -> String {
         instance.save(seat).unwrap_err()
     }
 
-    fn restore(instance: &mut Instance, seat: &Arc<Seat>) -> String {
+    fn restore(instance: &mut CameraPlugin, seat: &Arc<CoreClaim>) -> String {
         let snapshot = Snapshot { schema: 1, plugin_version: "1.0.0".into(), data: Vec::new() };
         instance.restore(&snapshot, seat).unwrap_err()
     }
@@ -340,7 +344,8 @@ mod tests {
         for hook in [save as Hook, restore] {
             let owner = (Arc::clone(&tenant), "gate");
             let mut instance =
-                Instance::start(&engine, Arc::clone(&loaded), owner, "{}".into(), terms).unwrap();
+                CameraPlugin::start(&engine, Arc::clone(&loaded), owner, "{}".into(), terms)
+                    .unwrap();
             let seat = tenant.seat();
             seat.charge_helpers(Duration::from_secs(3600));
             let claim = Arc::clone(&seat);

@@ -7,4 +7,4 @@ pub mod shared;
 mod supervised;
 
 pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
-pub use camera_plugin::{Instance, Terms};
+pub use camera_plugin::{CameraPlugin, Terms};

@@ -16,18 +16,18 @@ use crate::plugin::sandbox::imports::one_line;
 use crate::plugin::sandbox::{CallEnd, deadline};
 use crate::plugin::sandbox::{CallFailure, ConfigureError, failed, trapped};
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
-use crate::plugin::sandbox::{Guest, Owner};
+use crate::plugin::sandbox::{HostState, Owner};
 use crate::plugin::sandbox::{Restored, Snapshot};
 use crate::policy::Limits;
 use crate::record::FailReason;
-use crate::sched::{Seat, cpu_time};
-use crate::tenancy::Room;
+use crate::sched::{CoreClaim, cpu_time};
+use crate::tenancy::Reservation;
 
 /// What a plugin says of one frame.
 pub(crate) type Answer = Result<Vec<Header>, PluginError>;
 
 /// What an instance is made of.
-pub(crate) struct Recipe {
+pub(crate) struct InstanceSpec {
     pub engine: Engine,
     pub loaded: Arc<LoadedPlugin>,
     pub owner: Owner,
@@ -39,35 +39,35 @@ pub(crate) struct Recipe {
 }
 
 /// A configured instance.
-pub(crate) struct Resident {
-    recipe: Recipe,
+pub(crate) struct SupervisedInstance {
+    recipe: InstanceSpec,
     /// What it remembered last: it begins with that after a trap.
     snapshot: Option<Snapshot>,
     /// Absent behind a trap, when there is no other instance yet.
-    running: Option<Running>,
+    running: Option<Instance>,
     /// How many there were; those who knew an earlier one are not known to this one.
     number: u64,
-    _room: Room,
+    _room: Reservation,
 }
 
-struct Running {
-    store: Store<Guest>,
+struct Instance {
+    store: Store<HostState>,
     exports: Exports,
 }
 
 /// What came of a call.
-pub(crate) struct Called<T> {
+pub(crate) struct Invoked<T> {
     pub answer: Result<T, CallFailure>,
     pub end: CallEnd,
 }
 
-impl Resident {
+impl SupervisedInstance {
     /// Instantiates and configures a plugin.
     ///
     /// # Errors
     /// When the tenant has no room for it, or the plugin refuses the configuration or fails while it
     /// is configured.
-    pub fn start(recipe: Recipe) -> Result<Self, ConfigureError> {
+    pub fn start(recipe: InstanceSpec) -> Result<Self, ConfigureError> {
         let tenant = &recipe.meter.tenant;
         let room = tenant.take_room(recipe.limits.memory_mb)?;
         let begin = cpu_time::of_this_thread();
@@ -83,7 +83,7 @@ impl Resident {
 
     /// Bytes of its linear memory.
     pub fn memory(&self) -> u64 {
-        let bytes = |running: &Running| running.store.data().memory.bytes();
+        let bytes = |running: &Instance| running.store.data().memory.bytes();
         self.running.as_ref().map(bytes).unwrap_or_default()
     }
 
@@ -92,14 +92,14 @@ impl Resident {
     ///
     /// # Errors
     /// What keeps it from starting.
-    pub fn revive(&mut self, seat: Option<&Arc<Seat>>) -> Result<(), String> {
+    pub fn revive(&mut self, seat: Option<&Arc<CoreClaim>>) -> Result<(), String> {
         if self.running.is_none() {
             self.running = Some(self.replace(seat)?);
         }
         Ok(())
     }
 
-    fn replace(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+    fn replace(&mut self, seat: Option<&Arc<CoreClaim>>) -> Result<Instance, String> {
         self.number += 1;
         let begin = cpu_time::of_this_thread();
         let replacement = self.begin_again(seat);
@@ -107,7 +107,7 @@ impl Resident {
         replacement
     }
 
-    fn begin_again(&mut self, seat: Option<&Arc<Seat>>) -> Result<Running, String> {
+    fn begin_again(&mut self, seat: Option<&Arc<CoreClaim>>) -> Result<Instance, String> {
         let recipe = &self.recipe;
         let within = recipe.time_from(Instant::now());
         let mut running = recipe.run_up(within.clone(), seat).map_err(|error| error.to_string())?;
@@ -131,11 +131,11 @@ impl Resident {
     pub fn call_with(
         &mut self,
         frame: LentFrame,
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
         now: Instant,
         give_back: impl FnMut(LentFrame),
-    ) -> Called<Answer> {
-        let call = |running: &mut Running, handles: Range<u32>| {
+    ) -> Invoked<Answer> {
+        let call = |running: &mut Instance, handles: Range<u32>| {
             let hook = running.exports.plugin.comux_plugin_frame_hook();
             hook.call_on_frame(&mut running.store, Resource::new_borrow(handles.start))
         };
@@ -146,13 +146,13 @@ impl Resident {
     pub fn call_with_all(
         &mut self,
         frames: Vec<LentFrame>,
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
         now: Instant,
         give_back: impl FnMut(LentFrame),
-    ) -> Called<Vec<Answer>> {
+    ) -> Invoked<Vec<Answer>> {
         let (count, output_bytes) = (frames.len(), self.recipe.limits.output_bytes());
-        let call = |running: &mut Running, handles: Range<u32>| {
-            let Running { store, exports } = running;
+        let call = |running: &mut Instance, handles: Range<u32>| {
+            let Instance { store, exports } = running;
             let Some(hook) = &exports.batches else {
                 return Err(wasmtime::format_err!("the plugin takes no batches"));
             };
@@ -176,11 +176,11 @@ impl Resident {
     fn enter<T>(
         &mut self,
         frames: impl IntoIterator<Item = LentFrame>,
-        seat: &Arc<Seat>,
+        seat: &Arc<CoreClaim>,
         mut begin: Instant,
-        call: impl FnOnce(&mut Running, Range<u32>) -> wasmtime::Result<T>,
+        call: impl FnOnce(&mut Instance, Range<u32>) -> wasmtime::Result<T>,
         give_back: impl FnMut(LentFrame),
-    ) -> Called<T> {
+    ) -> Invoked<T> {
         let mut running = match self.running.take() {
             Some(running) => running,
             None => {
@@ -190,7 +190,7 @@ impl Resident {
                     Ok(running) => running,
                     Err(message) => {
                         let answer = Err(failed(FailReason::PluginTrap, message));
-                        return Called { answer, end: CallEnd::immediate(begin) };
+                        return Invoked { answer, end: CallEnd::immediate(begin) };
                     }
                 }
             }
@@ -205,13 +205,13 @@ impl Resident {
             Ok(answer) => {
                 running.store.data_mut().leave().for_each(give_back);
                 self.running = Some(running);
-                Called { answer: Ok(answer), end }
+                Invoked { answer: Ok(answer), end }
             }
-            Err(error) => Called { answer: Err(trapped(&error, &mut running.store)), end },
+            Err(error) => Invoked { answer: Err(trapped(&error, &mut running.store)), end },
         }
     }
 
-    fn take_running(&mut self, seat: &Arc<Seat>) -> Result<Running, String> {
+    fn take_running(&mut self, seat: &Arc<CoreClaim>) -> Result<Instance, String> {
         self.running.take().map_or_else(|| self.replace(Some(seat)), Ok)
     }
 
@@ -219,10 +219,10 @@ impl Resident {
     ///
     /// # Errors
     /// Its own words, or how it failed; the instance is lost then.
-    pub fn save(&mut self, seat: &Arc<Seat>) -> Result<Snapshot, SaveError> {
+    pub fn save(&mut self, seat: &Arc<CoreClaim>) -> Result<Snapshot, SaveError> {
         let mut running = self.take_running(seat).map_err(SaveError::Refused)?;
         let recipe = &self.recipe;
-        let Running { store, exports } = &mut running;
+        let Instance { store, exports } = &mut running;
         let Some(state) = &exports.state else {
             self.running = Some(running);
             return Err(SaveError::Refused(NO_STATE.to_owned()));
@@ -247,7 +247,11 @@ impl Resident {
     ///
     /// # Errors
     /// Its own words, or how it failed; the instance is given up.
-    pub fn restore(&mut self, snapshot: &Snapshot, seat: &Arc<Seat>) -> Result<Restored, String> {
+    pub fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        seat: &Arc<CoreClaim>,
+    ) -> Result<Restored, String> {
         let mut running = self.take_running(seat)?;
         let begin = cpu_time::of_this_thread();
         let within = self.recipe.time_from(Instant::now());
@@ -271,7 +275,7 @@ pub(crate) enum SaveError {
     Failed(CallFailure),
 }
 
-impl Recipe {
+impl InstanceSpec {
     /// The time that a call has which begins then.
     fn time_from(&self, begin: Instant) -> Range<Instant> {
         begin..begin + self.limits.deadline()
@@ -286,11 +290,11 @@ impl Recipe {
     fn run_up(
         &self,
         within: Range<Instant>,
-        seat: Option<&Arc<Seat>>,
-    ) -> Result<Running, ConfigureError> {
+        seat: Option<&Arc<CoreClaim>>,
+    ) -> Result<Instance, ConfigureError> {
         let (owner, meter) = (self.owner.clone(), Arc::clone(&self.meter));
-        let guest = Guest::new(&self.engine, owner, meter, self.limits);
-        let mut store = Guest::store(&self.engine, guest);
+        let guest = HostState::new(&self.engine, owner, meter, self.limits);
+        let mut store = HostState::store(&self.engine, guest);
         deadline::start(&mut store, within, seat);
         let configured = self.loaded.instantiate(&mut store).and_then(|exports| {
             let lifecycle = exports.plugin.comux_plugin_lifecycle();
@@ -300,7 +304,7 @@ impl Recipe {
         deadline::leave(&mut store);
         let plugin_name = || Arc::clone(&self.owner.plugin);
         match configured {
-            Ok((exports, Ok(()))) => Ok(Running { store, exports }),
+            Ok((exports, Ok(()))) => Ok(Instance { store, exports }),
             Ok((_, Err(reason))) => {
                 Err(ConfigureError::Refused { plugin: plugin_name(), reason: one_line(&reason) })
             }
@@ -313,8 +317,8 @@ impl Recipe {
 }
 
 /// The clock goes on.
-fn restore(running: &mut Running, snapshot: &Snapshot) -> Result<Restored, String> {
-    let Running { store, exports } = running;
+fn restore(running: &mut Instance, snapshot: &Snapshot) -> Result<Restored, String> {
+    let Instance { store, exports } = running;
     let Some(state) = &exports.state else { return Err(NO_STATE.to_owned()) };
     let answer = state.call_restore(&mut *store, &snapshot.into());
     deadline::leave(store);

@@ -47,7 +47,7 @@ fn steps(loaded: &Loaded) -> Vec<Step> {
     loaded.steps.iter().map(|(step, _)| *step).collect()
 }
 
-fn motion() -> Source {
+fn motion() -> PluginRef {
     "motion@1.0.0".parse().unwrap()
 }
 
@@ -217,7 +217,7 @@ async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() 
     let pages = LIMITS.memory_bytes() / 65_536 + 1;
     fs::write(settings.plugin_dir.join("large.wasm"), large("large", pages)).unwrap();
     let (loader, source) =
-        (Loader::open(settings).unwrap(), "large.wasm".parse::<Source>().unwrap());
+        (Loader::open(settings).unwrap(), "large.wasm".parse::<PluginRef>().unwrap());
     let within = async |limits| loader.load_within((&acme(), limits), source.clone(), None).await;
     let refused = within(LIMITS).await.err().unwrap();
     assert!(matches!(refused.problem, LoadProblem::NoDescription(_)), "{refused}");
@@ -262,7 +262,7 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
     for _ in 0..threads {
         let (loader, gate, begun) = (loader.clone(), Arc::clone(&gate), begun.clone());
         std::thread::spawn(move || {
-            let Workshop::InProcess(pool) = &loader.0.workshop else { panic!("as in `home`") };
+            let CompileQueue::InProcess(pool) = &loader.0.workshop else { panic!("as in `home`") };
             pool.run(|| {
                 begun.send(()).unwrap();
                 gate.wait();
@@ -307,7 +307,7 @@ fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
     let key = PrivateKey::generate().unwrap();
     fs::write(settings.plugin_dir.join("signed.wasm"), sign(component("signed", "1.0.0"), &key))
         .unwrap();
-    let signed: Source = "signed.wasm".parse().unwrap();
+    let signed: PluginRef = "signed.wasm".parse().unwrap();
     let loader = Loader::open(settings.clone()).unwrap();
     let digest = loader.load(&acme(), &motion(), None).unwrap().plugin.digest;
     drop(loader);

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{EngineWeak, Store, UpdateDeadline};
 
-use super::host_state::Guest;
-use crate::sched::Seat;
+use super::host_state::HostState;
+use crate::sched::CoreClaim;
 
 /// How often calls look at their deadline.
 const TICK: Duration = Duration::from_millis(1);
@@ -42,7 +42,7 @@ pub(crate) struct Ticker {
 /// How often the thread that ticks wakes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Pace {
+enum TickRate {
     /// Each tick.
     Ticks,
     /// Each round.
@@ -63,7 +63,7 @@ pub(crate) struct CallClock {
     /// … and for how long the call had no core by then.
     absent: Duration,
     /// The camera's claim to a core, while the call is on its thread.
-    seat: Option<Arc<Seat>>,
+    seat: Option<Arc<CoreClaim>>,
 }
 
 /// A call is over.
@@ -96,7 +96,7 @@ impl CallClock {
         }
     }
 
-    fn start(&mut self, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
+    fn start(&mut self, within: Range<Instant>, seat: Option<&Arc<CoreClaim>>) {
         if !std::mem::replace(&mut self.is_running, true) {
             // Off a camera's thread, and where others may want the core, each tick counts.
             let may_give_way = seat.is_none_or(|seat| seat.begin_call(within.end));
@@ -157,24 +157,28 @@ impl Drop for CallClock {
 
 /// For how long the thread of a call had no core since it was seen last. What it was charged for may
 /// go back to before the call.
-fn absence(seat: &Seat, seen_at: Instant) -> Duration {
+fn absence(seat: &CoreClaim, seen_at: Instant) -> Duration {
     let spent = seat.charge();
     spent.absent.min(spent.until - seen_at)
 }
 
 /// Has the plugin in `store` look at its clock with each tick.
-pub(crate) fn wind(store: &mut Store<Guest>) {
+pub(crate) fn wind(store: &mut Store<HostState>) {
     store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock.tick()));
 }
 
 /// An entry into the plugin in `store` begins, or several do: from when to when at most.
-pub(crate) fn start(store: &mut Store<Guest>, within: Range<Instant>, seat: Option<&Arc<Seat>>) {
+pub(crate) fn start(
+    store: &mut Store<HostState>,
+    within: Range<Instant>,
+    seat: Option<&Arc<CoreClaim>>,
+) {
     store.data_mut().clock.start(within, seat);
     store.set_epoch_deadline(1);
 }
 
 /// The plugin in `store` was left: what comes next is the host's work.
-pub(crate) fn leave(store: &mut Store<Guest>) -> CallEnd {
+pub(crate) fn leave(store: &mut Store<HostState>) -> CallEnd {
     store.data_mut().clock.end()
 }
 
@@ -206,10 +210,10 @@ impl Ticker {
             quiet = if begun == seen { quiet + 1 } else { 0 };
             seen = begun;
             let (pace, longest) = match quiet {
-                ..QUIET_ROUNDS => (Pace::Rounds, ROUND),
+                ..QUIET_ROUNDS => (TickRate::Rounds, ROUND),
                 // A hundred wake-ups a second would be most of what an idle process does. The engine may
                 // end meanwhile.
-                _ => (Pace::Sleeps, MOST_IDLE),
+                _ => (TickRate::Sleeps, MOST_IDLE),
             };
             // Either a call that begins now sees the pace, or it is seen here: both write first and then
             // look, in one order that all threads agree on.
@@ -217,7 +221,7 @@ impl Ticker {
             if self.begun.load(Ordering::SeqCst) == seen {
                 std::thread::park_timeout(longest);
             }
-            self.pace.store(Pace::Ticks as u8, Ordering::SeqCst);
+            self.pace.store(TickRate::Ticks as u8, Ordering::SeqCst);
         }
     }
 
@@ -226,7 +230,7 @@ impl Ticker {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.begun.fetch_add(1, Ordering::SeqCst);
         let pace = self.pace.load(Ordering::SeqCst);
-        let is_late = pace == Pace::Sleeps as u8 || is_urgent && pace == Pace::Rounds as u8;
+        let is_late = pace == TickRate::Sleeps as u8 || is_urgent && pace == TickRate::Rounds as u8;
         if is_late && let Some(thread) = self.thread.get() {
             thread.unpark();
         }

@@ -8,9 +8,9 @@ use wasmtime::{Config, Store};
 
 use super::deadline::Ticker;
 use super::exports::{ExportIndices, Exports};
-use super::host_state::Guest;
+use super::host_state::HostState;
 use crate::plugin::compile::engine_key;
-use crate::plugin::instance::shared::Batches;
+use crate::plugin::instance::shared::SharedInstances;
 use crate::plugin::sandbox::bindings::Plugin;
 use crate::plugin::sandbox::bindings::exports::comux::plugin::lifecycle::Descriptor;
 use crate::plugin::sandbox::deadline;
@@ -26,9 +26,9 @@ use crate::tenancy::Tenant;
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
-    linker: Arc<Linker<Guest>>,
+    linker: Arc<Linker<HostState>>,
     ticker: Arc<Ticker>,
-    batches: Arc<Batches>,
+    batches: Arc<SharedInstances>,
 }
 
 /// wasmtime, as plugins are compiled for it and run on it.
@@ -43,7 +43,7 @@ pub(crate) fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
 
 /// A plugin that can be instantiated: compiled, checked and described.
 pub struct LoadedPlugin {
-    pre: InstancePre<Guest>,
+    pre: InstancePre<HostState>,
     exports: ExportIndices,
     /// The name it gives itself.
     pub name: String,
@@ -65,9 +65,10 @@ impl Engine {
     pub fn new() -> wasmtime::Result<Self> {
         let engine = wasmtime_engine()?;
         let mut linker = Linker::new(&engine);
-        Plugin::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| {
-            guest
-        })?;
+        Plugin::add_to_linker::<_, wasmtime::component::HasSelf<HostState>>(
+            &mut linker,
+            |guest| guest,
+        )?;
         link_shared(&mut linker)?;
         let ticker = Ticker::start(engine.weak())?;
         Ok(Self { engine, linker: Arc::new(linker), ticker, batches: Arc::default() })
@@ -83,7 +84,7 @@ impl Engine {
     }
 
     /// The instances that cameras share.
-    pub(crate) fn batches(&self) -> &Batches {
+    pub(crate) fn batches(&self) -> &SharedInstances {
         &self.batches
     }
 
@@ -131,11 +132,11 @@ impl Engine {
 
     fn describe(
         &self,
-        pre: &InstancePre<Guest>,
+        pre: &InstancePre<HostState>,
         exports: &ExportIndices,
         (tenant, limits): (&Tenant, Limits),
     ) -> Result<Descriptor, String> {
-        let mut store = Guest::store(self, Guest::nobodys(self, limits));
+        let mut store = HostState::store(self, HostState::nobodys(self, limits));
         // Off the cameras' threads, but not beside those who wait for a core.
         let seat = tenant.seat();
         let _turn = seat.take();
@@ -174,7 +175,7 @@ impl LoadedPlugin {
     }
 
     /// A new instance in `store`.
-    pub(crate) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+    pub(crate) fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Exports> {
         self.exports.instantiate(&self.pre, store)
     }
 }
@@ -225,7 +226,7 @@ mod tests {
         let thread = told.recv().unwrap();
         let mut was_behind = false;
         while !describing.is_finished() {
-            was_behind |= sched_idle::is_behind(thread);
+            was_behind |= sched_idle::is_demoted(thread);
             std::thread::sleep(Duration::from_millis(1));
         }
         let problem = describing.join().unwrap();

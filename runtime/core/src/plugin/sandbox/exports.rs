@@ -4,7 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::engine::innermost;
-use super::host_state::Guest;
+use super::host_state::HostState;
 use crate::plugin::compile::{PACKAGE, is_of_this_track};
 use crate::plugin::sandbox::bindings::exports::comux::plugin::{batch_hook, state};
 use crate::plugin::sandbox::bindings::{Plugin, PluginIndices};
@@ -30,7 +30,7 @@ pub(crate) struct Exports {
 
 impl ExportIndices {
     /// Looks for them.
-    pub fn of(pre: &InstancePre<Guest>) -> Result<Self, LoadProblem> {
+    pub fn of(pre: &InstancePre<HostState>) -> Result<Self, LoadProblem> {
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
         let plugin = PluginIndices::new(pre).map_err(wrong_shape)?;
         let batches = has(pre, "batch-hook")?.then(|| batch_hook::GuestIndices::new(pre));
@@ -59,8 +59,8 @@ impl ExportIndices {
     /// A new instance in `store`.
     pub fn instantiate(
         &self,
-        pre: &InstancePre<Guest>,
-        store: &mut Store<Guest>,
+        pre: &InstancePre<HostState>,
+        store: &mut Store<HostState>,
     ) -> wasmtime::Result<Exports> {
         let instance = pre.instantiate(&mut *store)?;
         let plugin = self.plugin.load(&mut *store, &instance)?;
@@ -73,7 +73,7 @@ impl ExportIndices {
 }
 
 /// Whether an interface that need not be there is.
-fn has(pre: &InstancePre<Guest>, interface: &str) -> Result<bool, LoadProblem> {
+fn has(pre: &InstancePre<HostState>, interface: &str) -> Result<bool, LoadProblem> {
     let component = pre.component().component_type();
     let mut exports = component.exports(pre.engine());
     let is_it = |name: &str| {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use wasmtime::{Store, Trap};
 
 use super::engine::innermost;
-use super::host_state::Guest;
+use super::host_state::HostState;
 use crate::plugin::sandbox::bindings::comux::plugin::types::PluginError;
 use crate::plugin::sandbox::imports::one_line;
 use crate::record::FailReason;
-use crate::tenancy::NoRoom;
+use crate::tenancy::QuotaExceeded;
 
 /// The plugin would not take its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum ConfigureError {
     },
     /// There is no room for one more.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    NoRoom(#[from] QuotaExceeded),
 }
 
 /// A frame got no result.
@@ -60,13 +60,13 @@ pub struct CallFailure {
 
 /// How a failure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weight {
+pub(crate) enum Blame {
     /// It is about this frame alone.
-    None,
+    FrameOnly,
     /// It may be about another camera's frame.
-    Unknown,
+    Unattributed,
     /// Several of them are too many.
-    Some,
+    Counted,
     /// One is.
     Fatal,
 }
@@ -75,19 +75,19 @@ pub(crate) enum Weight {
 const TOO_MUCH_OUTPUT: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Why a call ended by an error of the plugin's own.
-pub(crate) fn told(error: PluginError) -> (CallFailure, Weight) {
+pub(crate) fn told(error: PluginError) -> (CallFailure, Blame) {
     let (message, weight) = match error {
         PluginError::InvalidInput(why) => {
-            (format!("invalid input: {}", one_line(&why)), Weight::None)
+            (format!("invalid input: {}", one_line(&why)), Blame::FrameOnly)
         }
-        PluginError::Transient(why) => (format!("transient: {}", one_line(&why)), Weight::Some),
-        PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Weight::Fatal),
+        PluginError::Transient(why) => (format!("transient: {}", one_line(&why)), Blame::Counted),
+        PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Blame::Fatal),
     };
     (failed(FailReason::PluginError, message), weight)
 }
 
 /// Why a call ended by a trap.
-pub(crate) fn trapped(error: &wasmtime::Error, store: &mut Store<Guest>) -> CallFailure {
+pub(crate) fn trapped(error: &wasmtime::Error, store: &mut Store<HostState>) -> CallFailure {
     let (reason, message) = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
         _ if store.data_mut().memory.was_hit() => {

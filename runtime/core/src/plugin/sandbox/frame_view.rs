@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::policy::Limits;
 use crate::record::ResultHeader;
-use crate::video::frame::Picture;
+use crate::video::frame::Frame;
 
 /// What a plugin has seen of one camera.
-pub(crate) struct Sight {
+pub(crate) struct FrameView {
     camera: Arc<str>,
     /// The picture of the call before; kept once the plugin has asked for motion.
-    previous: Option<Arc<Picture>>,
+    previous: Option<Arc<Frame>>,
     wants_motion: bool,
     /// Pictures went by since the last call, for another reason than a gap in the video.
     missed_pictures: bool,
@@ -21,10 +21,10 @@ pub(crate) struct Sight {
 /// A frame that a plugin is called with, for the length of the call.
 pub(crate) struct LentFrame {
     pub camera: Arc<str>,
-    pub picture: Arc<Picture>,
+    pub picture: Arc<Frame>,
     /// Headers of the input record, then those of earlier plugins.
     pub headers: Vec<ResultHeader>,
-    pub previous: Option<Arc<Picture>>,
+    pub previous: Option<Arc<Frame>>,
     pub wants_motion: bool,
     /// Pictures are missing before this one.
     pub discontinuity: bool,
@@ -36,7 +36,7 @@ pub(crate) struct LentFrame {
     pub most_read: u64,
 }
 
-impl Sight {
+impl FrameView {
     /// That of a plugin which has seen nothing of `camera` yet.
     pub fn of(camera: Arc<str>) -> Self {
         Self { camera, previous: None, wants_motion: false, missed_pictures: false, instance: 0 }
@@ -59,7 +59,7 @@ impl Sight {
     /// Lends a frame.
     pub fn lend(
         &mut self,
-        (picture, headers): (Arc<Picture>, Vec<ResultHeader>),
+        (picture, headers): (Arc<Frame>, Vec<ResultHeader>),
         limits: &Limits,
     ) -> LentFrame {
         let previous = self.previous.take().filter(|_| !picture.info().discontinuity);

@@ -31,7 +31,7 @@ pub struct Owner {
 }
 
 /// The data of one store.
-pub(crate) struct Guest {
+pub(crate) struct HostState {
     pub owner: Owner,
     /// What it uses is charged here.
     pub meter: Arc<Meter>,
@@ -47,7 +47,7 @@ pub(crate) struct Guest {
     pub pixels: Arc<Vec<u8>>,
 }
 
-impl Guest {
+impl HostState {
     pub fn new(engine: &Engine, owner: Owner, meter: Arc<Meter>, limits: Limits) -> Self {
         Self {
             owner,
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn all_memories_and_all_tables_together_are_bounded() {
         let limits = Limits { memory_mb: 2, table_elements: 100, ..Limits::default() };
-        let mut limit = Guest::nobodys(&Engine::new().unwrap(), limits).memory;
+        let mut limit = HostState::nobodys(&Engine::new().unwrap(), limits).memory;
         let mut memory = |current, desired| limit.memory_growing(current, desired, None).unwrap();
         const MIB: usize = 1 << 20;
         assert!(memory(0, MIB));

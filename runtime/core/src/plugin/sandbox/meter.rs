@@ -9,7 +9,7 @@ use crate::plugin::instance::shared::BatchCounts;
 use crate::plugin::sandbox::imports::MetricsBook;
 use crate::policy::Limits;
 use crate::record::FailReason;
-use crate::tenancy::{Budget, Tenant, Usage, UsageCounts};
+use crate::tenancy::{Tenant, TokenBucket, Usage, UsageCounts};
 
 /// What one plugin on one camera uses, charged to its tenant.
 pub struct Meter {
@@ -21,7 +21,7 @@ pub struct Meter {
     pub metrics: Arc<MetricsBook>,
     /// Of a plugin that several cameras share: the calls that were made for all of them.
     pub batches: Option<Arc<BatchCounts>>,
-    log: Budget,
+    log: TokenBucket,
     /// Lines of log that were dropped since one passed.
     dropped: AtomicU64,
     usage: Usage,
@@ -33,7 +33,7 @@ impl Meter {
     #[must_use]
     pub fn new(tenant: Arc<Tenant>, plugin: String, limits: &Limits) -> Self {
         let metrics = Arc::new(MetricsBook::with_names(limits.metrics as usize));
-        let log = Budget::new(Some(f64::from(limits.log_kb_per_s) * 1024.0));
+        let log = TokenBucket::new(Some(f64::from(limits.log_kb_per_s) * 1024.0));
         let dropped = AtomicU64::new(0);
         Self {
             tenant,

@@ -9,14 +9,14 @@ use crate::plugin::compile::JobPanicked;
 use crate::plugin::compile::VERSION;
 use crate::plugin::loader::JobFailed;
 use crate::policy::Step;
-use crate::policy::{NoSource, Source};
+use crate::policy::{NoPluginRef, PluginRef};
 
 /// A plugin can't be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("plugin `{plugin}`: {problem}")]
 pub struct LoadError {
     /// The plugin, as it was named.
-    pub plugin: Source,
+    pub plugin: PluginRef,
     /// What is wrong with it.
     pub problem: LoadProblem,
 }
@@ -156,7 +156,7 @@ pub enum LoadProblem {
     NoDescription(String),
     /// It has a name or version that can't be told apart from others in headers and sources.
     #[error("{0}; give it another in its descriptor")]
-    Name(#[from] NoSource),
+    Name(#[from] NoPluginRef),
     /// It claims headers that it may not write.
     #[error("it declares the header `{header}`: {reason}")]
     Header {

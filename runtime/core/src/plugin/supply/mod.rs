@@ -10,10 +10,10 @@ mod signature;
 mod trust;
 
 pub use load_error::{LoadError, LoadProblem};
-pub(crate) use pinned::Kept;
+pub(crate) use pinned::PinnedComponents;
 pub(crate) use private_files::Durable;
-pub(crate) use resolver::Store;
+pub(crate) use resolver::Resolver;
 pub use resolver::{FetchError, Fetched};
-pub(crate) use search_path::{OwnPlaces, Places};
+pub(crate) use search_path::{SearchPath, TenantSearchPath};
 pub use signature::{ComponentSignature, sign, signatures};
 pub use trust::{Grant, Trust};

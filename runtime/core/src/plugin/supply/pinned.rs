@@ -14,11 +14,11 @@ use crate::policy::ENDING;
 const TENANT: &str = "tenant-";
 
 /// A directory of directories `tenant-<id>` of files `<sha256>.wasm`.
-pub(crate) struct Kept {
+pub(crate) struct PinnedComponents {
     directory: PathBuf,
 }
 
-impl Kept {
+impl PinnedComponents {
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         private_files::create_directory(&directory)?;
         let kept = Self { directory };
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_by_tenant_and_digest_until_it_is_not_retained() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = Kept::open(directory.path().join("components")).unwrap();
+        let kept = PinnedComponents::open(directory.path().join("components")).unwrap();
         let [one, two] = [b"one", b"two"].map(|bytes| Digest::of(bytes));
         kept.keep("acme", one, b"one").unwrap();
         kept.keep("acme", two, b"two").unwrap();
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_damaged_component_counts_as_absent_and_can_be_kept_again() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = Kept::open(directory.path().to_owned()).unwrap();
+        let kept = PinnedComponents::open(directory.path().to_owned()).unwrap();
         let digest = Digest::of(b"component");
         kept.keep("acme", digest, b"component").unwrap();
         std::fs::write(kept.path("acme", digest), b"componenT").unwrap();
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn others_can_neither_read_nor_write_what_is_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = Kept::open(directory.path().join("state/components")).unwrap();
+        let kept = PinnedComponents::open(directory.path().join("state/components")).unwrap();
         let digest = Digest::of(b"component");
         kept.keep("acme", digest, b"component").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -156,7 +156,7 @@ mod tests {
         std::fs::create_dir(&of_tenant).unwrap();
         let unfinished = of_tenant.join(".part-abc");
         std::fs::write(&unfinished, b"half").unwrap();
-        Kept::open(directory.path().to_owned()).unwrap();
+        PinnedComponents::open(directory.path().to_owned()).unwrap();
         assert!(!unfinished.exists());
     }
 }

@@ -10,10 +10,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::pinned::Kept;
-use super::search_path::Places;
+use super::pinned::PinnedComponents;
+use super::search_path::SearchPath;
 use crate::policy::Digest;
-use crate::policy::{ENDING, Source};
+use crate::policy::{ENDING, PluginRef};
 
 /// Why a component can't be had. The words are for whoever named it, who may be a tenant: they name no
 /// directory of this host. [`FetchError::path`] is for the log.
@@ -96,14 +96,14 @@ pub struct Fetched {
 }
 
 /// Finds components.
-pub(crate) struct Store {
-    places: Places,
-    kept: Option<Kept>,
+pub(crate) struct Resolver {
+    places: SearchPath,
+    kept: Option<PinnedComponents>,
     most_bytes: u64,
 }
 
-impl Store {
-    pub fn new(places: Places, kept: Option<Kept>, most_bytes: u64) -> Self {
+impl Resolver {
+    pub fn new(places: SearchPath, kept: Option<PinnedComponents>, most_bytes: u64) -> Self {
         Self { places, kept, most_bytes }
     }
 
@@ -112,7 +112,7 @@ impl Store {
     pub fn fetch(
         &self,
         tenant: &str,
-        source: &Source,
+        source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Fetched, FetchError> {
         let kept = |digest| Some((digest, self.kept.as_ref()?.get(tenant, digest)?));
@@ -139,13 +139,13 @@ impl Store {
         self.kept.as_ref().map_or(Ok(()), |kept| kept.retain(wanted))
     }
 
-    fn find(&self, tenant: &str, source: &Source) -> Result<PathBuf, FetchError> {
+    fn find(&self, tenant: &str, source: &PluginRef) -> Result<PathBuf, FetchError> {
         if let Some(path) = self.places.named(tenant, source) {
             return Ok(path);
         }
         let path = match source {
-            Source::File(text) => PathBuf::from(text),
-            Source::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
+            PluginRef::File(text) => PathBuf::from(text),
+            PluginRef::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
         };
         let mut found = Err(FetchError::NotStored);
         for store in self.places.stores(tenant) {
@@ -155,7 +155,7 @@ impl Store {
             }
         }
         found.map_err(|error| match source {
-            Source::Stored { .. } if error.is_not_found() => FetchError::NotStored,
+            PluginRef::Stored { .. } if error.is_not_found() => FetchError::NotStored,
             _ => error,
         })
     }
@@ -207,11 +207,11 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::plugin::supply::search_path::OwnPlaces;
+    use crate::plugin::supply::search_path::TenantSearchPath;
 
     /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all in a
     /// directory with a comux.toml that names the sources of `named` for `acme`.
-    fn store(named: &[&str]) -> (tempfile::TempDir, Store) {
+    fn store(named: &[&str]) -> (tempfile::TempDir, Resolver) {
         let base = tempfile::tempdir().unwrap();
         let write = |path: &str, bytes: &[u8]| {
             let path = base.path().join(path);
@@ -223,22 +223,22 @@ mod tests {
         write("acme/own.wasm", b"own");
         write("outside.wasm", b"outside");
         let named = named.iter().map(|text| text.parse().unwrap()).collect();
-        let kept = Kept::open(base.path().join("plugins/state/components")).unwrap();
-        let acme = OwnPlaces { store: Some(base.path().join("acme")), named };
-        let places = Places {
+        let kept = PinnedComponents::open(base.path().join("plugins/state/components")).unwrap();
+        let acme = TenantSearchPath { store: Some(base.path().join("acme")), named };
+        let places = SearchPath {
             common: base.path().join("plugins"),
             base: base.path().to_owned(),
             own: HashMap::from([("acme".to_owned(), acme)]),
             private: Some(base.path().join("plugins/state")),
         };
-        (base, Store::new(places, Some(kept), 64))
+        (base, Resolver::new(places, Some(kept), 64))
     }
 
-    fn fetch_for(tenant: &str, store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
+    fn fetch_for(tenant: &str, store: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
         store.fetch(tenant, &source.parse().unwrap(), None).map(|fetched| fetched.bytes)
     }
 
-    fn fetch(store: &Store, source: &str) -> Result<Vec<u8>, FetchError> {
+    fn fetch(store: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
         fetch_for("acme", store, source)
     }
 

@@ -3,33 +3,33 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::policy::Source;
+use crate::policy::PluginRef;
 
 /// The directories and files that tenants' sources can lead to.
-pub(crate) struct Places {
+pub(crate) struct SearchPath {
     /// The store that all tenants share.
     pub common: PathBuf,
     /// The directory of comux.toml, where the paths begin that it names.
     pub base: PathBuf,
     /// What tenants have beside the common store.
-    pub own: HashMap<String, OwnPlaces>,
+    pub own: HashMap<String, TenantSearchPath>,
     /// What belongs to comux itself and is nobody's, also when it lies in a store.
     pub private: Option<PathBuf>,
 }
 
 /// What a tenant has beside the common store.
 #[derive(Default)]
-pub(crate) struct OwnPlaces {
+pub(crate) struct TenantSearchPath {
     /// Its own store.
     pub store: Option<PathBuf>,
     /// The sources that comux.toml itself names for its cameras, which may be anywhere.
-    pub named: HashSet<Source>,
+    pub named: HashSet<PluginRef>,
 }
 
-impl Places {
+impl SearchPath {
     /// The file of a source that comux.toml itself names for this tenant.
-    pub fn named(&self, tenant: &str, source: &Source) -> Option<PathBuf> {
-        let Source::File(text) = source else { return None };
+    pub fn named(&self, tenant: &str, source: &PluginRef) -> Option<PathBuf> {
+        let PluginRef::File(text) = source else { return None };
         self.own.get(tenant)?.named.contains(source).then(|| self.base.join(text))
     }
 

@@ -5,12 +5,12 @@ const MILLISECOND: u64 = 1_000_000;
 /// Cameras that always have work, each of so many milliseconds; a millisecond at a time goes by
 /// on each core. Nobody blocks: the line alone is under test.
 struct Simulation {
-    cores: Arc<Cores>,
+    cores: Arc<Scheduler>,
     cameras: Vec<SimulatedCamera>,
 }
 
 struct SimulatedCamera {
-    seat: Arc<Seat>,
+    seat: Arc<CoreClaim>,
     work: u64,
     left: u64,
     done: u64,
@@ -22,13 +22,13 @@ struct SimulatedCamera {
 
 impl Simulation {
     fn new(seats: usize) -> Self {
-        Self { cores: Cores::with_seats(seats), cameras: Vec::new() }
+        Self { cores: Scheduler::with_seats(seats), cameras: Vec::new() }
     }
 
     fn tenant(&mut self, pace: f64, cameras: usize, work: u64, period: u64) {
         let share = Share::new(pace);
         for _ in 0..cameras {
-            let seat = Seat::new(&self.cores, &share);
+            let seat = CoreClaim::new(&self.cores, &share);
             let (left, done, arrived, longest_wait) = (0, 0, 0, 0);
             self.cameras.push(SimulatedCamera {
                 seat,
@@ -117,12 +117,12 @@ fn seats_that_nobody_else_wants_are_for_whoever_wants_them() {
 
 #[test]
 fn threads_take_turns_and_none_is_forgotten() {
-    let cores = Cores::with_seats(1);
+    let cores = Scheduler::with_seats(1);
     let shares = [Share::new(1.0), Share::new(1.0)];
     let taken = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for number in 0..8 {
-            let seat = Seat::new(&cores, &shares[number % 2]);
+            let seat = CoreClaim::new(&cores, &shares[number % 2]);
             let taken = &taken;
             scope.spawn(move || {
                 for _ in 0..200 {

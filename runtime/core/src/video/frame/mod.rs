@@ -20,7 +20,7 @@ use crate::record::Seq;
 
 /// What is known of a picture beside its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureInfo {
+pub struct FrameFacts {
     /// The record whose picture it is.
     pub seq: Seq,
     /// Presentation time in microseconds, when the input says so.
@@ -36,8 +36,8 @@ pub struct PictureInfo {
 }
 
 /// A picture in libavcodec's buffers. What is computed of it is computed once.
-pub struct Picture {
-    info: PictureInfo,
+pub struct Frame {
+    info: FrameFacts,
     frame: ffmpeg::frame::Video,
     /// The luma plane, where the decoder's format has none of 8 bit.
     converted_luma: OnceLock<Option<Vec<u8>>>,
@@ -45,10 +45,10 @@ pub struct Picture {
     luma_stats: OnceLock<LumaStats>,
 }
 
-impl Picture {
+impl Frame {
     /// Takes over a decoded frame.
     #[must_use]
-    pub fn new(info: PictureInfo, frame: ffmpeg::frame::Video) -> Self {
+    pub fn new(info: FrameFacts, frame: ffmpeg::frame::Video) -> Self {
         Self {
             info,
             frame,
@@ -60,7 +60,7 @@ impl Picture {
 
     /// What is known beside the pixels.
     #[must_use]
-    pub fn info(&self) -> PictureInfo {
+    pub fn info(&self) -> FrameFacts {
         self.info
     }
 

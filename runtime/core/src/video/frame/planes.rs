@@ -7,13 +7,13 @@ use ffmpeg_next::format::Pixel;
 use super::view::Rect;
 
 /// Planes to read from.
-pub(crate) struct Source {
+pub(crate) struct PlaneSource {
     pub data: [*const u8; 4],
     pub strides: [i32; 4],
     pub format: Pixel,
 }
 
-impl Source {
+impl PlaneSource {
     pub fn of(frame: &ffmpeg::frame::Video) -> Self {
         // SAFETY: the frame is valid; its first four planes are all that video formats have.
         let (data, strides) = unsafe {

@@ -7,9 +7,9 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 
 use super::bands::band_rows;
-use super::planes::Source;
+use super::planes::PlaneSource;
 use super::view::{MAX_SIDE, PixelFormat, ReadError, Rect, View, clip};
-use crate::video::frame::Picture;
+use crate::video::frame::Frame;
 
 /// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
 pub struct Scaler {
@@ -57,7 +57,7 @@ impl Scaler {
 
     pub(crate) fn read(
         &mut self,
-        picture: &Picture,
+        picture: &Frame,
         frame: &ffmpeg::frame::Video,
         (view, budget): (View, u64),
         out: &mut Vec<u8>,
@@ -87,7 +87,7 @@ impl Scaler {
         // Luma is read as the decoder made it; a conversion to gray would stretch its range.
         if view.format == PixelFormat::Gray8 {
             let luma = picture.luma();
-            let source = Source {
+            let source = PlaneSource {
                 data: [luma.data.as_ptr(), ptr::null(), ptr::null(), ptr::null()],
                 strides: [i32::try_from(luma.stride).unwrap_or(0), 0, 0, 0],
                 format: Pixel::GRAY8,
@@ -106,13 +106,13 @@ impl Scaler {
             return self.scale((&source, region), (width, height), view.format, out, is_over);
         }
         out.resize(bytes, 0);
-        let source = Source::of(frame);
+        let source = PlaneSource::of(frame);
         self.scale((&source, region), (width, height), view.format, out, is_over)
     }
 
     fn scale(
         &mut self,
-        (source, region): (&Source, Rect),
+        (source, region): (&PlaneSource, Rect),
         (width, height): (u32, u32),
         format: PixelFormat,
         out: &mut [u8],
@@ -220,7 +220,7 @@ pub(crate) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
     let (width, height) = (frame.width(), frame.height());
     let planes = PixelFormat::I420.planes(width as usize, height as usize);
     let mut out = vec![0; planes.iter().map(|(size, _)| size).sum()];
-    let whole = (&Source::of(frame), Rect { x: 0, y: 0, width, height });
+    let whole = (&PlaneSource::of(frame), Rect { x: 0, y: 0, width, height });
     Scaler::default().scale(whole, (width, height), PixelFormat::I420, &mut out, || false).ok()?;
     out.truncate(width as usize * height as usize);
     Some(out)
@@ -233,10 +233,10 @@ fn unsupported_format(frame: &ffmpeg::frame::Video) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::frame::PictureInfo;
+    use crate::video::frame::FrameFacts;
 
     /// A picture whose luma is `x + y`, and whose chroma is neutral.
-    fn gradient(width: u32, height: u32) -> Picture {
+    fn gradient(width: u32, height: u32) -> Frame {
         let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, width, height);
         let stride = frame.stride(0);
         for y in 0..height as usize {
@@ -246,7 +246,7 @@ mod tests {
         }
         frame.data_mut(1).fill(128);
         frame.data_mut(2).fill(128);
-        let info = PictureInfo {
+        let info = FrameFacts {
             seq: 0,
             pts_us: None,
             recorded_at_us: None,
@@ -254,7 +254,7 @@ mod tests {
             discontinuity: false,
             decode_us: 0,
         };
-        Picture::new(info, frame)
+        Frame::new(info, frame)
     }
 
     fn view(region: Option<Rect>, size: Option<(u32, u32)>, format: PixelFormat) -> View {
@@ -345,7 +345,7 @@ mod tests {
 
     /// What libswscale gives when it is asked for everything at once, as a reader without a clock
     /// would.
-    fn at_once(picture: &Picture, want: View) -> Vec<u8> {
+    fn at_once(picture: &Frame, want: View) -> Vec<u8> {
         let mut out = Vec::new();
         let scaler = &mut Scaler::default();
         // A band that is as high as the region.
@@ -376,7 +376,7 @@ mod tests {
     fn sensor_formats_are_read_whole_or_not_at_all() {
         for format in [Pixel::BAYER_RGGB8, Pixel::BAYER_RGGB16LE, Pixel::PAL8, Pixel::YUV410P] {
             let frame = ffmpeg::frame::Video::new(format, 1920, 1080);
-            let picture = Picture::new(gradient(2, 2).info(), frame);
+            let picture = Frame::new(gradient(2, 2).info(), frame);
             for want in [PixelFormat::Bgr24, PixelFormat::Nv12, PixelFormat::Gray8] {
                 for size in [None, Some((640, 360))] {
                     let (scaler, mut out) = (&mut Scaler::default(), Vec::new());

@@ -11,29 +11,29 @@
 
 mod counts;
 mod rounds;
-mod table;
+mod shared_instance;
 
 pub use counts::BatchCounts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::plugin::instance::camera_plugin::Called;
-use crate::plugin::instance::supervised::{Recipe, Resident};
+use crate::plugin::instance::camera_plugin::FrameCall;
+use crate::plugin::instance::supervised::{InstanceSpec, SupervisedInstance};
+use crate::plugin::sandbox::FrameView;
 use crate::plugin::sandbox::Meter;
 use crate::plugin::sandbox::Owner;
-use crate::plugin::sandbox::Sight;
 use crate::plugin::sandbox::imports::MetricsBook;
-use crate::plugin::sandbox::{ConfigureError, Weight};
+use crate::plugin::sandbox::{Blame, ConfigureError};
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
 use crate::policy::Digest;
 use crate::policy::Limits;
 use crate::record::ResultHeader;
-use crate::sched::Seat;
+use crate::sched::CoreClaim;
 use crate::tenancy::Tenant;
-use crate::video::frame::Picture;
+use crate::video::frame::Frame;
 use rounds::Member;
-use table::{Answered, Table, Waiting};
+use shared_instance::{Answered, PendingFrame, SharedInstance};
 
 /// Frames that a camera is called with alone after one of its calls failed: at any usual rate enough
 /// for the camera to show whether it was its fault.
@@ -41,12 +41,12 @@ const ALONE: u32 = 50;
 
 /// The shared instances of an engine.
 #[derive(Default)]
-pub(crate) struct Batches {
+pub(crate) struct SharedInstances {
     tables: Mutex<Vec<(Key, Arc<Place>)>>,
 }
 
 /// Where a shared instance is, or will be: locked while it is started.
-type Place = Mutex<Weak<Table>>;
+type Place = Mutex<Weak<SharedInstance>>;
 
 /// Who shares an instance.
 #[derive(Clone, PartialEq)]
@@ -58,14 +58,14 @@ struct Key {
 }
 
 /// A camera's place at a shared instance.
-pub(crate) struct Seatmate {
-    table: Arc<Table>,
+pub(crate) struct SharedHandle {
+    table: Arc<SharedInstance>,
     member: Member,
     /// So many of its frames are yet to be called about alone.
     alone: u32,
 }
 
-impl Batches {
+impl SharedInstances {
     /// A place at the instance of this tenant, plugin, configuration and limits, which is started when
     /// there is none.
     ///
@@ -77,7 +77,7 @@ impl Batches {
         loaded: &Arc<LoadedPlugin>,
         tenant: &Arc<Tenant>,
         (config, limits): (String, Limits),
-    ) -> Result<Seatmate, ConfigureError> {
+    ) -> Result<SharedHandle, ConfigureError> {
         let key = Key {
             tenant: Arc::clone(&tenant.id),
             digest: loaded.digest,
@@ -87,7 +87,7 @@ impl Batches {
         let place = self.place(key);
         let mut place = lock(&place);
         if let Some(table) = place.upgrade() {
-            return Ok(Seatmate::at(table));
+            return Ok(SharedHandle::at(table));
         }
         let plugin = format!("{}@{}", loaded.name, loaded.version).into();
         // Lines of its log are about no one camera.
@@ -95,10 +95,11 @@ impl Batches {
         let meter = Meter::new(Arc::clone(tenant), loaded.identity.clone(), &limits);
         let (engine, loaded, meter) = (engine.clone(), Arc::clone(loaded), Arc::new(meter));
         let charged = Arc::clone(&meter);
-        let recipe = Recipe { engine, loaded, owner, config, limits, meter: charged };
-        let table = Arc::new(Table::around(Resident::start(recipe)?, meter, limits));
+        let recipe = InstanceSpec { engine, loaded, owner, config, limits, meter: charged };
+        let table =
+            Arc::new(SharedInstance::around(SupervisedInstance::start(recipe)?, meter, limits));
         *place = Arc::downgrade(&table);
-        Ok(Seatmate::at(table))
+        Ok(SharedHandle::at(table))
     }
 
     fn place(&self, key: Key) -> Arc<Place> {
@@ -114,8 +115,8 @@ impl Batches {
     }
 }
 
-impl Seatmate {
-    fn at(table: Arc<Table>) -> Self {
+impl SharedHandle {
+    fn at(table: Arc<SharedInstance>) -> Self {
         let member = table.join();
         Self { table, member, alone: 0 }
     }
@@ -133,19 +134,19 @@ impl Seatmate {
     /// Has a frame analysed, together with those of other cameras, or `alone`.
     pub fn call(
         &mut self,
-        (frame, sight): ((Arc<Picture>, Vec<ResultHeader>), &mut Sight),
-        seat: &Arc<Seat>,
+        (frame, sight): ((Arc<Frame>, Vec<ResultHeader>), &mut FrameView),
+        seat: &Arc<CoreClaim>,
         now: Instant,
         alone: bool,
-    ) -> Called {
+    ) -> FrameCall {
         let alone = alone || self.alone > 0;
         self.alone = self.alone.saturating_sub(1);
         let busy = Duration::from_micros(frame.0.info().decode_us);
         let frame = sight.lend(frame, self.table.limits());
-        let waiting = Waiting { member: self.member, frame, since: now, alone };
+        let waiting = PendingFrame { member: self.member, frame, since: now, alone };
         let answered = self.table.answer(waiting, busy, seat);
         let Answered { result, frame, end, memory, waited } = answered;
-        if let Err((_, Weight::Unknown)) = result {
+        if let Err((_, Blame::Unattributed)) = result {
             self.alone = ALONE;
         }
         let bytes_read = frame.as_ref().map(|frame| frame.bytes_read).unwrap_or_default();
@@ -153,11 +154,11 @@ impl Seatmate {
             Some(frame) => sight.take_back(frame),
             None => sight.miss_pictures(),
         }
-        Called { result, end, bytes_read, memory, waited }
+        FrameCall { result, end, bytes_read, memory, waited }
     }
 }
 
-impl Drop for Seatmate {
+impl Drop for SharedHandle {
     fn drop(&mut self) {
         self.table.leave(self.member);
     }

@@ -37,7 +37,7 @@ pub(crate) struct Rounds {
     /// The longest wait.
     longest: Duration,
     rhythms: HashMap<Member, Rhythm>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<Candidate>,
     /// How long a call takes.
     call: Duration,
 }
@@ -53,7 +53,7 @@ struct Rhythm {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Candidate {
     member: Member,
     /// When it can't wait any longer.
     until: Instant,
@@ -108,7 +108,7 @@ impl Rounds {
             }
             _ => now,
         };
-        self.waiting.push(Waiting { member, until, interval });
+        self.waiting.push(Candidate { member, until, interval });
     }
 
     /// When the round is over; `None` when there is none.

@@ -13,9 +13,9 @@ use crate::plugin::sandbox::bindings::comux::plugin::types;
 use crate::plugin::sandbox::bindings::comux::plugin::types::{
     FrameInfo, Header, PixelFormat, Pixels, View,
 };
-use crate::plugin::sandbox::host_state::Guest;
+use crate::plugin::sandbox::host_state::HostState;
 use crate::video::frame;
-use crate::video::frame::{Picture, Rect};
+use crate::video::frame::{Frame, Rect};
 
 /// As [`Pixels`], but lowered from a buffer that is shared instead of copied.
 #[derive(ComponentType, Lower)]
@@ -28,7 +28,7 @@ struct SharedPixels {
 }
 
 /// Puts a function that shares into the linker, in the place of the generated one that copies.
-pub(crate) fn link_shared(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(crate) fn link_shared(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut frames = linker.instance("comux:plugin/frames@0.1.0")?;
     frames.func_wrap(
@@ -41,8 +41,8 @@ pub(crate) fn link_shared(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-impl Guest {
-    fn picture(&self, frame: &Resource<FrameHandle>) -> wasmtime::Result<&Picture> {
+impl HostState {
+    fn picture(&self, frame: &Resource<FrameHandle>) -> wasmtime::Result<&Frame> {
         Ok(&self.lent(frame)?.picture)
     }
 
@@ -83,11 +83,11 @@ fn view(want: View) -> frame::View {
     frame::View { region, size: want.size, format }
 }
 
-impl Host for Guest {}
+impl Host for HostState {}
 
-impl types::Host for Guest {}
+impl types::Host for HostState {}
 
-impl HostFrame for Guest {
+impl HostFrame for HostState {
     fn info(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
         let frame = self.lent(&frame)?;
         let info = frame.picture.info();
@@ -115,7 +115,7 @@ impl HostFrame for Guest {
         frame: Resource<FrameHandle>,
         want: View,
     ) -> wasmtime::Result<Result<Pixels, ReadError>> {
-        let read = Guest::read(self, &frame, want)?;
+        let read = HostState::read(self, &frame, want)?;
         Ok(read.map(|SharedPixels { width, height, format, data }| Pixels {
             width,
             height,

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use crate::plugin::sandbox::bindings::comux::plugin::log::{Host, Level};
-use crate::plugin::sandbox::host_state::Guest;
+use crate::plugin::sandbox::host_state::HostState;
 use crate::policy::LOG_LINE_BYTES;
 
 /// What a line costs beside its text: level, time, and whose it is.
 const LINE_OVERHEAD: usize = 64;
 
-impl Host for Guest {
+impl Host for HostState {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let message = beginning(&message);
         let bytes = (message.len() + self.owner.plugin.len() + LINE_OVERHEAD) as u64;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::Serialize;
 
 use crate::plugin::sandbox::bindings::comux::plugin::metrics::Host;
-use crate::plugin::sandbox::host_state::Guest;
+use crate::plugin::sandbox::host_state::HostState;
 
 /// Bytes of a name. It becomes part of the name of a time series, and those of common collectors are
 /// held to some hundred bytes altogether.
@@ -23,12 +23,12 @@ const MOST_NAMES: usize = 1000;
 #[derive(Debug)]
 pub struct MetricsBook {
     /// Filled from the front; what is in place stays.
-    entries: Box<[OnceLock<Entry>]>,
+    entries: Box<[OnceLock<NamedMetric>]>,
     dropped: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct NamedMetric {
     name: Box<str>,
     value: Value,
 }
@@ -78,7 +78,7 @@ pub enum Metric {
 
 /// What a plugin says of a metric in one call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Call {
+enum Report {
     Add(u64),
     Set(f64),
     Observe(f64),
@@ -107,43 +107,43 @@ impl MetricsBook {
     }
 
     /// Enters one call; the first that is not taken says why.
-    fn enter(&self, name: &str, call: Call) -> Option<String> {
+    fn enter(&self, name: &str, call: Report) -> Option<String> {
         let Err(why) = self.take(name, call) else { return None };
         (self.dropped.fetch_add(1, Relaxed) == 0).then(|| why.say(name, self.entries.len()))
     }
 
-    fn take(&self, name: &str, call: Call) -> Result<(), Refusal> {
-        if let Call::Set(value) | Call::Observe(value) = call
+    fn take(&self, name: &str, call: Report) -> Result<(), Dropped> {
+        if let Report::Set(value) | Report::Observe(value) = call
             && !value.is_finite()
         {
-            return Err(Refusal::NotFinite);
+            return Err(Dropped::NotFinite);
         }
         for slot in &self.entries {
             let entry = match slot.get() {
                 Some(entry) => entry,
                 None if is_name(name) => {
-                    slot.get_or_init(|| Entry { name: name.into(), value: Value::of(call) })
+                    slot.get_or_init(|| NamedMetric { name: name.into(), value: Value::of(call) })
                 }
-                None => return Err(Refusal::Name),
+                None => return Err(Dropped::Name),
             };
             if &*entry.name == name {
                 return entry.value.take(call);
             }
         }
-        Err(if is_name(name) { Refusal::TooMany } else { Refusal::Name })
+        Err(if is_name(name) { Dropped::TooMany } else { Dropped::Name })
     }
 }
 
 /// Why a call is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+enum Dropped {
     Name,
     Kind,
     TooMany,
     NotFinite,
 }
 
-impl Refusal {
+impl Dropped {
     fn say(self, name: &str, most: usize) -> String {
         let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
         match self {
@@ -166,11 +166,11 @@ fn is_name(name: &str) -> bool {
 
 impl Value {
     /// The kind that `call` is for, before it is taken.
-    fn of(call: Call) -> Self {
+    fn of(call: Report) -> Self {
         match call {
-            Call::Add(_) => Self::Sum(AtomicU64::new(0)),
-            Call::Set(_) => Self::Level(Float::new(0.0)),
-            Call::Observe(_) => Self::Observations {
+            Report::Add(_) => Self::Sum(AtomicU64::new(0)),
+            Report::Set(_) => Self::Level(Float::new(0.0)),
+            Report::Observe(_) => Self::Observations {
                 count: AtomicU64::new(0),
                 sum: Float::new(0.0),
                 least: Float::new(f64::INFINITY),
@@ -180,20 +180,20 @@ impl Value {
     }
 
     /// Only ever called by one thread at a time, which is why reading and writing are two steps.
-    fn take(&self, call: Call) -> Result<(), Refusal> {
+    fn take(&self, call: Report) -> Result<(), Dropped> {
         match (self, call) {
-            (Self::Sum(sum), Call::Add(amount)) => {
+            (Self::Sum(sum), Report::Add(amount)) => {
                 sum.store(sum.load(Relaxed).saturating_add(amount), Relaxed);
             }
-            (Self::Level(level), Call::Set(value)) => level.set(value),
-            (Self::Observations { count, sum, least, greatest }, Call::Observe(value)) => {
+            (Self::Level(level), Report::Set(value)) => level.set(value),
+            (Self::Observations { count, sum, least, greatest }, Report::Observe(value)) => {
                 // A sum beyond what can be said stays the greatest that can.
                 sum.set((sum.get() + value).clamp(f64::MIN, f64::MAX));
                 least.set(least.get().min(value));
                 greatest.set(greatest.get().max(value));
                 count.store(count.load(Relaxed).saturating_add(1), Relaxed);
             }
-            _ => return Err(Refusal::Kind),
+            _ => return Err(Dropped::Kind),
         }
         Ok(())
     }
@@ -232,8 +232,8 @@ impl Float {
     }
 }
 
-impl Guest {
-    fn enter_metric(&mut self, name: &str, call: Call) {
+impl HostState {
+    fn enter_metric(&mut self, name: &str, call: Report) {
         if let Some(why) = self.meter.metrics.enter(name, call) {
             let (tenant, camera) = (&*self.owner.tenant, &*self.owner.camera);
             let plugin = &*self.owner.plugin;
@@ -242,19 +242,19 @@ impl Guest {
     }
 }
 
-impl Host for Guest {
+impl Host for HostState {
     fn add(&mut self, name: String, amount: u64) -> wasmtime::Result<()> {
-        self.enter_metric(&name, Call::Add(amount));
+        self.enter_metric(&name, Report::Add(amount));
         Ok(())
     }
 
     fn set(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
-        self.enter_metric(&name, Call::Set(value));
+        self.enter_metric(&name, Report::Set(value));
         Ok(())
     }
 
     fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
-        self.enter_metric(&name, Call::Observe(value));
+        self.enter_metric(&name, Report::Observe(value));
         Ok(())
     }
 }
@@ -263,7 +263,7 @@ impl Host for Guest {
 mod tests {
     use super::*;
 
-    fn book(calls: &[(&str, Call)]) -> MetricsBook {
+    fn book(calls: &[(&str, Report)]) -> MetricsBook {
         let book = MetricsBook::with_names(3);
         for (name, call) in calls {
             let _ = book.enter(name, *call);
@@ -274,12 +274,12 @@ mod tests {
     #[test]
     fn sums_levels_and_observations_are_kept_by_name() {
         let snapshot = book(&[
-            ("frames", Call::Add(2)),
-            ("frames", Call::Add(3)),
-            ("tracks", Call::Set(2.5)),
-            ("tracks", Call::Set(-1.5)),
-            ("score", Call::Observe(2.0)),
-            ("score", Call::Observe(-1.0)),
+            ("frames", Report::Add(2)),
+            ("frames", Report::Add(3)),
+            ("tracks", Report::Set(2.5)),
+            ("tracks", Report::Set(-1.5)),
+            ("score", Report::Observe(2.0)),
+            ("score", Report::Observe(-1.0)),
         ])
         .snapshot();
         let json = serde_json::to_value(&snapshot).unwrap();
@@ -296,11 +296,11 @@ mod tests {
 
     #[test]
     fn one_name_too_many_is_dropped_and_those_before_go_on() {
-        let book = book(&[("a", Call::Add(1)), ("b", Call::Add(1)), ("c", Call::Add(1))]);
+        let book = book(&[("a", Report::Add(1)), ("b", Report::Add(1)), ("c", Report::Add(1))]);
         for number in 0..100_000 {
-            let _ = book.enter(&format!("flood-{number}"), Call::Add(1));
+            let _ = book.enter(&format!("flood-{number}"), Report::Add(1));
         }
-        assert_eq!(book.enter("c", Call::Add(1)), None);
+        assert_eq!(book.enter("c", Report::Add(1)), None);
         let snapshot = book.snapshot();
         assert_eq!(snapshot.values.len(), 3);
         assert_eq!(snapshot.values["c"], Metric::Counter(2));
@@ -309,10 +309,10 @@ mod tests {
 
     #[test]
     fn only_the_first_that_is_dropped_is_told() {
-        let book = book(&[("a", Call::Add(1))]);
-        let told = book.enter("a", Call::Set(1.0));
+        let book = book(&[("a", Report::Add(1))]);
+        let told = book.enter("a", Report::Set(1.0));
         assert_eq!(told.as_deref(), Some("`a` was another kind of metric before"));
-        assert_eq!(book.enter("b c", Call::Add(1)), None);
+        assert_eq!(book.enter("b c", Report::Add(1)), None);
         assert_eq!(book.snapshot().dropped, 2);
     }
 
@@ -320,14 +320,14 @@ mod tests {
     fn what_is_no_name_or_no_number_takes_no_room() {
         let long = "x".repeat(65);
         let snapshot = book(&[
-            ("", Call::Add(1)),
-            ("ä", Call::Add(1)),
-            ("a b", Call::Add(1)),
-            ("a\n", Call::Add(1)),
-            (&long, Call::Add(1)),
-            ("a", Call::Set(f64::NAN)),
-            ("a", Call::Observe(f64::INFINITY)),
-            (&long[..64], Call::Add(1)),
+            ("", Report::Add(1)),
+            ("ä", Report::Add(1)),
+            ("a b", Report::Add(1)),
+            ("a\n", Report::Add(1)),
+            (&long, Report::Add(1)),
+            ("a", Report::Set(f64::NAN)),
+            ("a", Report::Observe(f64::INFINITY)),
+            (&long[..64], Report::Add(1)),
         ])
         .snapshot();
         assert_eq!(snapshot.values.keys().collect::<Vec<_>>(), [&long[..64]]);
@@ -337,10 +337,10 @@ mod tests {
     #[test]
     fn sums_stay_what_json_can_say() {
         let huge = [
-            ("n", Call::Add(u64::MAX)),
-            ("n", Call::Add(1)),
-            ("x", Call::Observe(f64::MAX)),
-            ("x", Call::Observe(f64::MAX)),
+            ("n", Report::Add(u64::MAX)),
+            ("n", Report::Add(1)),
+            ("x", Report::Observe(f64::MAX)),
+            ("x", Report::Observe(f64::MAX)),
         ];
         let values = book(&huge).snapshot().values;
         assert_eq!(values["n"], Metric::Counter(u64::MAX));

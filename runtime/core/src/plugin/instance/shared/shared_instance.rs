@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use super::counts::BatchCounts;
 use super::rounds::{Member, Over, Rounds};
 use crate::plugin::instance::shared::lock;
-use crate::plugin::instance::supervised::{Answer, Resident};
+use crate::plugin::instance::supervised::{Answer, SupervisedInstance};
 use crate::plugin::sandbox::CallEnd;
 use crate::plugin::sandbox::LentFrame;
 use crate::plugin::sandbox::Meter;
-use crate::plugin::sandbox::{CallFailure, Weight, failed};
+use crate::plugin::sandbox::{Blame, CallFailure, failed};
 use crate::policy::Limits;
 use crate::record::FailReason;
-use crate::sched::Seat;
+use crate::sched::CoreClaim;
 
 /// A safety net: whoever waits is woken when a call ends.
 const NAP: Duration = Duration::from_millis(100);
 
 /// A shared instance, and the cameras around it.
-pub(crate) struct Table {
-    resident: Mutex<Resident>,
-    state: Mutex<State>,
+pub(crate) struct SharedInstance {
+    resident: Mutex<SupervisedInstance>,
+    state: Mutex<Waiters>,
     /// Something has changed for those who wait.
     changed: Condvar,
     counts: Arc<BatchCounts>,
@@ -30,11 +30,11 @@ pub(crate) struct Table {
     limits: Limits,
 }
 
-struct State {
+struct Waiters {
     rounds: Rounds,
     last_member: Member,
     /// Frames that no call was made about yet, in the order in which they came.
-    frames: Vec<Waiting>,
+    frames: Vec<PendingFrame>,
     /// What came of those that a call was made about, until their cameras take it.
     answers: Vec<(Member, Answered)>,
     /// A call is under way.
@@ -42,7 +42,7 @@ struct State {
 }
 
 /// A frame that is laid down.
-pub(crate) struct Waiting {
+pub(crate) struct PendingFrame {
     pub member: Member,
     pub frame: LentFrame,
     pub since: Instant,
@@ -52,7 +52,7 @@ pub(crate) struct Waiting {
 
 /// What came of one frame.
 pub(crate) struct Answered {
-    pub result: Result<Answer, (CallFailure, Weight)>,
+    pub result: Result<Answer, (CallFailure, Blame)>,
     /// Given back, unless the instance was lost.
     pub frame: Option<LentFrame>,
     pub end: CallEnd,
@@ -65,13 +65,13 @@ pub(crate) struct Answered {
 enum Next {
     Take(Box<Answered>),
     /// Make a call about these frames; whether nobody is left out.
-    Lead(Vec<Waiting>, bool),
+    Lead(Vec<PendingFrame>, bool),
     Wait,
 }
 
-impl Table {
-    pub fn around(resident: Resident, meter: Arc<Meter>, limits: Limits) -> Self {
-        let state = State {
+impl SharedInstance {
+    pub fn around(resident: SupervisedInstance, meter: Arc<Meter>, limits: Limits) -> Self {
+        let state = Waiters {
             rounds: Rounds::new(limits.batch_frames(), limits.batch_wait()),
             last_member: 0,
             frames: Vec::new(),
@@ -124,7 +124,7 @@ impl Table {
     }
 
     /// Lays a frame down, on which `busy` was spent before, and waits for what comes of it.
-    pub fn answer(&self, waiting: Waiting, busy: Duration, seat: &Arc<Seat>) -> Answered {
+    pub fn answer(&self, waiting: PendingFrame, busy: Duration, seat: &Arc<CoreClaim>) -> Answered {
         let member = waiting.member;
         {
             let mut state = lock(&self.state);
@@ -156,20 +156,21 @@ impl Table {
     }
 
     /// Makes a call.
-    fn lead(&self, waiting: Vec<Waiting>, full: bool, seat: &Arc<Seat>) {
+    fn lead(&self, waiting: Vec<PendingFrame>, full: bool, seat: &Arc<CoreClaim>) {
         let begin = Instant::now();
         let members: Vec<Member> = waiting.iter().map(|waiting| waiting.member).collect();
         let waits: Vec<Duration> = waiting.iter().map(|waiting| begin - waiting.since).collect();
         self.counts.add(&waits, full);
         // Its answers come even if this thread panics.
-        let mut call = Call { table: self, members, waits, answers: Vec::new(), took: None };
+        let mut call =
+            CallUnderway { table: self, members, waits, answers: Vec::new(), took: None };
         let frames = waiting.into_iter().map(|waiting| waiting.frame).collect();
         let called = self.call(frames, seat, begin);
         call.took = Some(begin.elapsed());
         call.answers = called;
     }
 
-    fn call(&self, frames: Vec<LentFrame>, seat: &Arc<Seat>, begin: Instant) -> Vec<Answered> {
+    fn call(&self, frames: Vec<LentFrame>, seat: &Arc<CoreClaim>, begin: Instant) -> Vec<Answered> {
         let count = frames.len();
         let mut resident = lock(&self.resident);
         let mut given_back = Vec::with_capacity(count);
@@ -204,7 +205,7 @@ impl Table {
                 answers.into_iter().map(|answer| answered(Ok(answer), given_back.next())).collect()
             }
             Err(failure) => {
-                let weight = if count > 1 { Weight::Unknown } else { Weight::Some };
+                let weight = if count > 1 { Blame::Unattributed } else { Blame::Counted };
                 let fail = |number| {
                     let restarted = failure.restarted && number == 0;
                     let failure = CallFailure { restarted, ..failure.clone() };
@@ -217,15 +218,15 @@ impl Table {
 }
 
 /// A call under way: when it is over, in whatever way, those who wait for it are told.
-struct Call<'t> {
-    table: &'t Table,
+struct CallUnderway<'t> {
+    table: &'t SharedInstance,
     members: Vec<Member>,
     waits: Vec<Duration>,
     answers: Vec<Answered>,
     took: Option<Duration>,
 }
 
-impl Drop for Call<'_> {
+impl Drop for CallUnderway<'_> {
     fn drop(&mut self) {
         let mut answers = std::mem::take(&mut self.answers).into_iter();
         let mut state = lock(&self.table.state);
@@ -246,7 +247,7 @@ impl Answered {
     fn of_a_panic() -> Self {
         let failure = failed(FailReason::PluginTrap, "the thread that called panicked".to_owned());
         Self {
-            result: Err((failure, Weight::Unknown)),
+            result: Err((failure, Blame::Unattributed)),
             frame: None,
             end: CallEnd::immediate(Instant::now()),
             memory: 0,
@@ -255,7 +256,7 @@ impl Answered {
     }
 }
 
-impl State {
+impl Waiters {
     /// For how long there is nothing to do for this camera, if nothing changes.
     fn nothing_to_do(&self, member: Member, now: Instant) -> Option<Duration> {
         if self.answers.iter().any(|(whose, _)| *whose == member) {
@@ -289,7 +290,7 @@ impl State {
         }
         let full = self.rounds.over(now) == Some(Over::Now { full: true });
         let members = self.rounds.close();
-        let of_round = |waiting: &mut Waiting| members.contains(&waiting.member);
+        let of_round = |waiting: &mut PendingFrame| members.contains(&waiting.member);
         Next::Lead(self.frames.extract_if(.., of_round).collect(), full)
     }
 }
