@@ -10,8 +10,8 @@ BENCH_PLUGINS := noop hostile misbehave motion-next company
 # A progress bar for people; for logs nothing but what is wrong.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup setup-lint setup-test setup-bench setup-distros build plugins demo test lint audit \
-	check-ffmpeg test-distros fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
+.PHONY: help setup setup-lint setup-test setup-bench setup-distros setup-pictures build plugins demo test lint audit \
+	check-ffmpeg test-distros pictures book fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,9 @@ setup-bench:
 
 setup-distros:
 	@tests/setup.sh distros
+
+setup-pictures:
+	@tests/setup.sh pictures
 
 setup-test: ## … and to test them: ffmpeg, Java and Apache Kafka
 	@tests/setup.sh test
@@ -50,7 +53,7 @@ test: setup-test ## every test, on a real Apache Kafka
 
 # One after the other, because each wants the machine to itself. ONLY=latency,scale measures some parts,
 # CYCLES=10000 turns over as many cameras.
-bench: setup-bench plugins ## every figure of the README: against the decoder, Python and comux 0.2.0
+bench: setup-bench plugins ## every figure of the book: against the decoder, Python and comux 0.2.0
 	@set -e; for plugin in $(BENCH_PLUGINS); do \
 		$(TARGET)/release/comux plugin build tests/plugins/$$plugin; done
 	$(CARGO) bench -p comux-tests --bench sandbox
@@ -89,3 +92,11 @@ test-distros: setup-distros ## set-up, demo and some tests on fresh other distri
 
 fuzz: setup ## what comes from outside, each target for FUZZ_SECONDS (60)
 	@tests/fuzz/run
+
+pictures: setup-pictures plugins ## the pictures of the book: a frame of a real run, and the data flow
+	docs/pictures.sh $(TARGET)/release/comux $(TARGET)/plugins
+
+book: ## the book as web pages, in target/book; needs mdBook
+	@command -v mdbook >/dev/null || { \
+		echo "mdBook is missing: cargo install mdbook --locked" >&2; exit 1; }
+	mdbook build docs

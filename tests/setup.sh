@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what comux needs to be built (`build`), checked (`lint`), tested (`test`), compared with others
-# (`bench`) and tried on other distributions (`distros`). Installs only what is missing, says so before it
-# does, and needs neither root nor network when nothing is. What the tools print goes to target/setup.log.
+# (`bench`), tried on other distributions (`distros`) and shown (`pictures`). Installs only what is missing,
+# says so before it does, and needs neither root nor network when nothing is. What the tools print goes to target/setup.log.
 set -euo pipefail
 
-purpose=${1:?usage: setup.sh build|lint|test|bench|distros}
+purpose=${1:?usage: setup.sh build|lint|test|bench|distros|pictures}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 target=${CARGO_TARGET_DIR:-$root/target}
@@ -85,6 +85,13 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
     need_command ffmpeg ffmpeg
     { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(java)
     need_command mvn maven
+fi
+if [ "$purpose" = pictures ]; then
+    need_command ffmpeg ffmpeg
+    need_command jq jq
+    need_command dot graphviz
+    need_command fc-match fontconfig
+    { have fc-list && [ -n "$(fc-list :family='DejaVu Sans Mono')" ]; } || missing+=(fonts-dejavu-core)
 fi
 if [ "$purpose" = bench ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
