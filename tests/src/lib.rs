@@ -27,6 +27,7 @@ pub mod home;
 pub mod host;
 pub mod hostile;
 pub mod latency;
+pub mod markdown;
 pub mod media;
 pub mod nal;
 pub mod neighbours;

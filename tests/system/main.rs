@@ -24,6 +24,7 @@ mod decode_threads;
 mod demo;
 mod deploy;
 mod desired_state;
+mod docs;
 mod embedding;
 mod fixture;
 mod hostile;

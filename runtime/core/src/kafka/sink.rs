@@ -16,8 +16,7 @@ use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
 use crate::config::{Cluster, Id};
 use crate::kafka::PARTITION;
-use crate::record::Outcome;
-use crate::record::Seq;
+use crate::record::{Outcome, Seq, header};
 
 /// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
 const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
@@ -267,25 +266,25 @@ pub fn with_results(
     outcome: &Outcome,
 ) -> OwnedHeaders {
     let mut headers = own
-        .insert(text("comux-seq", &facts.seq.to_string()))
-        .insert(text("comux-source", source))
-        .insert(text("comux-status", outcome.status.word()));
+        .insert(text(header::SEQ, &facts.seq.to_string()))
+        .insert(text(header::SOURCE, source))
+        .insert(text(header::STATUS, outcome.status.word()));
     if let Some(reason) = outcome.status.reason() {
-        headers = headers.insert(text("comux-reason", reason));
+        headers = headers.insert(text(header::REASON, reason));
     }
     if let Some(plugins) = &outcome.plugins {
-        headers = headers.insert(text("comux-plugin", plugins));
+        headers = headers.insert(text(header::PLUGIN, plugins));
     }
     if let Some(pts) = facts.pts_us {
-        headers = headers.insert(text("comux-pts", &pts.to_string()));
+        headers = headers.insert(text(header::PTS, &pts.to_string()));
     }
     if facts.keyframe {
-        headers = headers.insert(text("comux-keyframe", "1"));
+        headers = headers.insert(text(header::KEYFRAME, "1"));
     }
     if let Some(timing) = outcome.timing {
         let (queue, decode, plugin) = (timing.queue, timing.decode, timing.plugin);
         let timing = format!("queue={queue};decode={decode};plugin={plugin}");
-        headers = headers.insert(text("comux-timing", &timing));
+        headers = headers.insert(text(header::TIMING, &timing));
     }
     for result in &outcome.headers {
         headers = headers.insert(Header { key: &result.name, value: Some(&result.value) });

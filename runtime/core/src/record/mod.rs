@@ -6,4 +6,4 @@ mod ledger;
 mod outcome;
 
 pub use ledger::{Ledger, MAX_OVERTAKEN, MOST_WAITING, Seq};
-pub use outcome::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing};
+pub use outcome::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing, header};

@@ -131,6 +131,29 @@ impl Status {
     }
 }
 
+/// The names of the headers that the runtime adds to a record.
+pub mod header {
+    /// The record's number on its camera.
+    pub const SEQ: &str = "comux-seq";
+    /// `topic/partition/offset` of the input record.
+    pub const SOURCE: &str = "comux-source";
+    /// What became of the record.
+    pub const STATUS: &str = "comux-status";
+    /// Why it was skipped, or failed.
+    pub const REASON: &str = "comux-reason";
+    /// The plugins that ran.
+    pub const PLUGIN: &str = "comux-plugin";
+    /// Presentation time in microseconds.
+    pub const PTS: &str = "comux-pts";
+    /// On key frames.
+    pub const KEYFRAME: &str = "comux-keyframe";
+    /// Where the record's time went.
+    pub const TIMING: &str = "comux-timing";
+
+    /// All of them, in the order in which they are written.
+    pub const ALL: [&str; 8] = [SEQ, SOURCE, STATUS, REASON, PLUGIN, PTS, KEYFRAME, TIMING];
+}
+
 /// A header that a plugin added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultHeader {
