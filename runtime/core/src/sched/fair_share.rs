@@ -1,11 +1,11 @@
 //! Who has used more of the cores than its part of them, among those who want any.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::tenancy::nanos_of;
+use parking_lot::Mutex;
+
+use super::clock::nanos_of;
 
 /// Who wanted a core within this time is one among whom the cores are shared.
 const ROUND: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl ActiveTenants {
         if share.round.swap(number, Relaxed) == number {
             return;
         }
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut round = self.round.lock();
         if round.number != number {
             round.before = if round.number + 1 == number { round.now } else { 0.0 };
             (round.number, round.now) = (number, 0.0);
@@ -92,7 +92,7 @@ mod tests {
     /// Tenants that use so many thousandths of a core for five seconds: who has exceeded its part by
     /// then.
     fn exceeding(cores: usize, tenants: &[(f64, u64)]) -> Vec<bool> {
-        let crowd = ActiveTenants::new(cores);
+        let active = ActiveTenants::new(cores);
         let shares: Vec<FairShare> = tenants.iter().map(|_| FairShare::default()).collect();
         let mut exceeding = vec![false; tenants.len()];
         for millisecond in 0..5000 {
@@ -100,9 +100,9 @@ mod tests {
             for ((share, &(weight, used)), exceeds) in
                 shares.iter().zip(tenants).zip(&mut exceeding)
             {
-                crowd.arrive(share, weight, now);
+                active.arrive(share, weight, now);
                 let at_pace = (used * MILLISECOND / 1000) as f64 / weight;
-                crowd.charge(share, at_pace as u64, now);
+                active.charge(share, at_pace as u64, now);
                 *exceeds = share.is_exceeded(now);
             }
         }
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn a_burst_is_no_excess_and_an_excess_is_forgotten() {
-        let (crowd, share) = (ActiveTenants::new(1), FairShare::default());
-        crowd.arrive(&share, 1.0, 0);
-        crowd.charge(&share, 40 * MILLISECOND, 0);
+        let (active, share) = (ActiveTenants::new(1), FairShare::default());
+        active.arrive(&share, 1.0, 0);
+        active.charge(&share, 40 * MILLISECOND, 0);
         assert!(!share.is_exceeded(0));
-        crowd.charge(&share, 40 * MILLISECOND, 0);
+        active.charge(&share, 40 * MILLISECOND, 0);
         assert!(share.is_exceeded(0));
         assert!(!share.is_exceeded(31 * MILLISECOND));
     }

@@ -10,7 +10,7 @@ mod token_bucket;
 mod usage;
 
 pub use token_bucket::TokenBucket;
-pub(crate) use token_bucket::{nanos, nanos_of};
+
 pub use usage::{Usage, UsageCounts};
 
 use std::collections::BTreeMap;

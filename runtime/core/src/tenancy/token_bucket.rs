@@ -1,21 +1,19 @@
 //! What a tenant may use per second: paid after the fact, so that nobody has to know beforehand what
 //! a frame will cost.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::sched::{nanos, nanos_of};
+
 /// What may be used at once after a pause, as time: quotas hold on average over a second.
 const BURST: Duration = Duration::from_secs(1);
-
-/// Times are counted from here.
-static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// So many units per second. Without a lock: it is looked at with each record.
 #[derive(Debug)]
 pub struct TokenBucket {
     nanos_per_unit: Option<f64>,
-    /// Nanoseconds since [`BEGINNING`] by which what was used is paid for.
+    /// The time in nanoseconds by which what was used is paid for.
     paid_at: AtomicU64,
 }
 
@@ -40,15 +38,6 @@ impl TokenBucket {
             .paid_at
             .fetch_update(Relaxed, Relaxed, |paid_at| Some(paid_at.max(now).saturating_add(cost)));
     }
-}
-
-/// Nanoseconds since the first time that any were asked for.
-pub(crate) fn nanos(now: Instant) -> u64 {
-    nanos_of(now.duration_since(*BEGINNING))
-}
-
-pub(crate) fn nanos_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

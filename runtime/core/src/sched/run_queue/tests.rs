@@ -1,16 +1,16 @@
-use crate::sched::scheduler::*;
+use super::*;
 
 const MILLISECOND: u64 = 1_000_000;
 
 /// Cameras that always have work, each of so many milliseconds; a millisecond at a time goes by
-/// on each core. Nobody blocks: the line alone is under test.
+/// on each core. Nobody blocks: the order alone is under test.
 struct Simulation {
-    cores: Arc<Scheduler>,
+    queue: RunQueue,
     cameras: Vec<SimulatedCamera>,
 }
 
 struct SimulatedCamera {
-    seat: Arc<CoreClaim>,
+    contender: Arc<Contender>,
     work: u64,
     left: u64,
     done: u64,
@@ -21,17 +21,17 @@ struct SimulatedCamera {
 }
 
 impl Simulation {
-    fn new(seats: usize) -> Self {
-        Self { cores: Scheduler::with_seats(seats), cameras: Vec::new() }
+    fn new(permits: usize) -> Self {
+        Self { queue: RunQueue::new(permits), cameras: Vec::new() }
     }
 
     fn tenant(&mut self, pace: f64, cameras: usize, work: u64, period: u64) {
         let share = Share::new(pace);
         for _ in 0..cameras {
-            let seat = CoreClaim::new(&self.cores, &share);
+            let contender = Contender::new(&share);
             let (left, done, arrived, longest_wait) = (0, 0, 0, 0);
             self.cameras.push(SimulatedCamera {
-                seat,
+                contender,
                 work,
                 left,
                 done,
@@ -45,33 +45,33 @@ impl Simulation {
     /// CPU milliseconds of each camera after so many milliseconds.
     fn run(&mut self, milliseconds: u64) -> Vec<u64> {
         for now in 0..milliseconds {
-            let mut line = self.cores.lock();
+            let queue = &mut self.queue;
             for camera in &mut self.cameras {
                 let is_due = camera.period == 0 || now % camera.period == 0;
                 if camera.left == 0 && is_due {
                     (camera.left, camera.arrived) = (camera.work, now);
-                    line.arrive(&camera.seat);
+                    queue.arrive(&camera.contender);
                 }
             }
-            line.give();
+            queue.give();
             // The operating system lets those who were served first go on.
-            let seats = line.seats;
-            let on_a_core: Vec<_> = line.seated.iter().rev().take(seats).cloned().collect();
+            let permits = queue.permits;
+            let on_a_core: Vec<_> = queue.running.iter().rev().take(permits).cloned().collect();
             for camera in &mut self.cameras {
-                if !on_a_core.iter().any(|seat| Arc::ptr_eq(seat, &camera.seat)) {
+                if !on_a_core.iter().any(|other| Arc::ptr_eq(other, &camera.contender)) {
                     continue;
                 }
-                camera.seat.add(MILLISECOND);
+                camera.contender.charge(MILLISECOND);
                 camera.done += 1;
                 camera.left -= 1;
                 if camera.left == 0 {
                     let took = now + 1 - camera.arrived;
                     camera.longest_wait = camera.longest_wait.max(took - camera.work);
-                    line.leave(&camera.seat);
-                } else if line.should_give_way(&camera.seat) {
-                    line.leave(&camera.seat);
-                    line.give();
-                    line.arrive(&camera.seat);
+                    queue.leave(&camera.contender);
+                } else if queue.should_give_way(&camera.contender) {
+                    queue.leave(&camera.contender);
+                    queue.give();
+                    queue.arrive(&camera.contender);
                 }
             }
         }
@@ -108,32 +108,9 @@ fn whoever_uses_less_than_its_share_hardly_waits_for_those_who_use_more() {
 }
 
 #[test]
-fn seats_that_nobody_else_wants_are_for_whoever_wants_them() {
+fn cores_that_nobody_else_wants_are_for_whoever_wants_them() {
     let mut simulation = Simulation::new(2);
     simulation.tenant(1.0, 2, 10, 0);
     assert_eq!(simulation.run(1000), [1000, 1000]);
-    assert_eq!(simulation.cores.lock().pressure(), 0);
-}
-
-#[test]
-fn threads_take_turns_and_none_is_forgotten() {
-    let cores = Scheduler::with_seats(1);
-    let shares = [Share::new(1.0), Share::new(1.0)];
-    let taken = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for number in 0..8 {
-            let seat = CoreClaim::new(&cores, &shares[number % 2]);
-            let taken = &taken;
-            scope.spawn(move || {
-                for _ in 0..200 {
-                    let _turn = seat.take();
-                    taken.fetch_add(1, Ordering::Relaxed);
-                    seat.give_way(Instant::now()..Instant::now() + Duration::from_secs(1));
-                }
-            });
-        }
-    });
-    assert_eq!(taken.into_inner(), 1600);
-    let line = cores.lock();
-    assert_eq!((line.seated.len(), line.waiting.len()), (0, 0));
+    assert_eq!(simulation.queue.pressure(), 0);
 }
