@@ -11,7 +11,7 @@ BENCH_PLUGINS := noop hostile misbehave motion-next company
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
 .PHONY: help setup setup-lint setup-test setup-bench setup-distros setup-pictures build plugins demo test lint audit \
-	check-ffmpeg test-distros pictures book fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
+	check-ffmpeg test-distros soak structure pictures book fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,12 +44,18 @@ plugins: build ## the plugins, as components in target/plugins
 demo: plugins ## real footage through real plugins, with a live table of results
 	@$(TARGET)/release/comux demo
 
+# Tests of the system wait for video in real time, and for Kafka: several a core keep it busy.
+TEST_THREADS ?= $(shell echo $$((4 * $$(getconf _NPROCESSORS_ONLN))))
+
 # Everything in one go and one profile, so that nothing is compiled twice with other features.
 test: setup-test ## every test, on a real Apache Kafka
-	$(CARGO) build --workspace --all-targets
+	$(CARGO) build --workspace --lib --bins --examples --tests
 	@set -e; for plugin in $(PLUGINS) $(TEST_PLUGINS); do \
 		$(TARGET)/debug/comux plugin build $$plugin; done
-	$(CARGO) test --workspace --no-fail-fast
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --workspace --no-fail-fast
+
+soak: ## the tests that show what comes of long use, at length
+	COMUX_SOAK=1 $(MAKE) test
 
 # One after the other, because each wants the machine to itself. ONLY=latency,scale measures some parts,
 # CYCLES=10000 turns over as many cameras.
@@ -81,6 +87,9 @@ lint: setup-lint ## format, clippy, documentation, and what dependencies may be
 	PATH="$(TARGET)/tools:$$PATH" cargo-deny check licenses bans sources
 
 # Not a part of `lint`: the database is a Git repository, which not every machine reaches.
+structure: setup ## which files import which: no circles, and rooms look down only
+	$(CARGO) test --workspace --test structure
+
 audit: setup-lint ## known vulnerabilities of dependencies; ADVISORY_DB=a clone of rustsec/advisory-db
 	@tests/audit.sh
 

@@ -5,16 +5,17 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::EnvFilter;
 
 /// Bytes that may wait to be written: some twenty thousand lines.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How long the end of the process waits for the last lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How log lines look.
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,7 +73,8 @@ impl Log {
     /// Waits until all lines are written, unless nobody reads them.
     pub fn flush_all(&self) {
         let waits = |state: &mut State| state.is_writing || !state.lines.is_empty();
-        let _ = self.0.changed.wait_timeout_while(self.0.lock(), PATIENCE, waits);
+        let mut state = self.0.lock();
+        let _ = self.0.changed.wait_while_for(&mut state, waits, TIMEOUT);
     }
 }
 
@@ -100,8 +102,8 @@ impl Queue {
     fn write_on(&self, mut out: impl Write) {
         loop {
             let waiting = |state: &mut State| state.lines.is_empty() && state.dropped == 0;
-            let woken = self.changed.wait_while(self.lock(), waiting);
-            let mut state = woken.unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.lock();
+            self.changed.wait_while(&mut state, waiting);
             let lines = std::mem::take(&mut state.lines);
             let dropped = std::mem::take(&mut state.dropped);
             state.is_writing = true;
@@ -123,7 +125,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -166,7 +168,7 @@ mod tests {
             assert_eq!(lines.recv().unwrap(), line);
         }
         let told: Vec<u8> =
-            std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok()).flatten().collect();
+            std::iter::from_fn(|| lines.recv_timeout(TIMEOUT).ok()).flatten().collect();
         let told = String::from_utf8(told).unwrap();
         assert!(told.contains("6 log lines were dropped"), "{told}");
         log.flush_all();

@@ -11,8 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::topics::Topics;
-use super::values::{DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
-use crate::config::DEFAULT_TENANT;
+use super::values::{DEFAULT_TENANT, DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
 use crate::plugin::instance::BreakerTable;
 use crate::policy::{Digest, LimitsTable, PluginRef};
 use crate::video::decode::{Decoder, Fidelity};

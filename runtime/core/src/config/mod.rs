@@ -17,7 +17,8 @@ pub use security::{Security, SecurityTable};
 pub use tenant::{Clusters, TenantSpec};
 pub use topics::Topics;
 pub use values::{
-    DecodeThreads, Framing, Id, MAX_DECODE_THREADS, Mode, Rate, Start, TopicTemplate,
+    DEFAULT_TENANT, DecodeThreads, Framing, Id, MAX_DECODE_THREADS, Mode, Rate, Start,
+    TopicTemplate,
 };
 
 use std::collections::{BTreeSet, HashMap};
@@ -32,9 +33,6 @@ use crate::policy::Quota;
 use crate::policy::{Limits, LimitsTable, LoadLimits};
 use crate::tenancy::Tenants;
 use tenant::TenantTable;
-
-/// The tenant of cameras that name none.
-pub const DEFAULT_TENANT: &str = "default";
 
 /// What is wrong with a configuration, with the file and, where there is one, the line.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// The tenant of cameras that name none.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// The name of a camera, a tenant or an instance: 1 to 128 of `A-Z a-z 0-9 . _ -`, what Kafka
 /// allows in the name of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

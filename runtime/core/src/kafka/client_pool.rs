@@ -4,9 +4,9 @@
 //! Nothing here waits for a broker: librdkafka's clients connect by themselves.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
@@ -87,7 +87,7 @@ impl ClientPool {
     /// Commits what is acknowledged, on all clusters at once: one that does not answer does not hold up
     /// the others. Waits for the brokers.
     pub fn commit(&self) {
-        let sources: Vec<Arc<PacketSource>> = lock(&self.sources).values().cloned().collect();
+        let sources: Vec<Arc<PacketSource>> = self.sources.lock().values().cloned().collect();
         std::thread::scope(|scope| {
             for source in &sources {
                 scope.spawn(|| source.commit_now());
@@ -101,16 +101,11 @@ fn get<T>(
     cluster: &Cluster,
     create: impl FnOnce() -> Result<T, KafkaError>,
 ) -> Result<Arc<T>, KafkaError> {
-    let mut shared = lock(shared);
+    let mut shared = shared.lock();
     if let Some(found) = shared.get(cluster) {
         return Ok(Arc::clone(found));
     }
     let new = Arc::new(create()?);
     shared.insert(cluster.clone(), Arc::clone(&new));
     Ok(new)
-}
-
-/// A panic while a client was created leaves nothing half done behind the locks here.
-fn lock<K: Hash + Eq, V>(map: &Mutex<HashMap<K, V>>) -> MutexGuard<'_, HashMap<K, V>> {
-    map.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! Kafka clients as comux sets them up, and the topics they need.
 
+mod checkpoint;
 mod client_pool;
 mod headers;
 mod producer;
@@ -8,11 +9,12 @@ mod sink;
 mod source;
 mod topics;
 
+pub use checkpoint::Checkpoint;
 pub use client_pool::{ClientPool, TopicClients};
 pub use headers::{each_header, text_header};
 pub use producer::{Outgoing, PolledProducer};
 pub use properties::{Logging, Quiet, consumer_config, producer_config};
-pub use sink::{Checkpoint, PacketSink, ProduceError, RecordFacts, with_results};
+pub use sink::{PacketSink, ProduceError, RecordFacts, with_results};
 pub use source::CameraQueue;
 pub use topics::{TopicError, ensure_topic, largest_record, reach, watermarks};
 

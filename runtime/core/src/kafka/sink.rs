@@ -1,9 +1,6 @@
 //! Packets out: the original record with headers added, and the broker's acknowledgements.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -11,15 +8,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
+use super::checkpoint::{Acknowledged, Checkpoint};
 use super::headers::each_header;
 use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
 use crate::config::{Cluster, Id};
 use crate::kafka::PARTITION;
 use crate::record::{Outcome, Seq, header};
-
-/// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
-const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
 /// The producer of all cameras.
 #[derive(Clone)]
@@ -51,98 +46,9 @@ pub enum ProduceError {
     Refused(KafkaError),
 }
 
-/// One camera's way through the sink: what is acknowledged, and what waits for it.
-#[derive(Debug, Default)]
-pub struct Checkpoint {
-    state: Mutex<CheckpointState>,
-    unacknowledged: AtomicUsize,
-    unacknowledged_bytes: AtomicUsize,
-    /// The camera's thread.
-    thread: OnceLock<Thread>,
-    /// It sleeps until something more is acknowledged.
-    waits: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct CheckpointState {
-    acknowledged: Option<Acknowledged>,
-    refused: Option<KafkaError>,
-}
-
-/// All records before `next_offset` are output and acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// The first input offset whose output is not acknowledged.
-    pub next_offset: i64,
-    gop_start: Option<i64>,
-}
-
-impl Acknowledged {
-    /// What is committed beside the offset: where decoding has to begin to go on at it.
-    #[must_use]
-    pub fn metadata(self) -> String {
-        self.gop_start.map(|offset| format!("keyframe={offset}")).unwrap_or_default()
-    }
-}
-
-impl Checkpoint {
-    /// The key frame's offset in the metadata of a commit.
-    #[must_use]
-    pub fn keyframe_in(metadata: &str) -> Option<i64> {
-        metadata.strip_prefix("keyframe=")?.parse().ok()
-    }
-
-    /// The calling thread is the one that [waits](Self::wait) from now on.
-    pub fn wake_this_thread(&self) {
-        self.thread.get_or_init(std::thread::current);
-    }
-
-    /// Sleeps until fewer records than `unacknowledged` wait for acknowledgement, or something else wakes
-    /// the thread, but for `nap` at most.
-    ///
-    /// Only who sleeps here is woken: acknowledgements come for every record, and the way into the
-    /// kernel and back costs more than all else that is done for one.
-    pub fn wait(&self, unacknowledged: usize, nap: Duration) {
-        // Either this thread sees that an acknowledgement has come, or whoever brings it sees that this
-        // one waits: both write first and then look, in one order that all threads agree on.
-        self.waits.store(true, Ordering::SeqCst);
-        if self.unacknowledged.load(Ordering::SeqCst) >= unacknowledged {
-            std::thread::park_timeout(nap);
-        }
-        self.waits.store(false, Ordering::Relaxed);
-    }
-
-    /// How far output is acknowledged. `None`: nothing yet.
-    #[must_use]
-    pub fn acknowledged(&self) -> Option<Acknowledged> {
-        self.lock().acknowledged
-    }
-
-    /// The first record that the broker refused for good.
-    #[must_use]
-    pub fn refused(&self) -> Option<KafkaError> {
-        self.lock().refused.clone()
-    }
-
-    /// Records that wait for acknowledgement.
-    #[must_use]
-    pub fn unacknowledged(&self) -> usize {
-        self.unacknowledged.load(Ordering::Acquire)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CheckpointState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_full(&self, bytes: usize) -> bool {
-        let waiting = self.unacknowledged_bytes.load(Ordering::Relaxed);
-        waiting > 0 && waiting + bytes > MAX_UNACKNOWLEDGED_BYTES
-    }
-}
-
 /// What is known of a record when its delivery is reported.
 pub struct Delivery {
-    progress: Arc<Checkpoint>,
+    checkpoint: Arc<Checkpoint>,
     offset: i64,
     bytes: usize,
     gop_start: Option<i64>,
@@ -165,28 +71,12 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Delivery>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let Delivery { progress, offset, bytes, gop_start } = *delivery;
-        {
-            let mut state = progress.lock();
-            match result {
-                // Behind a record that was refused, nothing counts as acknowledged.
-                Ok(_) if state.refused.is_none() => {
-                    state.acknowledged = Some(Acknowledged { next_offset: offset + 1, gop_start });
-                }
-                Ok(_) => {}
-                Err((error, _)) => {
-                    state.refused.get_or_insert_with(|| error.clone());
-                }
-            }
-        }
-        progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        progress.unacknowledged.fetch_sub(1, Ordering::SeqCst);
-        let has_failed = result.is_err();
-        if (has_failed || progress.waits.load(Ordering::SeqCst))
-            && let Some(thread) = progress.thread.get()
-        {
-            thread.unpark();
-        }
+        let Delivery { checkpoint, offset, bytes, gop_start } = *delivery;
+        let answer = match result {
+            Ok(_) => Ok(Acknowledged { next_offset: offset + 1, gop_start }),
+            Err((error, _)) => Err(error.clone()),
+        };
+        checkpoint.answered(bytes, answer);
     }
 }
 
@@ -212,17 +102,17 @@ impl PacketSink {
         record: &BorrowedMessage<'_>,
         facts: RecordFacts,
         outcome: &Outcome,
-        progress: &Arc<Checkpoint>,
+        checkpoint: &Arc<Checkpoint>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
         let own = each_header(record.headers());
         let own = own.map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
         let bytes = record.payload_len() + record.key_len() + results.chain(own).sum::<usize>();
-        if progress.is_full(bytes) {
+        if checkpoint.is_full(bytes) {
             return Err(ProduceError::Full);
         }
         let delivery = Box::new(Delivery {
-            progress: Arc::clone(progress),
+            checkpoint: Arc::clone(checkpoint),
             offset: record.offset(),
             bytes,
             gop_start: facts.gop_start,
@@ -233,11 +123,9 @@ impl PacketSink {
         output.payload = record.payload();
         output.key = record.key();
         output.timestamp = record.timestamp().to_millis();
-        progress.unacknowledged.fetch_add(1, Ordering::Relaxed);
-        progress.unacknowledged_bytes.fetch_add(bytes, Ordering::Relaxed);
+        checkpoint.sent(bytes);
         self.producer.send(output).map(|()| bytes).map_err(|error| {
-            progress.unacknowledged.fetch_sub(1, Ordering::Relaxed);
-            progress.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            checkpoint.not_sent(bytes);
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => ProduceError::Full,
                 error => ProduceError::Refused(error),

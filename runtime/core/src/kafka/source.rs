@@ -5,19 +5,20 @@
 //! camera neither delays others nor fills memory.
 
 use std::ffi::CString;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::checkpoint::Checkpoint;
 use super::properties::{Logging, consumer_config};
-use super::sink::Checkpoint;
 use super::topics::watermarks;
 use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
 use crate::kafka::PARTITION;
@@ -35,10 +36,10 @@ pub struct PacketSource {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A camera whose progress is committed.
+/// A camera whose checkpoint is committed.
 struct Committed {
     topic: String,
-    progress: Arc<Checkpoint>,
+    checkpoint: Arc<Checkpoint>,
     last: Option<i64>,
 }
 
@@ -75,7 +76,7 @@ impl PacketSource {
                         tracing::warn!(%error, "kafka: consuming");
                     }
                     if Instant::now() >= next_commit {
-                        commit(&consumer, &mut lock(&committed), CommitMode::Async);
+                        commit(&consumer, &mut committed.lock(), CommitMode::Async);
                         next_commit += COMMIT_INTERVAL;
                     }
                 }
@@ -86,7 +87,7 @@ impl PacketSource {
     }
 
     /// Begins to consume a camera's topic; `goes_on`: where its output was acknowledged last, whatever
-    /// its `start` says. `progress` is committed from now on.
+    /// its `start` says. `checkpoint` is committed from now on.
     ///
     /// # Errors
     /// When the broker can't say where to begin.
@@ -94,7 +95,7 @@ impl PacketSource {
         &self,
         camera: &CameraSpec,
         goes_on: bool,
-        progress: Arc<Checkpoint>,
+        checkpoint: Arc<Checkpoint>,
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
         let topic_name =
@@ -108,8 +109,8 @@ impl PacketSource {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, PARTITION, Offset::Offset(position.read_from))?;
         self.consumer.incremental_assign(&assignment)?;
-        let entry = Committed { topic: topic.to_owned(), progress, last: None };
-        lock(&self.committed).push(entry);
+        let entry = Committed { topic: topic.to_owned(), checkpoint, last: None };
+        self.committed.lock().push(entry);
         Ok(CameraQueue {
             queue,
             consumer: Arc::clone(&self.consumer),
@@ -122,7 +123,7 @@ impl PacketSource {
     /// Commits what is acknowledged of a topic, and consumes it no longer. Its camera has ended.
     pub fn close(&self, topic: &str) {
         let mut closed: Vec<Committed> =
-            lock(&self.committed).extract_if(.., |camera| camera.topic == topic).collect();
+            self.committed.lock().extract_if(.., |camera| camera.topic == topic).collect();
         commit(&self.consumer, &mut closed, CommitMode::Sync);
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition(topic, PARTITION);
@@ -155,7 +156,7 @@ impl PacketSource {
 
     /// Commits what is acknowledged, and waits for the broker's word.
     pub fn commit_now(&self) {
-        commit(&self.consumer, &mut lock(&self.committed), CommitMode::Sync);
+        commit(&self.consumer, &mut self.committed.lock(), CommitMode::Sync);
     }
 }
 
@@ -174,14 +175,10 @@ struct Position {
     output_from: i64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: CommitMode) {
     let mut offsets = TopicPartitionList::new();
     for camera in cameras.iter_mut() {
-        let Some(acknowledged) = camera.progress.acknowledged() else { continue };
+        let Some(acknowledged) = camera.checkpoint.acknowledged() else { continue };
         if camera.last == Some(acknowledged.next_offset) && matches!(mode, CommitMode::Async) {
             continue;
         }

@@ -1,9 +1,9 @@
 //! What the demo's consumer saw on the output topics.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::commands::follow::Followed;
 
@@ -60,6 +60,6 @@ impl Tally {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CameraTally>> {
-        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cameras.lock()
     }
 }

@@ -3,11 +3,12 @@
 //! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every picture
 //! that it begins, in a callback that is ours: there it is noted, with its clock.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
+use parking_lot::Mutex;
 
 use crate::sched::ThreadClock;
 
@@ -51,7 +52,7 @@ impl Workers {
 
     /// CPU time that they used since this was asked last.
     pub fn cpu_since_last(&self) -> Duration {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads.lock();
         let used = threads.iter_mut().map(|worker| {
             let now = worker.clock.now().unwrap_or(worker.seen);
             now.saturating_sub(std::mem::replace(&mut worker.seen, now))
@@ -66,7 +67,7 @@ impl Workers {
         if thread == self.feeder {
             return;
         }
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads.lock();
         if threads.iter().any(|worker| worker.thread == thread) {
             return;
         }

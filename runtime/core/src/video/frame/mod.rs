@@ -115,6 +115,6 @@ impl Frame {
         out: &mut Vec<u8>,
         is_over: impl Fn() -> bool,
     ) -> Result<(u32, u32), ReadError> {
-        scaler.read(self, &self.frame, (view, budget), out, is_over)
+        scaler.read((&self.frame, || self.luma()), (view, budget), out, is_over)
     }
 }

@@ -7,9 +7,9 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 
 use super::bands::band_rows;
+use super::luma::Luma;
 use super::planes::PlaneSource;
 use super::view::{MAX_SIDE, PixelFormat, ReadError, Rect, View, clip};
-use crate::video::frame::Frame;
 
 /// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
 pub struct Scaler {
@@ -55,10 +55,10 @@ impl Scaler {
         self.padded = Vec::new();
     }
 
-    pub(crate) fn read(
+    /// `luma`: the frame's luma plane in 8 bit, which may have to be made first.
+    pub(crate) fn read<'f>(
         &mut self,
-        picture: &Frame,
-        frame: &ffmpeg::frame::Video,
+        (frame, luma): (&ffmpeg::frame::Video, impl FnOnce() -> Luma<'f>),
         (view, budget): (View, u64),
         out: &mut Vec<u8>,
         is_over: impl Fn() -> bool,
@@ -86,7 +86,7 @@ impl Scaler {
         out.clear();
         // Luma is read as the decoder made it; a conversion to gray would stretch its range.
         if view.format == PixelFormat::Gray8 {
-            let luma = picture.luma();
+            let luma = luma();
             let source = PlaneSource {
                 data: [luma.data.as_ptr(), ptr::null(), ptr::null(), ptr::null()],
                 strides: [i32::try_from(luma.stride).unwrap_or(0), 0, 0, 0],
@@ -233,7 +233,7 @@ fn unsupported_format(frame: &ffmpeg::frame::Video) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::frame::FrameFacts;
+    use crate::video::frame::{Frame, FrameFacts};
 
     /// A picture whose luma is `x + y`, and whose chroma is neutral.
     fn gradient(width: u32, height: u32) -> Frame {
