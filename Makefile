@@ -84,6 +84,7 @@ lint: setup-lint ## format, clippy, documentation, and what dependencies may be
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	tests/features/check
 	PATH="$(TARGET)/tools:$$PATH" cargo-deny check licenses bans sources
 
 # Not a part of `lint`: the database is a Git repository, which not every machine reaches.

@@ -9,12 +9,12 @@ use comux_tests::home::{Home, component, identity};
 use comux_tests::process::{Comux, Config};
 use comux_tests::random::Random;
 use comux_tests::records::record_count;
+use comux_tests::repetitions;
 use serde_json::{Value, json};
 
 use crate::live::{camera, entry};
 
 const TEST: &str = "crash";
-const CRASHES: usize = 20;
 const CAMERAS: u64 = 4;
 
 /// What a camera is known by in this test.
@@ -129,7 +129,7 @@ fn settled(control: &mut Control, names: &Names, identities: &BTreeMap<String, S
 }
 
 #[test]
-fn after_twenty_crashes_everything_is_as_last_acknowledged() {
+fn after_many_crashes_everything_is_as_last_acknowledged() {
     let names = Names::new(TEST);
     let home = Home::with_plugins(&["motion", "motion-next"]);
     let identities: BTreeMap<String, String> = [("motion", "0.1.0"), ("motion-next", "9.9.9")]
@@ -141,7 +141,7 @@ fn after_twenty_crashes_everything_is_as_last_acknowledged() {
     let mut cameras = Cameras::new();
     let (mut done, mut cut_off, mut survived) = (0, 0, 0);
     let mut comux = Comux::run_in(&home, &config);
-    for crash in 0..CRASHES {
+    for crash in 0..repetitions(8, 20) {
         let deadline = Instant::now() + Duration::from_millis(random.within(20..1200));
         let in_flight = loop {
             let command = some_command(&cameras, &mut random);

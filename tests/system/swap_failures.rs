@@ -225,7 +225,8 @@ fn a_version_that_begins_afresh_needs_nothing_of_the_one_before() {
         let shadowed = if *camera == "fresh-shadow" { of_new[0] - 1 } else { 0 };
         let expected: Vec<usize> = (1..=of_new.len()).map(|number| number + shadowed).collect();
         assert_eq!(of_new, expected, "{camera}: it remembers what it saw itself");
-        assert!(shadowed < cut, "{camera}: {shadowed} of {cut}");
+        // On a busy machine the first record may be the first of the new version.
+        assert!(shadowed <= cut, "{camera}: {shadowed} of {cut}");
     }
 }
 
