@@ -2,10 +2,10 @@
 //!
 //! Finds the compiler for `wasm32-unknown-unknown` that this machine has, compiles the crate with
 //! it, and makes the module a component that imports nothing but `comux:plugin`. Whether the host
-//! would load it with its other demands is for `comux plugin check`.
+//! would load it with its other demands, the host finds out.
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use cargo_metadata::{CrateType, Metadata, MetadataCommand, Target};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -89,55 +89,35 @@ impl PluginCrate {
         let manifest = manifest.canonicalize().with_context(|| {
             format!("{} is no crate: it has no Cargo.toml", crate_dir.display())
         })?;
-        let mut cargo = Command::new(usual_cargo());
-        cargo
-            .args(["metadata", "--format-version", "1", "--no-deps"])
-            .arg("--manifest-path")
-            .arg(&manifest)
-            .current_dir(crate_dir)
-            .stderr(Stdio::inherit());
-        let output = cargo
-            .output()
-            .context("can't run cargo; install Rust from https://rustup.rs or your distribution")?;
-        ensure!(output.status.success(), "cargo can't read {}", manifest.display());
-        let metadata =
-            serde_json::from_slice(&output.stdout).context("can't read the answer of cargo")?;
+        let mut cargo = MetadataCommand::new();
+        cargo.cargo_path(usual_cargo()).manifest_path(&manifest).current_dir(crate_dir).no_deps();
+        let metadata = match cargo.exec() {
+            Err(cargo_metadata::Error::Io(error)) => bail!(
+                "can't run cargo: {error}; install Rust from https://rustup.rs or your distribution"
+            ),
+            metadata => {
+                metadata.with_context(|| format!("cargo can't read {}", manifest.display()))?
+            }
+        };
         Self::from_metadata(&metadata, manifest)
     }
 
-    fn from_metadata(metadata: &Value, manifest: PathBuf) -> Result<Self> {
-        let list = |value: &Value, key: &str| {
-            let items = value.get(key).and_then(Value::as_array);
-            items.cloned().unwrap_or_default()
-        };
-        let text = |value: &Value, key: &str| {
-            let text = value.get(key).and_then(Value::as_str);
-            text.map(str::to_owned).with_context(|| format!("cargo metadata has no {key}"))
-        };
-        let packages = list(metadata, "packages");
-        let package = packages
-            .iter()
-            .find(|package| {
-                let path = package.get("manifest_path").and_then(Value::as_str);
-                path.is_some_and(|path| Path::new(path) == manifest)
-            })
-            .with_context(|| {
-                format!("{} has no package: name the directory of one crate", manifest.display())
-            })?;
-        let targets = list(package, "targets");
-        let library = targets
-            .iter()
-            .find(|target| list(target, "crate_types").contains(&Value::from("cdylib")))
-            .with_context(|| {
-                format!(
-                    "{} builds no module: add\n[lib]\ncrate-type = [\"cdylib\"]",
-                    manifest.display()
-                )
-            })?;
+    fn from_metadata(metadata: &Metadata, manifest: PathBuf) -> Result<Self> {
+        let package = metadata.packages.iter().find(|package| package.manifest_path == manifest);
+        let package = package.with_context(|| {
+            format!("{} has no package: name the directory of one crate", manifest.display())
+        })?;
+        let is_module = |target: &&Target| target.crate_types.contains(&CrateType::CDyLib);
+        let library = package.targets.iter().find(is_module).with_context(|| {
+            format!(
+                "{} builds no module: add\n[lib]\ncrate-type = [\"cdylib\"]",
+                manifest.display()
+            )
+        })?;
         Ok(Self {
-            package: text(package, "name")?,
-            library: text(library, "name")?,
-            target_directory: text(metadata, "target_directory")?.into(),
+            package: package.name.to_string(),
+            library: library.name.clone(),
+            target_directory: metadata.target_directory.clone().into(),
             manifest,
         })
     }
@@ -310,19 +290,25 @@ fn write(path: &Path, component: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn metadata(crate_type: &str) -> Value {
-        serde_json::json!({
-            "target_directory": "/there/target",
-            "packages": [
-                {"name": "other", "manifest_path": "/there/other/Cargo.toml", "targets": []},
-                {"name": "my-plugin", "manifest_path": "/there/mine/Cargo.toml", "targets": [
-                    {"name": "main", "crate_types": ["bin"]},
-                    {"name": "my_plugin", "crate_types": [crate_type]},
-                ]},
-            ],
-        })
+    fn metadata(crate_type: &str) -> Metadata {
+        let target = |name: &str, crate_type: &str| json!({ "name": name, "kind": [crate_type], "crate_types": [crate_type], "src_path": "" });
+        let package = |name: &str, directory: &str, targets: &[Value]| {
+            json!({
+                "name": name, "version": "0.1.0", "id": name, "dependencies": [], "features": {},
+                "manifest_path": format!("/there/{directory}/Cargo.toml"), "targets": targets,
+            })
+        };
+        let mine = [target("main", "bin"), target("my_plugin", crate_type)];
+        serde_json::from_value(json!({
+            "version": 1, "workspace_root": "/there", "target_directory": "/there/target",
+            "workspace_members": [], "resolve": null,
+            "packages": [package("other", "other", &[]), package("my-plugin", "mine", &mine)],
+        }))
+        .unwrap()
     }
 
     #[test]
