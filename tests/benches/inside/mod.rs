@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comux::plugin::compile::Compiler;
-use comux::plugin::instance::{CameraPlugin, Terms};
+use comux::plugin::instance::CameraPlugin;
 use comux::plugin::supply::Trust;
 use comux::plugin::{Loader, LoaderSettings};
-use comux::policy::{Limits, LoadLimits, PluginRef};
+use comux::policy::{Limits, LoadLimits, PluginRef, Terms};
 use comux::tenancy::Tenant;
 use comux::video::decode::Decoder;
 use comux::video::frame::{Frame, FrameFacts};
@@ -37,7 +37,7 @@ pub fn instance(loader: &Loader, tenant: &Arc<Tenant>, name: &str, config: &str)
     // A busy machine takes away the core for longer than a deadline.
     let limits = Limits { deadline_ms: 60_000, ..Limits::default() };
     let terms = Terms { limits, ..Terms::default() };
-    CameraPlugin::start(loader.engine(), loaded.plugin, owner, config.to_owned(), terms)
+    CameraPlugin::start(loader.instances(), loaded.plugin, owner, config.to_owned(), terms)
         .expect("it starts")
 }
 

@@ -7,8 +7,9 @@ use super::commands::{Swap, SwapEvent};
 use super::rollout::{Rollout, Staged};
 use crate::camera::stages::RateLimiter;
 use crate::config::Rate;
-use crate::plugin::instance::{BreakerSettings, CameraPlugin};
+use crate::plugin::instance::CameraPlugin;
 use crate::plugin::sandbox::{CallFailure, NoResult, Snapshot};
+use crate::policy::BreakerSettings;
 use crate::policy::Step;
 use crate::record::{Outcome, ResultHeader, SkipReason, Status};
 use crate::sched::CoreClaim;
@@ -70,7 +71,7 @@ impl PluginChain {
 
     /// A picture goes by that should have been analysed, and is not.
     pub(crate) fn miss_picture(&mut self) {
-        self.chain.iter_mut().for_each(CameraPlugin::has_missed_pictures);
+        self.chain.iter_mut().for_each(CameraPlugin::has_missed_frames);
     }
 
     /// What its plugins use, whichever they are.

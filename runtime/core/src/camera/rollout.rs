@@ -309,7 +309,7 @@ impl Probation {
                 Before::Kept(place) => (present.get_mut(place).and_then(Option::take), Some(place)),
                 Before::Retired(mut instance) => {
                     if self.frames > 0 {
-                        instance.has_missed_pictures();
+                        instance.has_missed_frames();
                     }
                     (Some(*instance), None)
                 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::topics::Topics;
 use super::values::{DEFAULT_TENANT, DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
-use crate::plugin::instance::BreakerTable;
+use crate::policy::BreakerTable;
 use crate::policy::{Digest, LimitsTable, PluginRef};
 use crate::video::decode::{Decoder, Fidelity};
 use crate::video::packet::{Codec, UnknownCodec};

@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::plugin::compile::Compiler;
-use crate::plugin::instance::{BreakerSettings, Terms};
 use crate::plugin::{LoaderSettings, TenantPlugins};
 use crate::policy::Quota;
+use crate::policy::{BreakerSettings, Terms};
 use crate::policy::{Limits, LimitsTable, LoadLimits};
 use crate::tenancy::Tenants;
 use tenant::TenantTable;

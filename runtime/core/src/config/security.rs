@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::values::Id;
 use crate::plugin::TenantPlugins;
-use crate::plugin::supply::{Grant, Trust};
+use crate::plugin::supply::Trust;
+use crate::policy::Grant;
 use crate::policy::PublicKey;
 
 /// `[security]`, or `[tenants.security]`, of which each key replaces the one in `[security]`.

@@ -1,20 +1,21 @@
-//! Turns at what only a few can do at the same time, so that one tenant never has them all.
+//! Permits for what only a few can do at the same time, so that one tenant never has them all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A bounded number of turns, of which each tenant has fewer.
+/// A bounded number of permits, of which each tenant has fewer.
 pub(crate) struct FairSemaphore {
     all: Arc<Semaphore>,
     per_tenant: usize,
     of_tenants: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
-/// A turn, given back when it is dropped.
+/// A permit, given back when it is dropped.
 pub(crate) struct FairPermit {
-    // Absent only if the turns were closed, which nobody does.
+    // Absent only if the semaphore were closed, which nobody does.
     _all: Option<OwnedSemaphorePermit>,
     _tenants: Option<OwnedSemaphorePermit>,
 }
@@ -24,7 +25,7 @@ impl FairSemaphore {
         Self { all: Arc::new(Semaphore::new(all)), per_tenant, of_tenants: Mutex::default() }
     }
 
-    /// Waits for a turn. A tenant's come in the order in which they are asked for; among tenants, each
+    /// Waits for a permit. A tenant's come in the order in which they are asked for; among tenants, each
     /// has no more than `per_tenant` in the queue, however many it asks for.
     pub async fn take(&self, tenant: &str) -> FairPermit {
         let tenants = self.of(tenant).acquire_owned().await.ok();
@@ -33,14 +34,14 @@ impl FairSemaphore {
     }
 
     fn of(&self, tenant: &str) -> Arc<Semaphore> {
-        let mut tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        tenants.retain(|_, turns| turns.strong_count() > 0);
-        if let Some(turns) = tenants.get(tenant).and_then(Weak::upgrade) {
-            return turns;
+        let mut tenants = self.of_tenants.lock();
+        tenants.retain(|_, permits| permits.strong_count() > 0);
+        if let Some(permits) = tenants.get(tenant).and_then(Weak::upgrade) {
+            return permits;
         }
-        let turns = Arc::new(Semaphore::new(self.per_tenant));
-        tenants.insert(tenant.to_owned(), Arc::downgrade(&turns));
-        turns
+        let permits = Arc::new(Semaphore::new(self.per_tenant));
+        tenants.insert(tenant.to_owned(), Arc::downgrade(&permits));
+        permits
     }
 }
 
@@ -50,29 +51,29 @@ mod tests {
 
     use super::*;
 
-    /// Whether a turn can be had now.
-    fn taken(turns: &FairSemaphore, tenant: &str) -> Option<FairPermit> {
-        turns.take(tenant).now_or_never()
+    /// Whether a permit can be had now.
+    fn taken(semaphore: &FairSemaphore, tenant: &str) -> Option<FairPermit> {
+        semaphore.take(tenant).now_or_never()
     }
 
     #[test]
-    fn one_tenant_never_has_all_turns() {
-        let turns = FairSemaphore::new(3, 2);
-        let (first, _second) = (taken(&turns, "a").unwrap(), taken(&turns, "a").unwrap());
-        assert!(taken(&turns, "a").is_none());
-        let _others = taken(&turns, "b").unwrap();
-        assert!(taken(&turns, "c").is_none(), "all are taken");
+    fn one_tenant_never_has_all_permits() {
+        let semaphore = FairSemaphore::new(3, 2);
+        let (first, _second) = (taken(&semaphore, "a").unwrap(), taken(&semaphore, "a").unwrap());
+        assert!(taken(&semaphore, "a").is_none());
+        let _others = taken(&semaphore, "b").unwrap();
+        assert!(taken(&semaphore, "c").is_none(), "all are taken");
         drop(first);
-        assert!(taken(&turns, "c").is_some());
+        assert!(taken(&semaphore, "c").is_some());
     }
 
     #[test]
     fn a_tenant_that_asks_for_many_waits_behind_itself_alone() {
-        let turns = FairSemaphore::new(1, 1);
-        let held = taken(&turns, "a").unwrap();
-        let mut flood: Vec<_> = (0..100).map(|_| Box::pin(turns.take("a"))).collect();
-        assert!(flood.iter_mut().all(|turn| turn.now_or_never().is_none()));
-        let mut other = Box::pin(turns.take("b"));
+        let semaphore = FairSemaphore::new(1, 1);
+        let held = taken(&semaphore, "a").unwrap();
+        let mut flood: Vec<_> = (0..100).map(|_| Box::pin(semaphore.take("a"))).collect();
+        assert!(flood.iter_mut().all(|permit| permit.now_or_never().is_none()));
+        let mut other = Box::pin(semaphore.take("b"));
         assert!((&mut other).now_or_never().is_none());
         drop(held);
         assert!((&mut other).now_or_never().is_some(), "before all the others of `a`");
@@ -80,10 +81,10 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_tenants_that_are_done() {
-        let turns = FairSemaphore::new(1, 1);
+        let semaphore = FairSemaphore::new(1, 1);
         for number in 0..100 {
-            drop(taken(&turns, &number.to_string()).unwrap());
+            drop(taken(&semaphore, &number.to_string()).unwrap());
         }
-        assert!(turns.of_tenants.lock().unwrap().len() <= 1);
+        assert!(semaphore.of_tenants.lock().len() <= 1);
     }
 }

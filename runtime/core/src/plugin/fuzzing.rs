@@ -4,21 +4,16 @@ use std::path::Path;
 
 use wasmtime::component::Component;
 
-use crate::plugin::compile::CompiledCache;
-use crate::plugin::compile::Outline;
+use crate::plugin::compile::{CompiledCache, Outline, compile_here};
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
-use crate::plugin::supply::LoadProblem;
-use crate::plugin::supply::Trust;
-use crate::policy::Digest;
-use crate::policy::Limits;
-use crate::policy::LoadLimits;
-use crate::policy::names;
+use crate::plugin::supply::{LoadProblem, Trust};
+use crate::policy::{Digest, Limits, LoadLimits, check_header};
 use crate::tenancy::Tenant;
 
 /// Whether plugins may write a header of this name.
 #[must_use]
 pub fn is_header_name(name: &str) -> bool {
-    names::check_header(name).is_ok()
+    check_header(name).is_ok()
 }
 
 /// Looks at a component's outline and imports, as is done before it is compiled.
@@ -34,7 +29,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), LoadProblem> {
 /// # Errors
 /// When it is none.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadProblem> {
-    engine.compile(bytes)
+    compile_here(engine.wasmtime(), bytes)
 }
 
 /// Checks and describes a component.

@@ -2,31 +2,28 @@
 //! checked and described, away from the cameras' threads.
 //!
 //! Tenants share this, and one that loads much must not keep others from loading a little. What is
-//! short (reading, checking, configuring) waits for a turn among a few, of which no tenant has all.
-//! Compiling, which is long, has turns of its own; so what is in the cache never waits for it, and
+//! short (reading, checking, configuring) waits for one of a few permits, of which no tenant has all.
+//! Compiling, which is long, has permits of its own; so what is in the cache never waits for it, and
 //! nobody who compiles waits for a plugin that takes its time to describe itself.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use wasmtime::component::Component;
 
 use super::fair_semaphore::FairSemaphore;
 use super::settings::{LoaderSettings, OpenError, lock_directory};
-use crate::plugin::compile::CompileQueue;
-use crate::plugin::compile::CompiledCache;
-use crate::plugin::compile::Outline;
+use crate::plugin::compile::{CompileQueue, CompiledCache, Outline};
+use crate::plugin::instance::Instances;
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
-use crate::plugin::supply::PinnedComponents;
-use crate::plugin::supply::{Fetched, Resolver};
-use crate::plugin::supply::{LoadError, LoadProblem};
-use crate::policy::Digest;
-use crate::policy::Limits;
-use crate::policy::PluginRef;
-use crate::policy::Step;
+use crate::plugin::supply::{
+    Fetched, JobFailed, LoadError, LoadProblem, PinnedComponents, Resolver,
+};
+use crate::policy::{Digest, Limits, PluginRef, Step};
 use crate::tenancy::Tenant;
 
 /// A plugin, and how it was come by.
@@ -39,23 +36,18 @@ pub struct Loaded {
 
 type Steps = Vec<(Step, Duration)>;
 
-/// A job given to [`Loader::run`] ended by a panic.
-#[derive(Debug, thiserror::Error)]
-#[error("it failed by a bug in comux; see the log, and report it")]
-pub struct JobFailed;
-
 /// Loads plugins. Cheap to clone.
 #[derive(Clone)]
 pub struct Loader(Arc<Inner>);
 
 struct Inner {
-    engine: Engine,
-    store: Resolver,
+    instances: Instances,
+    resolver: Resolver,
     cache: Option<CompiledCache>,
-    workshop: CompileQueue,
+    compile_queue: CompileQueue,
     slots: Mutex<HashMap<Digest, Arc<Slot>>>,
-    turns: FairSemaphore,
-    compile_turns: FairSemaphore,
+    short_jobs: FairSemaphore,
+    compilations: FairSemaphore,
     settings: LoaderSettings,
     /// Released when the process ends, however it does.
     _lock: Option<File>,
@@ -72,7 +64,7 @@ struct Slot {
 impl Slot {
     /// What all share: this one, unless somebody else was faster.
     fn share(&self, plugin: Arc<LoadedPlugin>) -> Arc<LoadedPlugin> {
-        let mut shared = lock(&self.plugin);
+        let mut shared = self.plugin.lock();
         if let Some(first) = shared.upgrade() {
             return first;
         }
@@ -109,36 +101,40 @@ impl Loader {
     pub fn open(settings: LoaderSettings) -> Result<Self, OpenError> {
         let limits = settings.limits;
         let engine = Engine::new().map_err(OpenError::Engine)?;
-        let (mut lock, mut kept, mut cache) = (None, None, None);
+        let (mut lock, mut pinned, mut cache) = (None, None, None);
         if let Some(path) = &settings.state_dir {
             lock = Some(lock_directory(path)?);
             let unusable = |cause| OpenError::StateDir { path: path.clone(), cause };
-            kept = Some(PinnedComponents::open(path.join("components")).map_err(unusable)?);
+            pinned = Some(PinnedComponents::open(path.join("components")).map_err(unusable)?);
             let (path, most) = (path.join("compiled"), limits.compiled_bytes);
             cache = Some(CompiledCache::open(path, engine.wasmtime(), most)?);
         }
         Ok(Self(Arc::new(Inner {
-            engine,
-            store: Resolver::new(settings.places(), kept, limits.component_bytes),
+            resolver: Resolver::new(settings.search_path(), pinned, limits.component_bytes),
             cache,
-            workshop: CompileQueue::open(settings.compiler.clone(), limits.compile_at_once)?,
+            compile_queue: CompileQueue::open(
+                engine.wasmtime(),
+                settings.compiler.clone(),
+                limits.compile_at_once,
+            )?,
+            instances: Instances::on(engine),
             slots: Mutex::default(),
-            turns: FairSemaphore::new(limits.at_once, limits.at_once_per_tenant),
-            compile_turns: FairSemaphore::new(limits.compile_at_once, 1),
+            short_jobs: FairSemaphore::new(limits.at_once, limits.at_once_per_tenant),
+            compilations: FairSemaphore::new(limits.compile_at_once, 1),
             settings,
             _lock: lock,
         })))
     }
 
-    /// The engine that instances run on.
+    /// What plugins that it loads are instantiated with.
     #[must_use]
-    pub fn engine(&self) -> &Engine {
-        &self.0.engine
+    pub fn instances(&self) -> &Instances {
+        &self.0.instances
     }
 
     /// Loads a plugin for a tenant; when `pinned`, just the component with this digest. It describes
     /// itself within the default limits. Blocks, for seconds when it has to be compiled, and waits for no
-    /// turn.
+    /// permit.
     ///
     /// # Errors
     /// When it is no plugin that this host can run for this tenant; see [`LoadError`].
@@ -201,17 +197,17 @@ impl Loader {
             Err(underway) => underway,
         };
         let compiling = Arc::clone(&underway.slot.compiling);
-        // In this order: whoever waits for a turn keeps nobody from compiling the same for another
+        // In this order: whoever waits for a permit keeps nobody from compiling the same for another
         // tenant.
         let waiting =
-            async { (self.0.compile_turns.take(&tenant.id).await, compiling.lock_owned().await) };
-        let turn = tokio::time::timeout(time, waiting).await.map_err(busy)?;
+            async { (self.0.compilations.take(&tenant.id).await, compiling.lock_owned().await) };
+        let permits = tokio::time::timeout(time, waiting).await.map_err(busy)?;
         let inner = Arc::clone(&self.0);
         let making = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permits = permits;
             inner.make(&mut underway).map(|found| (underway, found))
         });
-        let made = if self.0.workshop.goes_on() {
+        let made = if self.0.compile_queue.goes_on() {
             let late = |_| LoadProblem::StillCompiling(time);
             tokio::time::timeout(time, making).await.map_err(late)?
         } else {
@@ -235,10 +231,10 @@ impl Loader {
         tenant: &str,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JobFailed> {
-        // The turn goes with the job, whose thread works on when we are dropped.
-        let turn = self.0.turns.take(tenant).await;
+        // The permit goes with the job, whose thread works on when we are dropped.
+        let permit = self.0.short_jobs.take(tenant).await;
         let running = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             job()
         });
         running.await.map_err(|_| JobFailed)
@@ -251,9 +247,9 @@ impl Loader {
     /// When the directory can't be read.
     pub fn retain(&self, wanted: &HashMap<String, HashSet<Digest>>) -> io::Result<()> {
         // Held to the end: what is loaded meanwhile is kept after we have removed the rest.
-        let mut slots = lock(&self.0.slots);
+        let mut slots = self.0.slots.lock();
         slots.retain(|_, slot| is_used(slot));
-        self.0.store.retain(|tenant, digest| {
+        self.0.resolver.retain(|tenant, digest| {
             slots.contains_key(&digest)
                 || wanted.get(tenant).is_some_and(|digests| digests.contains(&digest))
         })
@@ -271,7 +267,7 @@ impl Inner {
         let begin = Instant::now();
         let id = &*tenant.id;
         let trust = self.settings.trust(id);
-        let component = self.store.fetch(id, source, pinned).inspect_err(|error| {
+        let component = self.resolver.fetch(id, source, pinned).inspect_err(|error| {
             // Only here: the answer may go to a tenant.
             let path = error.path().map(|path| path.display().to_string());
             tracing::debug!(tenant = id, %source, path, %error, "a plugin can't be fetched");
@@ -288,10 +284,10 @@ impl Inner {
     /// The plugin, if it is in memory or in the cache.
     fn find(&self, underway: &mut Underway) -> Option<SlotState> {
         let begin = Instant::now();
-        let shared = lock(&underway.slot.plugin).upgrade();
+        let shared = underway.slot.plugin.lock().upgrade();
         let cached = || {
             let cache = self.cache.as_ref()?;
-            cache.get(self.engine.wasmtime(), underway.component.digest)
+            cache.get(self.instances.engine().wasmtime(), underway.component.digest)
         };
         let found = shared.map(SlotState::Plugin).or_else(|| cached().map(SlotState::Code))?;
         underway.steps.push((Step::Load, begin.elapsed()));
@@ -306,7 +302,7 @@ impl Inner {
         }
         let begin = Instant::now();
         let Fetched { digest, bytes } = &underway.component;
-        let code = self.workshop.compile(&self.engine, bytes, &self.settings.limits)?;
+        let code = self.compile_queue.compile(bytes, &self.settings.limits)?;
         underway.steps.push((Step::Compile, begin.elapsed()));
         // Also if it is refused later: who asks for it again has the answer without another compilation.
         if let Some(cache) = &self.cache {
@@ -325,7 +321,7 @@ impl Inner {
         let plugin = match found {
             SlotState::Plugin(plugin) => plugin,
             SlotState::Code(code) => {
-                let plugin = underway.check(&self.engine, &code)?;
+                let plugin = underway.check(self.instances.engine(), &code)?;
                 underway.slot.share(plugin)
             }
         };
@@ -335,13 +331,13 @@ impl Inner {
             let (name, version) = (plugin.name.clone(), plugin.version.clone());
             return Err(LoadProblem::OtherName { name, version });
         }
-        let kept = self.store.keep(&underway.tenant.id, &underway.component);
-        kept.map_err(LoadProblem::NotKept)?;
+        let pinned = self.resolver.keep(&underway.tenant.id, &underway.component);
+        pinned.map_err(LoadProblem::NotKept)?;
         Ok(Loaded { plugin, steps: underway.steps })
     }
 
     fn slot(&self, digest: Digest) -> Arc<Slot> {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         slots.retain(|_, slot| is_used(slot));
         Arc::clone(slots.entry(digest).or_default())
     }
@@ -363,12 +359,7 @@ impl Underway {
 /// Whether somebody runs the plugin, or loads it just now.
 fn is_used(slot: &Arc<Slot>) -> bool {
     // Without another holder nobody can have it locked.
-    Arc::strong_count(slot) > 1 || lock(&slot.plugin).strong_count() > 0
-}
-
-/// A panic while a plugin was loaded leaves nothing half done behind the locks here.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    Arc::strong_count(slot) > 1 || slot.plugin.lock().strong_count() > 0
 }
 
 #[cfg(test)]

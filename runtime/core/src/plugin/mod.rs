@@ -21,7 +21,7 @@ pub mod supply;
 #[cfg(test)]
 mod test_plugin;
 
-pub use loader::{JobFailed, Loaded, Loader};
+pub use loader::{Loaded, Loader};
 pub use plugin_store::{AddError, PluginStore, StoredPlugin};
 pub use settings::{LoaderSettings, OpenError, TenantPlugins};
 pub use signing::{SignError, sign_file, signatures_of};

@@ -1,4 +1,4 @@
-//! The plugin store as those see it who fill it: a directory of files `NAME@VERSION.wasm`.
+//! The plugin store as it is filled: a directory of files `NAME@VERSION.wasm`.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -6,16 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::plugin::compile::Outline;
+use crate::plugin::compile::{Outline, compile_here};
 use crate::plugin::sandbox::Engine;
-use crate::plugin::supply::Trust;
-use crate::plugin::supply::private_files;
-use crate::plugin::supply::resolver;
-use crate::plugin::supply::{LoadError, LoadProblem};
-use crate::policy::Digest;
-use crate::policy::Limits;
-use crate::policy::LoadLimits;
-use crate::policy::{ENDING, NoPluginRef, PluginRef};
+use crate::plugin::supply::{LoadError, LoadProblem, Trust, private_files, read_component};
+use crate::policy::{Digest, ENDING, Limits, LoadLimits, NoPluginRef, PluginRef};
 use crate::tenancy::Tenant;
 
 /// A directory of plugins.
@@ -94,13 +88,17 @@ impl PluginStore {
             let plugin = PluginRef::File(file.display().to_string());
             AddError::NoPlugin(LoadError { plugin, problem })
         };
-        let bytes = resolver::read(file, self.limits.component_bytes);
+        let bytes = read_component(file, self.limits.component_bytes);
         let bytes = bytes.map_err(|error| refuse(error.into()))?;
         let sha256 = Digest::of(&bytes);
         let engine = Engine::new().map_err(AddError::Engine)?;
         let check = || -> Result<_, LoadProblem> {
             Outline::of(&bytes, &self.limits)?.check_imports("", &Trust::default())?;
-            engine.check(&engine.compile(&bytes)?, sha256, (&Tenant::nobody(), BY_HAND))
+            engine.check(
+                &compile_here(engine.wasmtime(), &bytes)?,
+                sha256,
+                (&Tenant::nobody(), BY_HAND),
+            )
         };
         let plugin = check().map_err(refuse)?;
         let source = PluginRef::stored(&plugin.name, &plugin.version)?;
@@ -171,23 +169,23 @@ mod tests {
     use crate::plugin::test_plugin::component;
 
     /// A store, and a file beside it that holds a plugin.
-    fn shelf() -> (tempfile::TempDir, PluginStore, PathBuf) {
+    fn store() -> (tempfile::TempDir, PluginStore, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = PluginStore::new(&directory.path().join("plugins"));
+        let store = PluginStore::new(&directory.path().join("plugins"));
         let file = directory.path().join("new.wasm");
         fs::write(&file, component("motion", "1.0.0")).unwrap();
-        (directory, shelf, file)
+        (directory, store, file)
     }
 
     #[test]
     fn a_plugin_is_added_under_its_own_name_and_listed() {
-        let (directory, shelf, file) = shelf();
-        let added = shelf.add(&file, false).unwrap();
+        let (directory, store, file) = store();
+        let added = store.add(&file, false).unwrap();
         assert_eq!(added.path, directory.path().join("plugins/motion@1.0.0.wasm"));
         assert_eq!(fs::read(&added.path).unwrap(), fs::read(&file).unwrap());
         fs::write(directory.path().join("plugins/other.wasm"), b"no name").unwrap();
         fs::write(directory.path().join("plugins/a@1.wasm"), b"abc").unwrap();
-        let listed = shelf.list().unwrap();
+        let listed = store.list().unwrap();
         assert_eq!(listed.len(), 2);
         assert_eq!((&*listed[0].name, &*listed[0].version, listed[0].bytes), ("a", "1", 3));
         assert_eq!(listed[1], added);
@@ -195,28 +193,28 @@ mod tests {
 
     #[test]
     fn another_plugin_of_the_same_version_is_replaced_only_by_force() {
-        let (_directory, shelf, file) = shelf();
-        let first = shelf.add(&file, false).unwrap();
-        assert_eq!(shelf.add(&file, false).unwrap(), first, "the same changes nothing");
+        let (_directory, store, file) = store();
+        let first = store.add(&file, false).unwrap();
+        assert_eq!(store.add(&file, false).unwrap(), first, "the same changes nothing");
         let mut changed = component("motion", "1.0.0");
         let header = changed.windows(7).position(|window| window == b"test.ok").unwrap();
         changed[header] = b'T';
         fs::write(&file, &changed).unwrap();
-        let refusal = shelf.add(&file, false).unwrap_err().to_string();
+        let refusal = store.add(&file, false).unwrap_err().to_string();
         assert!(refusal.contains("--force") && refusal.contains(&first.sha256.to_string()));
-        assert_ne!(shelf.add(&file, true).unwrap().sha256, first.sha256);
+        assert_ne!(store.add(&file, true).unwrap().sha256, first.sha256);
         assert_eq!(fs::read(&first.path).unwrap(), changed);
     }
 
     #[test]
     fn what_is_no_plugin_or_has_no_storable_name_does_not_come_in() {
-        let (directory, shelf, file) = shelf();
+        let (directory, store, file) = store();
         for bytes in [b"text".to_vec(), component("a/b", "1"), component("motion", "")] {
             fs::write(&file, bytes).unwrap();
-            assert!(shelf.add(&file, false).is_err());
+            assert!(store.add(&file, false).is_err());
         }
         assert!(!directory.path().join("plugins").exists());
-        let missing = shelf.list().unwrap_err().to_string();
+        let missing = store.list().unwrap_err().to_string();
         assert!(missing.contains("--store"), "{missing}");
     }
 }

@@ -5,13 +5,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plugin::compile::CacheError;
-use crate::plugin::compile::Compiler;
-use crate::plugin::supply::Trust;
-use crate::plugin::supply::private_files;
-use crate::plugin::supply::{SearchPath, TenantSearchPath};
-use crate::policy::LoadLimits;
-use crate::policy::PluginRef;
+use crate::plugin::compile::{CacheError, Compiler};
+use crate::plugin::supply::{SearchPath, TenantSearchPath, Trust, private_files};
+use crate::policy::{LoadLimits, PluginRef};
 
 /// Where a loader finds plugins, where it keeps what it makes of them, and what it demands of them.
 #[derive(Debug, Clone)]
@@ -45,7 +41,7 @@ pub struct TenantPlugins {
 
 impl LoaderSettings {
     /// What comes from where.
-    pub(crate) fn places(&self) -> SearchPath {
+    pub(crate) fn search_path(&self) -> SearchPath {
         let own = self.tenants.iter().map(|(tenant, plugins)| {
             let (store, named) = (plugins.plugin_dir.clone(), plugins.named_sources.clone());
             (tenant.clone(), TenantSearchPath { store, named })

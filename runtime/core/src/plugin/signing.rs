@@ -4,12 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::plugin::compile::Outline;
-use crate::plugin::supply::resolver;
-use crate::plugin::supply::{ComponentSignature, sign, signatures};
-use crate::plugin::supply::{LoadError, LoadProblem};
-use crate::policy::LoadLimits;
-use crate::policy::PluginRef;
-use crate::policy::PrivateKey;
+use crate::plugin::supply::{
+    ComponentSignature, LoadError, LoadProblem, read_component, sign, signatures,
+};
+use crate::policy::{LoadLimits, PluginRef, PrivateKey};
 
 /// A file can't be signed.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ pub fn signatures_of(file: &Path) -> Result<Vec<ComponentSignature>, LoadError> 
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
-    let read = resolver::read(file, LoadLimits::default().component_bytes);
+    let read = read_component(file, LoadLimits::default().component_bytes);
     read.map_err(|error| refusal(file, error.into()))
 }
 

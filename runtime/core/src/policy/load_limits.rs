@@ -18,9 +18,8 @@ pub struct LoadLimits {
     /// How long compiling may take, and how long it may wait for its turn before. The largest plugins
     /// known compile in 15 s on an idle core; a busy machine gets four times that.
     pub time: Duration,
-    /// Bytes of address space that a compiling process may have
-    /// ([`Compiler::Process`](crate::plugin::compile::Compiler::Process)). The program and its libraries take 290 MiB of
-    /// it, a plugin of Rust 430 and one of 8 MB with 20,000 functions 450 MiB; the default leaves the
+    /// Bytes of address space that a process may have which compiles one plugin. The program and its
+    /// libraries take 290 MiB of it, a plugin of Rust 430 and one of 8 MB with 20,000 functions 450 MiB; the default leaves the
     /// largest components known four times that, and two at once leave a small machine its cameras.
     pub compile_memory: u64,
     /// Plugins that are read, checked or configured at once; more wait their turn. Each may hold a

@@ -11,7 +11,7 @@ use crate::camera::pipeline::{Carried, Pipeline, lag_limits, splitter};
 use crate::camera::stages::Discard;
 use crate::kafka::CameraQueue;
 use crate::kafka::Checkpoint;
-use crate::plugin::instance::BreakerSettings;
+use crate::policy::BreakerSettings;
 use crate::snapshots::CameraSnapshots;
 
 /// How often the state of plugins is kept: what a crash may cost.

@@ -8,8 +8,9 @@ use crate::config::{CameraSpec, Id, PluginEntry};
 use crate::control::wire::{ErrorCode, Refusal, Steps};
 use crate::host::Host;
 use crate::plugin::Loader;
-use crate::plugin::instance::{CameraPlugin, Terms};
+use crate::plugin::instance::CameraPlugin;
 use crate::plugin::sandbox::{ConfigureError, LoadedPlugin};
+use crate::policy::Terms;
 use crate::policy::{Limits, Step};
 use crate::tenancy::Tenant;
 
@@ -125,11 +126,11 @@ pub async fn configure_alone(
     let begin = Instant::now();
     let camera = camera.clone();
     let settings = serde_json::Value::Object(placed.entry.config.clone()).to_string();
-    let (engine, plugin) = (loader.engine().clone(), Arc::clone(&placed.plugin));
+    let (instances, plugin) = (loader.instances().clone(), Arc::clone(&placed.plugin));
     let of_tenant = Arc::clone(&tenant.id);
     let started = loader.run(&of_tenant, move || {
         let owner = (tenant, camera.as_str());
-        CameraPlugin::start(&engine, plugin, owner, settings, terms)
+        CameraPlugin::start(&instances, plugin, owner, settings, terms)
     });
     let started = started.await;
     steps.add(Step::Configure, begin.elapsed());

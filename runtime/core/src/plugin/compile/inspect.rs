@@ -7,17 +7,9 @@
 
 use wasmparser::{ComponentImportSectionReader, Encoding, Parser, Payload};
 
-use crate::plugin::sandbox::imports::one_line;
-use crate::plugin::supply::LoadProblem;
-use crate::plugin::supply::{Grant, Trust};
+use crate::plugin::sandbox::imports;
+use crate::plugin::supply::{LoadProblem, Trust};
 use crate::policy::LoadLimits;
-
-/// The package whose interfaces a plugin may import, and the version this host has.
-pub(crate) const PACKAGE: &str = "comux:plugin/";
-pub(crate) const VERSION: &str = "0.1";
-
-/// What every plugin gets: words to say things in, and its frame.
-const ALWAYS: [&str; 2] = ["types", "frames"];
 
 /// How the compiler's parser says that bytes are no WebAssembly, in nine lines.
 const NO_WEBASSEMBLY: &str = "it is no WebAssembly at all";
@@ -78,33 +70,8 @@ impl Outline {
 
     /// Checks what it imports against what a tenant's plugins may reach.
     pub fn check_imports(&self, tenant: &str, trust: &Trust) -> Result<(), LoadProblem> {
-        for import in &self.imports {
-            let Some(interface) = import.strip_prefix(PACKAGE) else {
-                return Err(LoadProblem::ForeignImport(one_line(import)));
-            };
-            if !is_of_this_track(interface) {
-                return Err(LoadProblem::OtherVersion(one_line(import)));
-            }
-            let name = interface.split('@').next().unwrap_or(interface);
-            if ALWAYS.contains(&name) {
-                continue;
-            }
-            let Some(grant) = Grant::ALL.into_iter().find(|grant| grant.name() == name) else {
-                return Err(LoadProblem::OtherVersion(one_line(import)));
-            };
-            if !trust.grants.contains(&grant) {
-                let (import, tenant) = (one_line(import), tenant.to_owned());
-                return Err(LoadProblem::NotGranted { import, tenant, grant });
-            }
-        }
-        Ok(())
+        self.imports.iter().try_for_each(|import| imports::check(import, tenant, trust))
     }
-}
-
-/// Whether an interface has a version that goes with this host's.
-pub(crate) fn is_of_this_track(interface: &str) -> bool {
-    let version = interface.split_once('@').map_or("", |(_, version)| version);
-    version.strip_prefix(VERSION).is_some_and(|patch| patch.starts_with('.'))
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> LoadProblem {
@@ -211,6 +178,7 @@ impl<'a> Totals<'a> {
 mod tests {
     use super::*;
     use crate::plugin::test_plugin::component;
+    use crate::policy::Grant;
 
     fn outline(text: &str) -> Result<Outline, LoadProblem> {
         Outline::of(&wat::parse_str(text).unwrap(), &LoadLimits::default())

@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+use crate::plugin::supply::JobPanicked;
+
 /// How far compiling steps back behind cameras: with 10, Linux gives a camera's thread nine times
 /// the time when both want the same core.
 #[cfg(target_os = "linux")]
@@ -12,11 +14,6 @@ const NICENESS: i32 = 10;
 /// Deeply nested code makes the compiler recurse, and a thread that waits for a part of its job may
 /// take up another job meanwhile. Only what is touched is ever taken from the machine.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
-
-/// A job ended by a panic: a bug in the compiler, which must cost no more than that one plugin.
-#[derive(Debug, thiserror::Error)]
-#[error("the compiler failed by a bug of its own: {0}")]
-pub struct JobPanicked(String);
 
 /// A bounded pool of threads.
 pub(crate) struct Pool {

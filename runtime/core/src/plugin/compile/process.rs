@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::plugin::compile::child;
+use super::child;
 use crate::plugin::supply::LoadProblem;
 use crate::policy::Digest;
 use crate::policy::LoadLimits;

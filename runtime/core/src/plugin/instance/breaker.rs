@@ -9,44 +9,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::policy::overlaid;
-
-overlaid! {
-    /// When a plugin is left out, and for how long.
-    BreakerSettings,
-    /// [`BreakerSettings`] as they are written.
-    BreakerTable:
-
-    /// So many failures …
-    failures = 5;
-    /// … within so many seconds open the breaker. Five full deadlines of 200 ms in ten seconds are a
-    /// tenth of the camera's time, and a plugin that trips over one odd frame is left alone.
-    within_s = 10;
-    /// Milliseconds for which it stays open at first: long enough to be no burden, and short enough
-    /// not to be noticed when a plugin just had a bad moment.
-    backoff_ms = 1_000;
-    /// Milliseconds for which it stays open at most. Somebody who has mended what the plugin stumbles
-    /// over need not wait longer than a minute.
-    max_backoff_ms = 60_000;
-}
+use crate::policy::{BreakerSettings, BreakerState};
 
 /// After so much running without being opened, the back-off begins anew at its shortest.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
 /// More are not kept in mind, whatever the settings say.
 const MOST_FAILURES: u32 = 1000;
-
-/// What the breaker does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BreakerState {
-    /// The plugin is called.
-    Closed,
-    /// It is left out.
-    Open,
-    /// The next frame decides.
-    Probing,
-}
 
 /// The circuit breaker of one plugin on one camera.
 #[derive(Debug)]

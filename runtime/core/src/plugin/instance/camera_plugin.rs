@@ -1,40 +1,29 @@
 //! One plugin on one camera: how it is called with a frame, and what becomes of its answer.
 //!
-//! Behind it stands an instance of the camera's own, or one that it shares with other cameras of its
-//! tenant (see [`crate::plugin::instance::shared`]).
+//! It runs in an instance of the camera's own, or in one that it shares with other cameras of its
+//! tenant (see [`super::shared`]).
 //!
-//! What a plugin remembers in the guise of a [`Snapshot`] outlives the instance: it is restored
+//! What a plugin remembers as a [`Snapshot`] outlives the instance: it is restored
 //! after a trap, and handed to the successor in a swap.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::supervised::{Answer, InstanceSpec, SaveError, SupervisedInstance};
-use crate::plugin::instance::shared::SharedHandle;
-use crate::plugin::sandbox::CallEnd;
-use crate::plugin::sandbox::FrameView;
-use crate::plugin::sandbox::Meter;
-use crate::plugin::sandbox::Owner;
+use super::breaker::Breaker;
+use super::frame_call::{Answer, FrameCall};
+use super::instances::Instances;
+use super::shared::SharedHandle;
+use super::supervised::{InstanceSpec, SaveError, SupervisedInstance};
 use crate::plugin::sandbox::bindings::comux::plugin::types::Header;
-use crate::plugin::sandbox::imports::one_line;
-use crate::plugin::sandbox::{Blame, CallFailure, ConfigureError, NoResult, failed, told};
-use crate::plugin::sandbox::{Engine, LoadedPlugin};
-use crate::plugin::sandbox::{Restored, Snapshot};
-use crate::policy::Limits;
+use crate::plugin::sandbox::{
+    Blame, CallFailure, ConfigureError, FrameView, LoadedPlugin, Meter, NoResult, Owner, Restored,
+    Snapshot, failed, one_line, told,
+};
+use crate::policy::{BreakerSettings, BreakerState, Limits, Terms};
 use crate::record::{FailReason, ResultHeader};
 use crate::sched::CoreClaim;
 use crate::tenancy::Tenant;
 use crate::video::frame::Frame;
-
-/// What an instance may do, and when it is left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// How much it may use.
-    pub limits: Limits,
-    /// When it is left out because it fails.
-    pub breaker: BreakerSettings,
-}
 
 /// A configured plugin of one camera.
 pub struct CameraPlugin {
@@ -43,8 +32,8 @@ pub struct CameraPlugin {
     limits: Limits,
     breaker: Breaker,
     meter: Arc<Meter>,
-    sight: FrameView,
-    home: Placement,
+    view: FrameView,
+    placement: Placement,
     /// How long the latest frame waited for others.
     waited: Duration,
 }
@@ -57,18 +46,6 @@ enum Placement {
     Shared(SharedHandle),
 }
 
-/// What came of a call.
-pub(crate) struct FrameCall {
-    pub result: Result<Answer, (CallFailure, Blame)>,
-    pub end: CallEnd,
-    /// Bytes of pixels that were read.
-    pub bytes_read: u64,
-    /// Bytes of the instance's linear memory.
-    pub memory: u64,
-    /// How long the frame waited for others.
-    pub waited: Duration,
-}
-
 impl CameraPlugin {
     /// Instantiates and configures `loaded` with the JSON object `config`.
     ///
@@ -76,7 +53,7 @@ impl CameraPlugin {
     /// When the tenant has no room for it, or the plugin refuses the configuration or fails while it
     /// is configured.
     pub fn start(
-        engine: &Engine,
+        instances: &Instances,
         loaded: Arc<LoadedPlugin>,
         (tenant, camera): (Arc<Tenant>, &str),
         config: String,
@@ -86,21 +63,21 @@ impl CameraPlugin {
         let plugin: Arc<str> = format!("{}@{}", loaded.name, loaded.version).into();
         let owner = Owner { tenant: Arc::clone(&tenant.id), camera: camera.into(), plugin };
         let meter = Meter::new(tenant, loaded.identity.clone(), &limits);
-        let (home, meter) = if loaded.has_batches() {
-            let (tenant, loaded) = (&meter.tenant, &loaded);
-            let seatmate = engine.batches().join(engine, loaded, tenant, (config, limits))?;
-            let (metrics, batches) = (seatmate.metrics(), seatmate.counts());
-            (Placement::Shared(seatmate), Arc::new(meter.sharing(metrics, batches)))
+        let Instances { engine, shared } = instances;
+        let (placement, meter) = if loaded.has_batches() {
+            let handle = shared.join(engine, &loaded, &meter.tenant, (config, limits))?;
+            let (metrics, batches) = (handle.metrics(), handle.counts());
+            (Placement::Shared(handle), Arc::new(meter.sharing(metrics, batches)))
         } else {
             let meter = Arc::new(meter);
             let (engine, loaded) = (engine.clone(), Arc::clone(&loaded));
             let (owner, charged) = (owner.clone(), Arc::clone(&meter));
-            let recipe = InstanceSpec { engine, loaded, owner, config, limits, meter: charged };
-            (Placement::Own(Box::new(SupervisedInstance::start(recipe)?)), meter)
+            let spec = InstanceSpec { engine, loaded, owner, config, limits, meter: charged };
+            (Placement::Own(Box::new(SupervisedInstance::start(spec)?)), meter)
         };
-        let (sight, breaker) = (FrameView::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
+        let (view, breaker) = (FrameView::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
         let waited = Duration::ZERO;
-        Ok(Self { loaded, owner, limits, breaker, meter, sight, home, waited })
+        Ok(Self { loaded, owner, limits, breaker, meter, view, placement, waited })
     }
 
     /// The plugin's name.
@@ -143,7 +120,7 @@ impl CameraPlugin {
         self.breaker.set(settings);
     }
 
-    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'. `seat`:
+    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'. `claim`:
     /// the camera's, on whose thread this is.
     ///
     /// # Errors
@@ -151,18 +128,18 @@ impl CameraPlugin {
     /// replaced at once.
     pub fn on_frame(
         &mut self,
-        picture: &Arc<Frame>,
+        frame: &Arc<Frame>,
         headers: Vec<ResultHeader>,
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<Vec<ResultHeader>, NoResult> {
         let begin = Instant::now();
         self.waited = Duration::ZERO;
         if !self.breaker.admits(begin) {
-            self.has_missed_pictures();
+            self.has_missed_frames();
             return Err(NoResult::Quarantined);
         }
         let FrameCall { result, end, bytes_read, memory, waited } =
-            self.call((Arc::clone(picture), headers), seat, begin);
+            self.call((Arc::clone(frame), headers), claim, begin);
         self.waited = waited;
         let now = end.at;
         let result = match result.and_then(|answer| self.accept(answer)) {
@@ -172,7 +149,7 @@ impl CameraPlugin {
                 self.meter.charge_headers(now, bytes.sum::<usize>() as u64);
                 Ok(headers)
             }
-            Err((failure, weight)) => Err(NoResult::Failed(self.fail(now, failure, weight, seat))),
+            Err((failure, blame)) => Err(NoResult::Failed(self.fail(now, failure, blame, claim))),
         };
         self.meter.set_breaker(self.breaker.state());
         self.meter.charge_call(now, end.used, bytes_read, memory);
@@ -182,32 +159,32 @@ impl CameraPlugin {
     fn call(
         &mut self,
         frame: (Arc<Frame>, Vec<ResultHeader>),
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
         begin: Instant,
     ) -> FrameCall {
-        match &mut self.home {
-            Placement::Own(resident) => {
-                let frame = self.sight.lend(frame, &self.limits);
-                let (sight, mut bytes_read) = (&mut self.sight, None);
-                let called = resident.call_with(frame, seat, begin, |frame| {
+        match &mut self.placement {
+            Placement::Own(instance) => {
+                let frame = self.view.lend(frame, &self.limits);
+                let (view, mut bytes_read) = (&mut self.view, None);
+                let called = instance.call_with(frame, claim, begin, |frame| {
                     bytes_read = Some(frame.bytes_read);
-                    sight.take_back(frame);
+                    view.take_back(frame);
                 });
                 if bytes_read.is_none() {
-                    self.sight.miss_pictures();
+                    self.view.miss_frames();
                 }
                 FrameCall {
                     result: called.answer.map_err(|failure| (failure, Blame::Counted)),
                     end: called.end,
                     bytes_read: bytes_read.unwrap_or_default(),
-                    memory: resident.memory(),
+                    memory: instance.memory(),
                     waited: Duration::ZERO,
                 }
             }
-            Placement::Shared(seatmate) => {
+            Placement::Shared(handle) => {
                 // One that is on trial is judged by its own frames.
                 let alone = self.breaker.state() != BreakerState::Closed;
-                seatmate.call((frame, &mut self.sight), seat, begin, alone)
+                handle.call((frame, &mut self.view), claim, begin, alone)
             }
         }
     }
@@ -217,35 +194,35 @@ impl CameraPlugin {
         &mut self,
         now: Instant,
         mut failure: CallFailure,
-        weight: Blame,
-        seat: &Arc<CoreClaim>,
+        blame: Blame,
+        claim: &Arc<CoreClaim>,
     ) -> CallFailure {
         self.meter.count_failure(failure.reason);
-        match weight {
+        match blame {
             // The plugin works; it is the frame that does not.
             Blame::FrameOnly => self.breaker.succeeded(now),
             Blame::Unattributed => {}
             Blame::Counted => failure.quarantine = self.breaker.failed(now, false),
             Blame::Fatal => failure.quarantine = self.breaker.failed(now, true),
         }
-        if let Placement::Own(resident) = &mut self.home
+        if let Placement::Own(instance) = &mut self.placement
             && self.breaker.state() != BreakerState::Open
         {
             // What keeps it from starting is said with the next frame.
-            let _ = resident.revive(Some(seat));
+            let _ = instance.revive(Some(claim));
         }
         failure
     }
 
-    /// What the plugin remembers. `seat` is the calling thread's claim to a core.
+    /// What the plugin remembers. `claim` is the calling thread's claim to a core.
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
-    pub fn save(&mut self, seat: &Arc<CoreClaim>) -> Result<Snapshot, String> {
+    pub fn save(&mut self, claim: &Arc<CoreClaim>) -> Result<Snapshot, String> {
         if self.breaker.state() == BreakerState::Open {
             return Err("it is left out".to_owned());
         }
-        match self.resident()?.save(seat) {
+        match self.own_instance()?.save(claim) {
             Ok(snapshot) => Ok(snapshot),
             Err(SaveError::Refused(why)) => Err(why),
             Err(SaveError::Failed(failure)) => {
@@ -257,7 +234,7 @@ impl CameraPlugin {
         }
     }
 
-    /// Gives the plugin what it, or its predecessor, remembered. `seat` is the calling thread's claim to
+    /// Gives the plugin what it, or its predecessor, remembered. `claim` is the calling thread's claim to
     /// a core.
     ///
     /// # Errors
@@ -265,26 +242,26 @@ impl CameraPlugin {
     pub fn restore(
         &mut self,
         snapshot: &Snapshot,
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<Restored, String> {
-        self.resident()?.restore(snapshot, seat)
+        self.own_instance()?.restore(snapshot, claim)
     }
 
-    fn resident(&mut self) -> Result<&mut SupervisedInstance, String> {
-        match &mut self.home {
-            Placement::Own(resident) => Ok(resident),
+    fn own_instance(&mut self) -> Result<&mut SupervisedInstance, String> {
+        match &mut self.placement {
+            Placement::Own(instance) => Ok(instance),
             Placement::Shared(_) => Err("it is shared by several cameras".to_owned()),
         }
     }
 
-    /// Goes on where `old` stands: the picture before the next one is the one that it saw.
+    /// Goes on where `old` is: the frame before the next one is the one that it saw.
     pub fn follow(&mut self, old: &Self) {
-        self.sight.follow(&old.sight);
+        self.view.follow(&old.view);
     }
 
-    /// Pictures went by that the plugin did not see.
-    pub fn has_missed_pictures(&mut self) {
-        self.sight.miss_pictures();
+    /// Frames went by that the plugin did not see.
+    pub fn has_missed_frames(&mut self) {
+        self.view.miss_frames();
     }
 
     fn accept(&self, answer: Answer) -> Result<Vec<ResultHeader>, (CallFailure, Blame)> {
@@ -312,19 +289,21 @@ impl CameraPlugin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::compile::compile_here;
+    use crate::plugin::sandbox::Engine;
     use crate::plugin::test_plugin::stateful;
     use crate::policy::Digest;
     use crate::sched::sched_idle;
 
     type Hook = fn(&mut CameraPlugin, &Arc<CoreClaim>) -> String;
 
-    fn save(instance: &mut CameraPlugin, seat: &Arc<CoreClaim>) -> String {
-        instance.save(seat).unwrap_err()
+    fn save(instance: &mut CameraPlugin, claim: &Arc<CoreClaim>) -> String {
+        instance.save(claim).unwrap_err()
     }
 
-    fn restore(instance: &mut CameraPlugin, seat: &Arc<CoreClaim>) -> String {
+    fn restore(instance: &mut CameraPlugin, claim: &Arc<CoreClaim>) -> String {
         let snapshot = Snapshot { schema: 1, plugin_version: "1.0.0".into(), data: Vec::new() };
-        instance.restore(&snapshot, seat).unwrap_err()
+        instance.restore(&snapshot, claim).unwrap_err()
     }
 
     /// Otherwise a tenant could hold up others whenever it is asked what it remembers.
@@ -335,27 +314,28 @@ mod tests {
         }
         let (engine, tenant, bytes) =
             (Engine::new().unwrap(), Tenant::nobody(), stateful("s", "1.0.0"));
-        let component = engine.compile(&bytes).unwrap();
+        let component = compile_here(engine.wasmtime(), &bytes).unwrap();
         let loaded = Arc::new(
             engine.check(&component, Digest::of(&bytes), (&tenant, Limits::default())).unwrap(),
         );
+        let instances = Instances::on(engine);
         let limits = Limits { deadline_ms: 1_000, ..Limits::default() };
         let terms = Terms { limits, ..Terms::default() };
         for hook in [save as Hook, restore] {
             let owner = (Arc::clone(&tenant), "gate");
             let mut instance =
-                CameraPlugin::start(&engine, Arc::clone(&loaded), owner, "{}".into(), terms)
+                CameraPlugin::start(&instances, Arc::clone(&loaded), owner, "{}".into(), terms)
                     .unwrap();
-            let seat = tenant.seat();
-            seat.charge_helpers(Duration::from_secs(3600));
-            let claim = Arc::clone(&seat);
+            let claim = tenant.seat();
+            claim.charge_helpers(Duration::from_secs(3600));
+            let own = Arc::clone(&claim);
             let calling = std::thread::spawn(move || {
-                let _turn = claim.take();
-                hook(&mut instance, &claim)
+                let _permit = own.take();
+                hook(&mut instance, &own)
             });
             let mut was_behind = false;
             while !calling.is_finished() {
-                was_behind |= seat.is_behind();
+                was_behind |= claim.is_behind();
                 std::thread::sleep(Duration::from_millis(1));
             }
             let why = calling.join().unwrap();

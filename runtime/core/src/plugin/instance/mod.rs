@@ -3,8 +3,10 @@
 
 mod breaker;
 mod camera_plugin;
-pub mod shared;
+mod frame_call;
+mod instances;
+mod shared;
 mod supervised;
 
-pub use breaker::{BreakerSettings, BreakerState, BreakerTable};
-pub use camera_plugin::{CameraPlugin, Terms};
+pub use camera_plugin::CameraPlugin;
+pub use instances::Instances;

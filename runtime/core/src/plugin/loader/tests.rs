@@ -1,12 +1,13 @@
 use std::fs;
 use std::sync::{Barrier, mpsc};
 
-use crate::plugin::compile::Compiler;
+use crate::plugin::compile::{CompilePlace, Compiler};
 use crate::plugin::loader::*;
 use crate::plugin::settings::TenantPlugins;
+use crate::plugin::supply::Trust;
 use crate::plugin::supply::sign;
-use crate::plugin::supply::{Grant, Trust};
 use crate::plugin::test_plugin::{component, endless, large, stateful};
+use crate::policy::Grant;
 use crate::policy::LoadLimits;
 use crate::policy::PrivateKey;
 use crate::policy::Quota;
@@ -26,7 +27,7 @@ fn acme() -> Arc<Tenant> {
 
 /// A directory with a store `plugins`, which holds motion@1.0.0, and the settings that go with
 /// it.
-fn home() -> (tempfile::TempDir, LoaderSettings) {
+fn settings() -> (tempfile::TempDir, LoaderSettings) {
     let home = tempfile::tempdir().unwrap();
     let plugin_dir = home.path().join("plugins");
     fs::create_dir(&plugin_dir).unwrap();
@@ -53,7 +54,7 @@ fn motion() -> PluginRef {
 
 #[test]
 fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let loader = Loader::open(settings.clone()).unwrap();
     let first = loader.load(&acme(), &motion(), None).unwrap();
     assert_eq!(steps(&first), [Step::Fetch, Step::Compile, Step::Check]);
@@ -81,7 +82,7 @@ fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
 
 #[test]
 fn loads_of_one_component_at_once_compile_it_once() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     let load = || loader.load(&acme(), &motion(), None).unwrap();
     let loaded: Vec<Loaded> = std::thread::scope(|scope| {
@@ -95,7 +96,7 @@ fn loads_of_one_component_at_once_compile_it_once() {
 
 #[test]
 fn a_damaged_compiled_plugin_is_compiled_again() {
-    let (home, settings) = home();
+    let (home, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     drop(loader.load(&acme(), &motion(), None).unwrap());
     let compiled = fs::read_dir(home.path().join("state/compiled")).unwrap();
@@ -110,7 +111,7 @@ fn a_damaged_compiled_plugin_is_compiled_again() {
 
 #[test]
 fn what_ran_can_be_had_again_until_it_is_neither_wanted_nor_used() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let file = settings.plugin_dir.join("motion@1.0.0.wasm");
     let loader = Loader::open(settings).unwrap();
     let loaded = loader.load(&acme(), &motion(), None).unwrap();
@@ -128,7 +129,7 @@ fn what_ran_can_be_had_again_until_it_is_neither_wanted_nor_used() {
 
 #[test]
 fn a_plugin_that_exports_state_has_it() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     fs::write(settings.plugin_dir.join("s.wasm"), stateful("counter", "1.0.0")).unwrap();
     let loader = Loader::open(settings).unwrap();
     assert!(loader.load(&acme(), &"s.wasm".parse().unwrap(), None).unwrap().plugin.has_state());
@@ -136,7 +137,7 @@ fn a_plugin_that_exports_state_has_it() {
 
 #[test]
 fn what_is_no_plugin_is_refused_at_the_step_that_finds_out() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let wasi = r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance)))"#;
     let newer = r#"(component (import "comux:plugin/frames@0.2.0" (instance)))"#;
     let state = r#"(component $c
@@ -178,7 +179,7 @@ fn renamed(from: &str, to: &str) -> Vec<u8> {
 
 #[test]
 fn a_state_directory_is_one_processes_own() {
-    let (home, settings) = home();
+    let (home, settings) = settings();
     let loader = Loader::open(settings.clone()).unwrap();
     let refusal = Loader::open(settings.clone()).err().unwrap();
     assert!(matches!(refusal, OpenError::InUse { .. }), "{refusal}");
@@ -194,10 +195,10 @@ fn a_state_directory_is_one_processes_own() {
 
 #[tokio::test]
 async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
-    let (_home, mut settings) = home();
+    let (_home, mut settings) = settings();
     settings.limits.time = Duration::from_millis(300);
     let loader = Loader::open(settings.clone()).unwrap();
-    let compiling = loader.0.compile_turns.take(ACME).await;
+    let compiling = loader.0.compilations.take(ACME).await;
     let busy = loader.load_within((&acme(), LIMITS), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     assert_eq!(busy.step(), Step::Compile);
@@ -213,7 +214,7 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
 /// Those that bring a model with them do.
 #[tokio::test]
 async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let pages = LIMITS.memory_bytes() / 65_536 + 1;
     fs::write(settings.plugin_dir.join("large.wasm"), large("large", pages)).unwrap();
     let (loader, source) =
@@ -226,7 +227,7 @@ async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() 
 
 #[tokio::test]
 async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
-    let (home, mut settings) = home();
+    let (home, mut settings) = settings();
     settings.limits.compile_at_once = 1;
     fs::write(settings.plugin_dir.join("other.wasm"), component("other", "1.0.0")).unwrap();
     let loader = Loader::open(settings).unwrap();
@@ -253,7 +254,7 @@ async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
 
 #[tokio::test]
 async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
-    let (_home, mut settings) = home();
+    let (_home, mut settings) = settings();
     settings.limits.time = Duration::from_secs(1);
     let loader = Loader::open(settings).unwrap();
     // All threads that compile are held up.
@@ -262,7 +263,9 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
     for _ in 0..threads {
         let (loader, gate, begun) = (loader.clone(), Arc::clone(&gate), begun.clone());
         std::thread::spawn(move || {
-            let CompileQueue::InProcess(pool) = &loader.0.workshop else { panic!("as in `home`") };
+            let CompilePlace::InProcess(pool) = &loader.0.compile_queue.place else {
+                panic!("as in `settings`")
+            };
             pool.run(|| {
                 begun.send(()).unwrap();
                 gate.wait();
@@ -291,7 +294,7 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
 
 #[tokio::test]
 async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     let tenants = ["a", "a", "a", "b", "b", "c"].map(tenant);
     let loads =
@@ -303,7 +306,7 @@ async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
 
 #[test]
 fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
-    let (home, mut settings) = home();
+    let (home, mut settings) = settings();
     let key = PrivateKey::generate().unwrap();
     fs::write(settings.plugin_dir.join("signed.wasm"), sign(component("signed", "1.0.0"), &key))
         .unwrap();
@@ -331,7 +334,7 @@ fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
 
 #[test]
 fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
-    let (_home, mut settings) = home();
+    let (_home, mut settings) = settings();
     let logging = r#"(component (import "comux:plugin/log@0.1.0" (instance)))"#;
     fs::write(settings.plugin_dir.join("log.wasm"), wat::parse_str(logging).unwrap()).unwrap();
     let trust = Trust { grants: vec![Grant::Metrics], ..Trust::default() };
@@ -348,7 +351,7 @@ fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
 
 #[test]
 fn no_answer_names_a_directory_of_the_host() {
-    let (home, settings) = home();
+    let (home, settings) = settings();
     fs::create_dir(settings.plugin_dir.join("directory.wasm")).unwrap();
     let loader = Loader::open(settings).unwrap();
     let digest = Some(Digest::of(b"another"));
@@ -363,7 +366,7 @@ fn no_answer_names_a_directory_of_the_host() {
 
 #[tokio::test]
 async fn a_job_that_panics_is_an_error() {
-    let (_home, settings) = home();
+    let (_home, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     assert_eq!(loader.run(ACME, || 42).await.unwrap(), 42);
     assert!(loader.run(ACME, || panic!("as tested")).await.is_err());

@@ -1,34 +1,36 @@
-//! The wasmtime engine, and plugins as they are loaded: compiled, checked and described.
+//! The wasmtime engine, and what makes a compiled component a plugin: its imports are linked, its
+//! exports checked, and it describes itself.
+//!
+//! It compiles nothing, and knows neither cameras nor which instances there are.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, Store};
+use wasmtime::Config;
+use wasmtime::component::{Component, Linker};
 
-use super::deadline::Ticker;
-use super::exports::{ExportIndices, Exports};
+use super::bindings::exports::comux::plugin::lifecycle::Descriptor;
+use super::component::LoadedPlugin;
+use super::exports::LinkedComponent;
+use super::failure::Trapped;
 use super::host_state::HostState;
-use crate::plugin::compile::engine_key;
-use crate::plugin::instance::shared::SharedInstances;
-use crate::plugin::sandbox::bindings::Plugin;
-use crate::plugin::sandbox::bindings::exports::comux::plugin::lifecycle::Descriptor;
-use crate::plugin::sandbox::deadline;
-use crate::plugin::sandbox::imports::link_shared;
+use super::imports::{self, Owner};
+use super::instance::{Charge, Entry, Instance};
+use super::message::innermost;
+use super::meter::Meter;
+use super::ticker::Ticker;
 use crate::plugin::supply::LoadProblem;
-use crate::policy::Digest;
-use crate::policy::{DESCRIBE_DEADLINE, Limits, STACK_BYTES};
-use crate::policy::{MOST_HEADERS, check_header, check_plugin};
-use crate::sched::cpu_time;
+use crate::policy::{
+    DESCRIBE_DEADLINE, Digest, Limits, MOST_HEADERS, STACK_BYTES, check_header, check_plugin,
+};
 use crate::tenancy::Tenant;
 
-/// Compiles and links plugins. Cheap to clone.
+/// Links plugins, and runs them. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<HostState>>,
     ticker: Arc<Ticker>,
-    batches: Arc<SharedInstances>,
 }
 
 /// wasmtime, as plugins are compiled for it and run on it.
@@ -41,22 +43,6 @@ pub(crate) fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&config)
 }
 
-/// A plugin that can be instantiated: compiled, checked and described.
-pub struct LoadedPlugin {
-    pre: InstancePre<HostState>,
-    exports: ExportIndices,
-    /// The name it gives itself.
-    pub name: String,
-    /// The version it gives itself.
-    pub version: String,
-    /// The headers that it may write.
-    pub headers: Vec<String>,
-    /// What the component is known by.
-    pub digest: Digest,
-    /// `name@version+sha256.…`, as in the output header `comux-plugin`.
-    pub identity: String,
-}
-
 impl Engine {
     /// Starts an engine, and the thread that wakes calls to look at their deadline.
     ///
@@ -65,13 +51,9 @@ impl Engine {
     pub fn new() -> wasmtime::Result<Self> {
         let engine = wasmtime_engine()?;
         let mut linker = Linker::new(&engine);
-        Plugin::add_to_linker::<_, wasmtime::component::HasSelf<HostState>>(
-            &mut linker,
-            |guest| guest,
-        )?;
-        link_shared(&mut linker)?;
+        imports::link(&mut linker)?;
         let ticker = Ticker::start(engine.weak())?;
-        Ok(Self { engine, linker: Arc::new(linker), ticker, batches: Arc::default() })
+        Ok(Self { engine, linker: Arc::new(linker), ticker })
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -83,32 +65,6 @@ impl Engine {
         &self.ticker
     }
 
-    /// The instances that cameras share.
-    pub(crate) fn batches(&self) -> &SharedInstances {
-        &self.batches
-    }
-
-    /// What code is for that runs on this engine.
-    pub(crate) fn key(&self) -> Digest {
-        engine_key(&self.engine)
-    }
-
-    /// Compiles a component: the part that takes long.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, LoadProblem> {
-        Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadProblem::NotAComponent(innermost(&error)))
-    }
-
-    /// Takes code that was compiled elsewhere.
-    ///
-    /// # Safety
-    /// `code` must be what [`wasmtime::Engine::precompile_component`] gave out.
-    pub(crate) unsafe fn deserialize(&self, code: &[u8]) -> Result<Component, LoadProblem> {
-        // SAFETY: as the caller promises.
-        let component = unsafe { Component::deserialize(&self.engine, code) };
-        component.map_err(|error| LoadProblem::NoCompiler(innermost(&error)))
-    }
-
     /// Checks what a component with this digest exports, and asks it to describe itself, which takes
     /// this tenant's cores and is held to these limits. What it imports was checked before it was
     /// compiled; what is not in the linker it can't have.
@@ -116,67 +72,50 @@ impl Engine {
         &self,
         component: &Component,
         digest: Digest,
-        (tenant, limits): (&Tenant, Limits),
+        (tenant, limits): (&Arc<Tenant>, Limits),
     ) -> Result<LoadedPlugin, LoadProblem> {
-        let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
-        let pre = self.linker.instantiate_pre(component).map_err(wrong_shape)?;
-        let exports = ExportIndices::of(&pre)?;
-        let described = self.describe(&pre, &exports, (tenant, limits));
+        let pre = self.linker.instantiate_pre(component);
+        let pre = pre.map_err(|error| LoadProblem::WrongShape(innermost(&error)))?;
+        let component = LinkedComponent::new(pre)?;
+        let described = self.describe(&component, (tenant, limits));
         let Descriptor { name, version, header_names: headers } =
             described.map_err(LoadProblem::NoDescription)?;
         check_plugin(&name, &version)?;
         check_headers(&headers)?;
         let identity = format!("{name}@{version}+sha256.{}", digest.short());
-        Ok(LoadedPlugin { pre, exports, name, version, headers, digest, identity })
+        Ok(LoadedPlugin { component, name, version, headers, digest, identity })
     }
 
     fn describe(
         &self,
-        pre: &InstancePre<HostState>,
-        exports: &ExportIndices,
-        (tenant, limits): (&Tenant, Limits),
+        component: &LinkedComponent,
+        (tenant, limits): (&Arc<Tenant>, Limits),
     ) -> Result<Descriptor, String> {
-        let mut store = HostState::store(self, HostState::nobodys(self, limits));
+        // It has no name yet, and runs on no camera.
+        let owner = Owner { tenant: "".into(), camera: "".into(), plugin: "".into() };
+        let meter = Arc::new(Meter::new(Arc::clone(tenant), String::new(), &limits));
+        let state = HostState::new(&self.ticker, owner, meter, limits);
         // Off the cameras' threads, but not beside those who wait for a core.
-        let seat = tenant.seat();
-        let _turn = seat.take();
-        let begin = cpu_time::of_this_thread();
+        let claim = tenant.seat();
+        let _permit = claim.take();
         let now = Instant::now();
-        deadline::start(&mut store, now..now + DESCRIBE_DEADLINE, Some(&seat));
-        let described = exports.instantiate(pre, &mut store).and_then(|instance| {
-            instance.plugin.comux_plugin_lifecycle().call_describe(&mut store)
+        let entry = Entry {
+            within: now..now + DESCRIBE_DEADLINE,
+            claim: Some(&claim),
+            charge: Charge::Meter,
+            output_bytes: None,
+        };
+        let started = Instance::start(component, state, entry, |exports, store| {
+            exports.plugin.comux_plugin_lifecycle().call_describe(store)
         });
-        deadline::leave(&mut store);
-        let used = cpu_time::of_this_thread().saturating_sub(begin);
-        tenant.charge_cpu(Instant::now(), Duration::from_nanos(used));
-        described.map_err(|error| {
-            let Limits { memory_mb, table_elements, .. } = limits;
-            let why = innermost(&error);
-            if store.data_mut().memory.was_hit() {
+        started.answer.map(|(_, descriptor)| descriptor).map_err(|trapped: Trapped| {
+            let (why, Limits { memory_mb, table_elements, .. }) = (trapped.cause(), limits);
+            if trapped.was_memory_refused {
                 format!("{why}; `memory_mb` is {memory_mb}, and `table_elements` {table_elements}")
             } else {
                 why
             }
         })
-    }
-}
-
-impl LoadedPlugin {
-    /// Whether what it remembers can be saved and restored.
-    #[must_use]
-    pub fn has_state(&self) -> bool {
-        self.exports.has_state()
-    }
-
-    /// Whether one instance of it looks at frames of several cameras.
-    #[must_use]
-    pub fn has_batches(&self) -> bool {
-        self.exports.has_batches()
-    }
-
-    /// A new instance in `store`.
-    pub(crate) fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Exports> {
-        self.exports.instantiate(&self.pre, store)
     }
 }
 
@@ -191,15 +130,13 @@ fn check_headers(headers: &[String]) -> Result<(), LoadProblem> {
     Ok(())
 }
 
-/// The cause at the bottom of an error: the one that says what is wrong.
-pub(crate) fn innermost(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
-}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::plugin::compile::compile_here;
     use crate::plugin::test_plugin::endless;
     use crate::sched::sched_idle;
 
@@ -210,7 +147,7 @@ mod tests {
             return;
         }
         let (engine, tenant, bytes) = (Engine::new().unwrap(), Tenant::nobody(), endless());
-        let component = engine.compile(&bytes).unwrap();
+        let component = compile_here(engine.wasmtime(), &bytes).unwrap();
         tenant.seat().charge_helpers(Duration::from_secs(3600));
         let (tell, told) = std::sync::mpsc::channel();
         let describing = std::thread::spawn({

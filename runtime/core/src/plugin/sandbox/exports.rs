@@ -3,16 +3,16 @@
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use super::engine::innermost;
+use super::bindings::exports::comux::plugin::{batch_hook, state};
+use super::bindings::{Plugin, PluginIndices};
 use super::host_state::HostState;
-use crate::plugin::compile::{PACKAGE, is_of_this_track};
-use crate::plugin::sandbox::bindings::exports::comux::plugin::{batch_hook, state};
-use crate::plugin::sandbox::bindings::{Plugin, PluginIndices};
-use crate::plugin::sandbox::imports::one_line;
+use super::message::{innermost, one_line};
 use crate::plugin::supply::LoadProblem;
+use crate::policy::{INTERFACE_PACKAGE, is_of_this_track};
 
-/// Where the exports of a component are.
-pub(crate) struct ExportIndices {
+/// A component with its imports linked, and where its exports are.
+pub(crate) struct LinkedComponent {
+    pre: InstancePre<HostState>,
     plugin: PluginIndices,
     batches: Option<batch_hook::GuestIndices>,
     state: Option<state::GuestIndices>,
@@ -28,22 +28,25 @@ pub(crate) struct Exports {
     pub state: Option<state::Guest>,
 }
 
-impl ExportIndices {
-    /// Looks for them.
-    pub fn of(pre: &InstancePre<HostState>) -> Result<Self, LoadProblem> {
+impl LinkedComponent {
+    /// Looks for its exports.
+    pub fn new(pre: InstancePre<HostState>) -> Result<Self, LoadProblem> {
         let wrong_shape = |error: wasmtime::Error| LoadProblem::WrongShape(innermost(&error));
-        let plugin = PluginIndices::new(pre).map_err(wrong_shape)?;
-        let batches = has(pre, "batch-hook")?.then(|| batch_hook::GuestIndices::new(pre));
-        let state = has(pre, "state")?.then(|| state::GuestIndices::new(pre));
-        let found = Self {
-            plugin,
-            batches: batches.transpose().map_err(wrong_shape)?,
-            state: state.transpose().map_err(wrong_shape)?,
-        };
+        let plugin = PluginIndices::new(&pre).map_err(wrong_shape)?;
+        let batches = has(&pre, "batch-hook")?.then(|| batch_hook::GuestIndices::new(&pre));
+        let state = has(&pre, "state")?.then(|| state::GuestIndices::new(&pre));
+        let batches = batches.transpose().map_err(wrong_shape)?;
+        let state = state.transpose().map_err(wrong_shape)?;
+        let found = Self { pre, plugin, batches, state };
         if found.batches.is_some() && found.state.is_some() {
             return Err(LoadProblem::SharedState);
         }
         Ok(found)
+    }
+
+    /// The engine that it was compiled for.
+    pub fn engine(&self) -> &wasmtime::Engine {
+        self.pre.engine()
     }
 
     /// Whether the plugin takes frames of several cameras in one call.
@@ -57,12 +60,8 @@ impl ExportIndices {
     }
 
     /// A new instance in `store`.
-    pub fn instantiate(
-        &self,
-        pre: &InstancePre<HostState>,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<Exports> {
-        let instance = pre.instantiate(&mut *store)?;
+    pub fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Exports> {
+        let instance = self.pre.instantiate(&mut *store)?;
         let plugin = self.plugin.load(&mut *store, &instance)?;
         let batches = self.batches.as_ref();
         let batches = batches.map(|batches| batches.load(&mut *store, &instance)).transpose()?;
@@ -77,7 +76,8 @@ fn has(pre: &InstancePre<HostState>, interface: &str) -> Result<bool, LoadProble
     let component = pre.component().component_type();
     let mut exports = component.exports(pre.engine());
     let is_it = |name: &str| {
-        let name = name.strip_prefix(PACKAGE).and_then(|name| name.strip_prefix(interface));
+        let name =
+            name.strip_prefix(INTERFACE_PACKAGE).and_then(|name| name.strip_prefix(interface));
         name.is_some_and(|version| version.starts_with('@'))
     };
     let Some((name, _)) = exports.find(|(name, _)| is_it(name)) else { return Ok(false) };

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::{Store, Trap};
+use wasmtime::Trap;
 
-use super::engine::innermost;
-use super::host_state::HostState;
-use crate::plugin::sandbox::bindings::comux::plugin::types::PluginError;
-use crate::plugin::sandbox::imports::one_line;
+use super::bindings::comux::plugin::types::PluginError;
+use super::message::{innermost, one_line};
 use crate::record::FailReason;
 use crate::tenancy::QuotaExceeded;
 
@@ -76,34 +74,52 @@ const TOO_MUCH_OUTPUT: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Why a call ended by an error of the plugin's own.
 pub(crate) fn told(error: PluginError) -> (CallFailure, Blame) {
-    let (message, weight) = match error {
+    let (message, blame) = match error {
         PluginError::InvalidInput(why) => {
             (format!("invalid input: {}", one_line(&why)), Blame::FrameOnly)
         }
         PluginError::Transient(why) => (format!("transient: {}", one_line(&why)), Blame::Counted),
         PluginError::Fatal(why) => (format!("fatal: {}", one_line(&why)), Blame::Fatal),
     };
-    (failed(FailReason::PluginError, message), weight)
+    (failed(FailReason::PluginError, message), blame)
 }
 
-/// Why a call ended by a trap.
-pub(crate) fn trapped(error: &wasmtime::Error, store: &mut Store<HostState>) -> CallFailure {
-    let (reason, message) = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
-        _ if store.data_mut().memory.was_hit() => {
-            (FailReason::Memory, "wanted more memory than it may have".to_owned())
-        }
-        _ => match innermost(error) {
-            message if message.contains(TOO_MUCH_OUTPUT) => {
-                let most = store.data().limits.output_bytes() / 1024;
-                (FailReason::Output, format!("gave more than {most} KiB in one call"))
+/// An entry that ended by a trap, or by another error of which the instance does not recover.
+#[derive(Debug)]
+pub(crate) struct Trapped {
+    pub error: wasmtime::Error,
+    /// Memory or tables were to grow beyond what the instance may have.
+    pub was_memory_refused: bool,
+    /// Bytes that may come out of the plugin about one frame.
+    pub output_bytes: usize,
+}
+
+impl Trapped {
+    /// What wasmtime says of it.
+    pub fn cause(&self) -> String {
+        innermost(&self.error)
+    }
+
+    /// As a failure of the call.
+    pub fn failure(&self) -> CallFailure {
+        let (reason, message) = match self.error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => (FailReason::Deadline, "ran past its deadline".to_owned()),
+            _ if self.was_memory_refused => {
+                (FailReason::Memory, "wanted more memory than it may have".to_owned())
             }
-            message => (FailReason::PluginTrap, message),
-        },
-    };
-    CallFailure { restarted: true, ..failed(reason, message) }
+            _ => match self.cause() {
+                message if message.contains(TOO_MUCH_OUTPUT) => {
+                    let most = self.output_bytes / 1024;
+                    (FailReason::Output, format!("gave more than {most} KiB in one call"))
+                }
+                message => (FailReason::PluginTrap, message),
+            },
+        };
+        CallFailure { restarted: true, ..failed(reason, message) }
+    }
 }
 
+/// A failure of a call after which the instance goes on.
 pub(crate) fn failed(reason: FailReason, message: String) -> CallFailure {
     CallFailure { reason, message, restarted: false, quarantine: None }
 }

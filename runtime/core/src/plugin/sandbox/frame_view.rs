@@ -1,4 +1,4 @@
-//! What a plugin sees of one camera: the frame that it is lent, and the picture before it.
+//! What a plugin sees of one camera: the frame that it is lent, and the frame before it.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::video::frame::Frame;
 /// What a plugin has seen of one camera.
 pub(crate) struct FrameView {
     camera: Arc<str>,
-    /// The picture of the call before; kept once the plugin has asked for motion.
+    /// The frame of the call before; kept once the plugin has asked for motion.
     previous: Option<Arc<Frame>>,
     wants_motion: bool,
-    /// Pictures went by since the last call, for another reason than a gap in the video.
-    missed_pictures: bool,
+    /// Frames went by since the last call, for another reason than a gap in the video.
+    missed_frames: bool,
     /// Which of the plugin's instances it was; 0 when there was none yet.
     instance: u64,
 }
@@ -21,12 +21,12 @@ pub(crate) struct FrameView {
 /// A frame that a plugin is called with, for the length of the call.
 pub(crate) struct LentFrame {
     pub camera: Arc<str>,
-    pub picture: Arc<Frame>,
+    pub frame: Arc<Frame>,
     /// Headers of the input record, then those of earlier plugins.
     pub headers: Vec<ResultHeader>,
     pub previous: Option<Arc<Frame>>,
     pub wants_motion: bool,
-    /// Pictures are missing before this one.
+    /// Frames are missing before this one.
     pub discontinuity: bool,
     /// The instance that saw the frame before.
     instance: u64,
@@ -39,34 +39,34 @@ pub(crate) struct LentFrame {
 impl FrameView {
     /// That of a plugin which has seen nothing of `camera` yet.
     pub fn of(camera: Arc<str>) -> Self {
-        Self { camera, previous: None, wants_motion: false, missed_pictures: false, instance: 0 }
+        Self { camera, previous: None, wants_motion: false, missed_frames: false, instance: 0 }
     }
 
     /// Goes on where `old` stands.
     pub fn follow(&mut self, old: &Self) {
         self.previous.clone_from(&old.previous);
-        // Its first question is answered only if the picture before it was kept.
+        // Its first question is answered only if the frame before it was kept.
         self.wants_motion |= old.wants_motion;
-        self.missed_pictures |= old.missed_pictures;
+        self.missed_frames |= old.missed_frames;
     }
 
-    /// The next picture does not follow the one before.
-    pub fn miss_pictures(&mut self) {
-        self.missed_pictures = true;
+    /// The next frame does not follow the one before.
+    pub fn miss_frames(&mut self) {
+        self.missed_frames = true;
         self.previous = None;
     }
 
     /// Lends a frame.
     pub fn lend(
         &mut self,
-        (picture, headers): (Arc<Frame>, Vec<ResultHeader>),
+        (frame, headers): (Arc<Frame>, Vec<ResultHeader>),
         limits: &Limits,
     ) -> LentFrame {
-        let previous = self.previous.take().filter(|_| !picture.info().discontinuity);
+        let previous = self.previous.take().filter(|_| !frame.info().discontinuity);
         LentFrame {
             camera: Arc::clone(&self.camera),
-            discontinuity: picture.info().discontinuity || self.missed_pictures,
-            picture,
+            discontinuity: frame.info().discontinuity || self.missed_frames,
+            frame,
             headers,
             previous,
             wants_motion: self.wants_motion,
@@ -77,12 +77,12 @@ impl FrameView {
     }
 
     /// The call on a frame is over: it was seen.
-    pub fn take_back(&mut self, frame: LentFrame) {
-        self.missed_pictures = false;
-        self.instance = frame.instance;
-        self.wants_motion = frame.wants_motion;
-        if frame.wants_motion {
-            self.previous = Some(frame.picture);
+    pub fn take_back(&mut self, lent: LentFrame) {
+        self.missed_frames = false;
+        self.instance = lent.instance;
+        self.wants_motion = lent.wants_motion;
+        if lent.wants_motion {
+            self.previous = Some(lent.frame);
         }
     }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::plugin::instance::BreakerState;
-use crate::plugin::instance::shared::BatchCounts;
-use crate::plugin::sandbox::imports::MetricsBook;
-use crate::policy::Limits;
+use super::batch_counts::BatchCounts;
+use super::metrics_book::MetricsBook;
+use crate::policy::{BreakerState, Limits};
 use crate::record::FailReason;
 use crate::tenancy::{Tenant, TokenBucket, Usage, UsageCounts};
 

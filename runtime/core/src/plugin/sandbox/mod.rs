@@ -3,25 +3,37 @@
 //!
 //! It runs what it is given, and knows neither where a plugin comes from nor which camera it is for.
 
+mod batch_counts;
 pub(crate) mod bindings;
-pub(crate) mod deadline;
+mod call_clock;
+mod component;
 mod engine;
 mod exports;
 mod failure;
 mod frame_view;
 mod host_state;
-pub mod imports;
+pub(crate) mod imports;
+mod instance;
+mod memory_limit;
+mod message;
 mod meter;
+mod metrics_book;
 mod snapshot;
+mod ticker;
 
-pub(crate) use deadline::CallEnd;
-pub use engine::{Engine, LoadedPlugin};
-pub(crate) use engine::{innermost, wasmtime_engine};
+pub use batch_counts::{BatchCounts, BatchSummary};
+pub(crate) use call_clock::CallEnd;
+pub use component::LoadedPlugin;
+pub use engine::Engine;
+pub(crate) use engine::wasmtime_engine;
 pub(crate) use exports::Exports;
-pub(crate) use failure::{Blame, failed, told, trapped};
+pub(crate) use failure::{Blame, failed, told};
 pub use failure::{CallFailure, ConfigureError, NoResult};
 pub(crate) use frame_view::{FrameView, LentFrame};
 pub(crate) use host_state::HostState;
-pub use host_state::Owner;
+pub use imports::Owner;
+pub(crate) use instance::{Charge, Entry, Instance, Left};
+pub(crate) use message::{innermost, one_line};
 pub use meter::Meter;
+pub use metrics_book::{Metric, MetricsBook, MetricsSnapshot};
 pub use snapshot::{Restored, Snapshot};

@@ -1,7 +1,7 @@
 //! What a plugin remembers, outside of the plugin.
 
-use crate::plugin::sandbox::bindings::exports::comux::plugin::state;
-use crate::plugin::sandbox::imports::one_line;
+use super::bindings::exports::comux::plugin::state;
+use super::message::one_line;
 
 /// A plugin's memory, as its export `state` gives and takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::resolver::FetchError;
-use super::trust::Grant;
-use crate::plugin::compile::JobPanicked;
-use crate::plugin::compile::VERSION;
-use crate::plugin::loader::JobFailed;
-use crate::policy::Step;
-use crate::policy::{NoPluginRef, PluginRef};
+use crate::policy::{Grant, INTERFACE_VERSION, NoPluginRef, PluginRef, Step};
 
 /// A plugin can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +23,17 @@ impl LoadError {
         self.problem.step()
     }
 }
+
+/// A job of loading a plugin ended by a panic: a bug in comux.
+#[derive(Debug, thiserror::Error)]
+#[error("it failed by a bug in comux; see the log, and report it")]
+pub struct JobFailed;
+
+/// A job of the compiler ended by a panic: a bug in the compiler, which must cost no more than that one
+/// plugin.
+#[derive(Debug, thiserror::Error)]
+#[error("the compiler failed by a bug of its own: {0}")]
+pub struct JobPanicked(pub(crate) String);
 
 /// What is wrong with a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +150,7 @@ pub enum LoadProblem {
     },
     /// It was made for another version of the interface.
     #[error(
-        "it wants `{0}`, and this host has comux:plugin {VERSION}; \
+        "it wants `{0}`, and this host has comux:plugin {INTERFACE_VERSION}; \
          build the plugin with an SDK of that version"
     )]
     OtherVersion(String),

@@ -4,16 +4,16 @@
 mod load_error;
 mod pinned;
 pub(crate) mod private_files;
-pub(crate) mod resolver;
+mod resolver;
 mod search_path;
 mod signature;
 mod trust;
 
-pub use load_error::{LoadError, LoadProblem};
+pub use load_error::{JobFailed, JobPanicked, LoadError, LoadProblem};
 pub(crate) use pinned::PinnedComponents;
 pub(crate) use private_files::Durable;
-pub(crate) use resolver::Resolver;
 pub use resolver::{FetchError, Fetched};
+pub(crate) use resolver::{Resolver, read_component};
 pub(crate) use search_path::{SearchPath, TenantSearchPath};
 pub use signature::{ComponentSignature, sign, signatures};
-pub use trust::{Grant, Trust};
+pub use trust::Trust;

@@ -5,10 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::private_files::Durable;
-use crate::plugin::supply::private_files;
-use crate::policy::Digest;
-use crate::policy::ENDING;
+use super::private_files::{self, Durable};
+use crate::policy::{Digest, ENDING};
 
 /// How the directories of tenants are called. With something before it, no id is `..`.
 const TENANT: &str = "tenant-";
@@ -21,11 +19,11 @@ pub(crate) struct PinnedComponents {
 impl PinnedComponents {
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         private_files::create_directory(&directory)?;
-        let kept = Self { directory };
-        for (_, of_tenant) in kept.tenants()? {
+        let pinned = Self { directory };
+        for (_, of_tenant) in pinned.tenants()? {
             private_files::remove_unfinished(&of_tenant)?;
         }
-        Ok(kept)
+        Ok(pinned)
     }
 
     /// A tenant's component with this digest. One that was damaged on the disk counts as absent.
@@ -48,7 +46,7 @@ impl PinnedComponents {
         None
     }
 
-    /// Keeps a component until [`Kept::retain`] says otherwise.
+    /// Keeps a component until [`Self::retain`] says otherwise.
     pub fn keep(&self, tenant: &str, digest: Digest, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(tenant, digest);
         // What is inside is verified when it is read.
@@ -111,42 +109,42 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_by_tenant_and_digest_until_it_is_not_retained() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = PinnedComponents::open(directory.path().join("components")).unwrap();
+        let pinned = PinnedComponents::open(directory.path().join("components")).unwrap();
         let [one, two] = [b"one", b"two"].map(|bytes| Digest::of(bytes));
-        kept.keep("acme", one, b"one").unwrap();
-        kept.keep("acme", two, b"two").unwrap();
-        kept.keep("acme", two, b"two").unwrap();
-        kept.keep("..", one, b"one").unwrap();
-        assert_eq!(kept.get("acme", one).as_deref(), Some(&b"one"[..]));
-        assert_eq!((kept.get("other", one), kept.get("..", two)), (None, None));
-        kept.retain(|tenant, digest| tenant == "acme" && digest == two).unwrap();
-        assert_eq!((kept.get("acme", one), kept.get("..", one)), (None, None));
-        assert_eq!(kept.get("acme", two).as_deref(), Some(&b"two"[..]));
+        pinned.keep("acme", one, b"one").unwrap();
+        pinned.keep("acme", two, b"two").unwrap();
+        pinned.keep("acme", two, b"two").unwrap();
+        pinned.keep("..", one, b"one").unwrap();
+        assert_eq!(pinned.get("acme", one).as_deref(), Some(&b"one"[..]));
+        assert_eq!((pinned.get("other", one), pinned.get("..", two)), (None, None));
+        pinned.retain(|tenant, digest| tenant == "acme" && digest == two).unwrap();
+        assert_eq!((pinned.get("acme", one), pinned.get("..", one)), (None, None));
+        assert_eq!(pinned.get("acme", two).as_deref(), Some(&b"two"[..]));
     }
 
     #[test]
     fn a_damaged_component_counts_as_absent_and_can_be_kept_again() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = PinnedComponents::open(directory.path().to_owned()).unwrap();
+        let pinned = PinnedComponents::open(directory.path().to_owned()).unwrap();
         let digest = Digest::of(b"component");
-        kept.keep("acme", digest, b"component").unwrap();
-        std::fs::write(kept.path("acme", digest), b"componenT").unwrap();
-        assert_eq!(kept.get("acme", digest), None);
-        kept.keep("acme", digest, b"component").unwrap();
-        assert_eq!(kept.get("acme", digest).as_deref(), Some(&b"component"[..]));
+        pinned.keep("acme", digest, b"component").unwrap();
+        std::fs::write(pinned.path("acme", digest), b"componenT").unwrap();
+        assert_eq!(pinned.get("acme", digest), None);
+        pinned.keep("acme", digest, b"component").unwrap();
+        assert_eq!(pinned.get("acme", digest).as_deref(), Some(&b"component"[..]));
     }
 
     #[test]
     fn others_can_neither_read_nor_write_what_is_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let kept = PinnedComponents::open(directory.path().join("state/components")).unwrap();
+        let pinned = PinnedComponents::open(directory.path().join("state/components")).unwrap();
         let digest = Digest::of(b"component");
-        kept.keep("acme", digest, b"component").unwrap();
+        pinned.keep("acme", digest, b"component").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        for path in [&directory.path().join("state"), &kept.directory, &kept.of("acme")] {
+        for path in [&directory.path().join("state"), &pinned.directory, &pinned.of("acme")] {
             assert_eq!(mode(path), 0o700);
         }
-        assert_eq!(mode(&kept.path("acme", digest)), 0o600);
+        assert_eq!(mode(&pinned.path("acme", digest)), 0o600);
     }
 
     #[test]

@@ -97,14 +97,14 @@ pub struct Fetched {
 
 /// Finds components.
 pub(crate) struct Resolver {
-    places: SearchPath,
-    kept: Option<PinnedComponents>,
+    search_path: SearchPath,
+    pinned: Option<PinnedComponents>,
     most_bytes: u64,
 }
 
 impl Resolver {
-    pub fn new(places: SearchPath, kept: Option<PinnedComponents>, most_bytes: u64) -> Self {
-        Self { places, kept, most_bytes }
+    pub fn new(search_path: SearchPath, pinned: Option<PinnedComponents>, most_bytes: u64) -> Self {
+        Self { search_path, pinned, most_bytes }
     }
 
     /// Finds the component that `source` names for a tenant and, when `pinned`, that has this digest:
@@ -115,12 +115,12 @@ impl Resolver {
         source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Fetched, FetchError> {
-        let kept = |digest| Some((digest, self.kept.as_ref()?.get(tenant, digest)?));
-        if let Some((digest, bytes)) = pinned.and_then(kept) {
+        let found = |digest| Some((digest, self.pinned.as_ref()?.get(tenant, digest)?));
+        if let Some((digest, bytes)) = pinned.and_then(found) {
             return Ok(Fetched { digest, bytes });
         }
         let path = self.find(tenant, source)?;
-        let bytes = read(&path, self.most_bytes)?;
+        let bytes = read_component(&path, self.most_bytes)?;
         let found = Digest::of(&bytes);
         match pinned {
             Some(wanted) if wanted != found => Err(FetchError::OtherDigest { path, wanted, found }),
@@ -128,19 +128,19 @@ impl Resolver {
         }
     }
 
-    /// Keeps a component for later [`Store::fetch`]es of its digest by the same tenant.
+    /// Keeps a component for later [`Self::fetch`]es of its digest by the same tenant.
     pub fn keep(&self, tenant: &str, component: &Fetched) -> io::Result<()> {
-        let Some(kept) = &self.kept else { return Ok(()) };
-        kept.keep(tenant, component.digest, &component.bytes)
+        let Some(pinned) = &self.pinned else { return Ok(()) };
+        pinned.keep(tenant, component.digest, &component.bytes)
     }
 
     /// Keeps the components that `wanted` takes and no others.
     pub fn retain(&self, wanted: impl Fn(&str, Digest) -> bool) -> io::Result<()> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.retain(wanted))
+        self.pinned.as_ref().map_or(Ok(()), |pinned| pinned.retain(wanted))
     }
 
     fn find(&self, tenant: &str, source: &PluginRef) -> Result<PathBuf, FetchError> {
-        if let Some(path) = self.places.named(tenant, source) {
+        if let Some(path) = self.search_path.named(tenant, source) {
             return Ok(path);
         }
         let path = match source {
@@ -148,7 +148,7 @@ impl Resolver {
             PluginRef::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
         };
         let mut found = Err(FetchError::NotStored);
-        for store in self.places.stores(tenant) {
+        for store in self.search_path.stores(tenant) {
             found = self.inside(store, &path);
             if !found.as_ref().is_err_and(FetchError::is_not_found) {
                 break;
@@ -171,7 +171,7 @@ impl Resolver {
             |path: &Path, cause| FetchError::Unreadable { path: path.to_owned(), cause };
         let root = store.canonicalize().map_err(|cause| unreadable(store, cause))?;
         let path = store.join(path);
-        let is_inside = |path: &Path| path.starts_with(&root) && !self.places.is_private(path);
+        let is_inside = |path: &Path| path.starts_with(&root) && !self.search_path.is_private(path);
         // What is not there is said to be missing only where it might have been: behind a link that
         // leads elsewhere, what exists and what does not are answered alike.
         let nearest = path.ancestors().find_map(|path| path.canonicalize().ok());
@@ -183,7 +183,7 @@ impl Resolver {
 }
 
 /// Reads a component that has at most `most` bytes.
-pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, FetchError> {
+pub(crate) fn read_component(path: &Path, most: u64) -> Result<Vec<u8>, FetchError> {
     let unreadable = |cause| FetchError::Unreadable { path: path.to_owned(), cause };
     let too_large = || FetchError::TooLarge { path: path.to_owned(), most };
     // Looked at before it is opened: opening a pipe waits for a writer.
@@ -211,7 +211,7 @@ mod tests {
 
     /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all in a
     /// directory with a comux.toml that names the sources of `named` for `acme`.
-    fn store(named: &[&str]) -> (tempfile::TempDir, Resolver) {
+    fn resolver(named: &[&str]) -> (tempfile::TempDir, Resolver) {
         let base = tempfile::tempdir().unwrap();
         let write = |path: &str, bytes: &[u8]| {
             let path = base.path().join(path);
@@ -223,81 +223,81 @@ mod tests {
         write("acme/own.wasm", b"own");
         write("outside.wasm", b"outside");
         let named = named.iter().map(|text| text.parse().unwrap()).collect();
-        let kept = PinnedComponents::open(base.path().join("plugins/state/components")).unwrap();
+        let pinned = PinnedComponents::open(base.path().join("plugins/state/components")).unwrap();
         let acme = TenantSearchPath { store: Some(base.path().join("acme")), named };
-        let places = SearchPath {
+        let search_path = SearchPath {
             common: base.path().join("plugins"),
             base: base.path().to_owned(),
             own: HashMap::from([("acme".to_owned(), acme)]),
             private: Some(base.path().join("plugins/state")),
         };
-        (base, Resolver::new(places, Some(kept), 64))
+        (base, Resolver::new(search_path, Some(pinned), 64))
     }
 
-    fn fetch_for(tenant: &str, store: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
-        store.fetch(tenant, &source.parse().unwrap(), None).map(|fetched| fetched.bytes)
+    fn fetch_for(tenant: &str, resolver: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
+        resolver.fetch(tenant, &source.parse().unwrap(), None).map(|fetched| fetched.bytes)
     }
 
-    fn fetch(store: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
-        fetch_for("acme", store, source)
+    fn fetch(resolver: &Resolver, source: &str) -> Result<Vec<u8>, FetchError> {
+        fetch_for("acme", resolver, source)
     }
 
     #[test]
     fn plugins_are_found_by_name_and_version_and_by_file() {
-        let (_base, store) = store(&[]);
-        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"motion");
-        assert_eq!(fetch(&store, "motion@1.0.0.wasm").unwrap(), b"motion");
-        assert_eq!(fetch(&store, "./more/tamper.wasm").unwrap(), b"tamper");
-        let missing = fetch(&store, "motion@2.0.0").unwrap_err();
+        let (_base, resolver) = resolver(&[]);
+        assert_eq!(fetch(&resolver, "motion@1.0.0").unwrap(), b"motion");
+        assert_eq!(fetch(&resolver, "motion@1.0.0.wasm").unwrap(), b"motion");
+        assert_eq!(fetch(&resolver, "./more/tamper.wasm").unwrap(), b"tamper");
+        let missing = fetch(&resolver, "motion@2.0.0").unwrap_err();
         assert!(matches!(missing, FetchError::NotStored), "{missing}");
     }
 
     #[test]
     fn a_tenants_own_store_comes_first_and_is_nobody_elses() {
-        let (base, store) = store(&["outside.wasm"]);
-        assert_eq!(fetch(&store, "own.wasm").unwrap(), b"own");
+        let (base, resolver) = resolver(&["outside.wasm"]);
+        assert_eq!(fetch(&resolver, "own.wasm").unwrap(), b"own");
         std::fs::write(base.path().join("acme/motion@1.0.0.wasm"), b"acme's").unwrap();
-        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"acme's");
-        assert_eq!(fetch_for("other", &store, "motion@1.0.0").unwrap(), b"motion");
+        assert_eq!(fetch(&resolver, "motion@1.0.0").unwrap(), b"acme's");
+        assert_eq!(fetch_for("other", &resolver, "motion@1.0.0").unwrap(), b"motion");
         for source in ["own.wasm", "outside.wasm", "never.wasm"] {
-            let refusal = fetch_for("other", &store, source).unwrap_err();
+            let refusal = fetch_for("other", &resolver, source).unwrap_err();
             assert!(refusal.is_not_found(), "{source}: {refusal}");
         }
         for source in ["../acme/own.wasm", "../acme/never.wasm"] {
-            let refusal = fetch_for("other", &store, source).unwrap_err();
+            let refusal = fetch_for("other", &resolver, source).unwrap_err();
             assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
         }
         std::fs::remove_dir_all(base.path().join("acme")).unwrap();
-        assert_eq!(fetch(&store, "motion@1.0.0").unwrap(), b"motion", "the common store's");
+        assert_eq!(fetch(&resolver, "motion@1.0.0").unwrap(), b"motion", "the common store's");
     }
 
     #[test]
     fn a_digest_is_worth_nothing_to_who_may_not_have_the_component() {
-        let (base, store) = store(&[]);
+        let (base, resolver) = resolver(&[]);
         let own = "own.wasm".parse().unwrap();
-        let component = store.fetch("acme", &own, None).unwrap();
-        store.keep("acme", &component).unwrap();
+        let component = resolver.fetch("acme", &own, None).unwrap();
+        resolver.keep("acme", &component).unwrap();
         std::fs::remove_file(base.path().join("acme/own.wasm")).unwrap();
-        assert!(store.fetch("acme", &own, Some(component.digest)).is_ok());
-        assert!(store.fetch("other", &own, Some(component.digest)).is_err());
+        assert!(resolver.fetch("acme", &own, Some(component.digest)).is_ok());
+        assert!(resolver.fetch("other", &own, Some(component.digest)).is_err());
     }
 
     #[test]
     fn what_comux_keeps_is_no_plugin_also_when_it_lies_in_a_store() {
-        let (base, store) = store(&[]);
-        let own = store.fetch("acme", &"own.wasm".parse().unwrap(), None).unwrap();
-        store.keep("acme", &own).unwrap();
+        let (base, resolver) = resolver(&[]);
+        let own = resolver.fetch("acme", &"own.wasm".parse().unwrap(), None).unwrap();
+        resolver.keep("acme", &own).unwrap();
         let kept = format!("state/components/tenant-acme/{}.wasm", own.digest);
         assert!(base.path().join("plugins").join(&kept).exists());
         for source in [&kept, "state/components/tenant-acme/x.wasm", "state/components/x/y.wasm"] {
-            let refusal = fetch(&store, source).unwrap_err();
+            let refusal = fetch(&resolver, source).unwrap_err();
             assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
         }
     }
 
     #[test]
     fn no_path_leads_out_of_the_store() {
-        let (base, store) = store(&[]);
+        let (base, resolver) = resolver(&[]);
         let outside = base.path().join("outside.wasm");
         symlink(&outside, base.path().join("plugins/link.wasm")).unwrap();
         symlink(&outside, base.path().join("plugins/link@1.0.0.wasm")).unwrap();
@@ -306,7 +306,7 @@ mod tests {
         let paths = ["../outside.wasm", "more/../../outside.wasm", "more/../motion@1.0.0.wasm"];
         let links = ["link.wasm", "link@1.0.0", "up/outside.wasm", "up/no.wasm"];
         for source in paths.iter().chain(&links).chain([&absolute, &"/etc/hostname", &".."]) {
-            let refusal = fetch(&store, source).unwrap_err();
+            let refusal = fetch(&resolver, source).unwrap_err();
             assert!(matches!(refusal, FetchError::Outside), "{source}: {refusal}");
             assert!(refusal.to_string().contains("NAME@VERSION"), "{refusal}");
         }
@@ -314,60 +314,60 @@ mod tests {
 
     #[test]
     fn a_link_inside_the_store_is_followed() {
-        let (base, store) = store(&[]);
+        let (base, resolver) = resolver(&[]);
         symlink("motion@1.0.0.wasm", base.path().join("plugins/motion@latest.wasm")).unwrap();
-        assert_eq!(fetch(&store, "motion@latest").unwrap(), b"motion");
+        assert_eq!(fetch(&resolver, "motion@latest").unwrap(), b"motion");
     }
 
     #[test]
     fn what_the_configuration_names_may_be_anywhere() {
-        let (_base, store) = store(&["outside.wasm", "../gone.wasm"]);
-        assert_eq!(fetch(&store, "outside.wasm").unwrap(), b"outside");
+        let (_base, resolver) = resolver(&["outside.wasm", "../gone.wasm"]);
+        assert_eq!(fetch(&resolver, "outside.wasm").unwrap(), b"outside");
         // Exactly this text, not another way to say it.
-        let other = fetch(&store, "./outside.wasm").unwrap_err();
+        let other = fetch(&resolver, "./outside.wasm").unwrap_err();
         assert!(matches!(other, FetchError::Unreadable { .. }), "{other}");
-        let gone = fetch(&store, "../gone.wasm").unwrap_err();
+        let gone = fetch(&resolver, "../gone.wasm").unwrap_err();
         assert!(matches!(gone, FetchError::Unreadable { .. }), "{gone}");
     }
 
     #[test]
     fn only_regular_files_of_a_bounded_size_are_read() {
-        let (base, store) = store(&["/dev/zero"]);
+        let (base, resolver) = resolver(&["/dev/zero"]);
         std::fs::write(base.path().join("plugins/large.wasm"), [0; 65]).unwrap();
         std::fs::write(base.path().join("plugins/largest.wasm"), [0; 64]).unwrap();
-        let large = fetch(&store, "large.wasm").unwrap_err();
+        let large = fetch(&resolver, "large.wasm").unwrap_err();
         assert!(matches!(large, FetchError::TooLarge { most: 64, .. }), "{large}");
-        assert_eq!(fetch(&store, "largest.wasm").unwrap().len(), 64);
+        assert_eq!(fetch(&resolver, "largest.wasm").unwrap().len(), 64);
         for source in ["more", ".", "/dev/zero"] {
-            let refusal = fetch(&store, source).unwrap_err();
+            let refusal = fetch(&resolver, source).unwrap_err();
             assert!(matches!(refusal, FetchError::NotAFile { .. }), "{source}: {refusal}");
         }
     }
 
     #[test]
     fn another_component_than_the_pinned_one_is_refused_with_both_digests() {
-        let (_base, store) = store(&[]);
+        let (_base, resolver) = resolver(&[]);
         let motion = "motion@1.0.0".parse().unwrap();
         let [asked, found] = [&b"asked"[..], b"motion"].map(Digest::of);
-        assert!(store.fetch("acme", &motion, Some(found)).is_ok());
-        let refusal = store.fetch("acme", &motion, Some(asked)).unwrap_err().to_string();
+        assert!(resolver.fetch("acme", &motion, Some(found)).is_ok());
+        let refusal = resolver.fetch("acme", &motion, Some(asked)).unwrap_err().to_string();
         assert!(refusal.contains(&asked.to_string()), "{refusal}");
         assert!(refusal.contains(&found.to_string()), "{refusal}");
     }
 
     #[test]
     fn a_pinned_component_that_was_kept_is_found_although_its_file_changed() {
-        let (base, store) = store(&[]);
+        let (base, resolver) = resolver(&[]);
         let motion = "motion@1.0.0".parse().unwrap();
-        let before = store.fetch("acme", &motion, None).unwrap();
-        store.keep("acme", &before).unwrap();
+        let before = resolver.fetch("acme", &motion, None).unwrap();
+        resolver.keep("acme", &before).unwrap();
         let file = base.path().join("plugins/motion@1.0.0.wasm");
         std::fs::write(&file, b"changed").unwrap();
-        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
-        assert_eq!(store.fetch("acme", &motion, None).unwrap().bytes, b"changed");
+        assert_eq!(resolver.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        assert_eq!(resolver.fetch("acme", &motion, None).unwrap().bytes, b"changed");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(store.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
-        store.retain(|_, _| false).unwrap();
-        assert!(store.fetch("acme", &motion, Some(before.digest)).is_err());
+        assert_eq!(resolver.fetch("acme", &motion, Some(before.digest)).unwrap(), before);
+        resolver.retain(|_, _| false).unwrap();
+        assert!(resolver.fetch("acme", &motion, Some(before.digest)).is_err());
     }
 }

@@ -1,43 +1,8 @@
 //! What an operator allows a tenant's plugins: whose signature they need, and what they may reach.
 
-use std::fmt;
-
-use serde::Deserialize;
-
 use super::load_error::LoadProblem;
 use super::signature::{is_signed_by, signatures};
-use crate::policy::PublicKey;
-
-/// An interface that a plugin gets when it asks for it, by importing it, and when the operator
-/// allows it. What every plugin needs (`types` and `frames`) is no grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grant {
-    /// Lines in comux's log.
-    Log,
-    /// Metrics of its own.
-    Metrics,
-}
-
-impl Grant {
-    /// All there are.
-    pub const ALL: [Self; 2] = [Self::Log, Self::Metrics];
-
-    /// What the interface is called in `comux:plugin`, and in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Log => "log",
-            Self::Metrics => "metrics",
-        }
-    }
-}
-
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::policy::{Grant, PublicKey};
 
 /// What the plugins of a tenant have to bring, and what they may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -103,8 +103,8 @@ impl Rounds {
         let until = match (interval, rhythm.due) {
             (Some(interval), Some(due)) => {
                 let paced = due + interval.mul_f64(1.0 + SLACK);
-                let patience = paced.saturating_duration_since(now + busy + self.call);
-                now + patience.min(interval).min(self.longest)
+                let slack = paced.saturating_duration_since(now + busy + self.call);
+                now + slack.min(interval).min(self.longest)
             }
             _ => now,
         };

@@ -1,27 +1,26 @@
 //! A shared instance with the cameras around it: who waits, who makes the call, and who gets the
 //! answers.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::counts::BatchCounts;
+use parking_lot::{Condvar, Mutex};
+
 use super::rounds::{Member, Over, Rounds};
-use crate::plugin::instance::shared::lock;
-use crate::plugin::instance::supervised::{Answer, SupervisedInstance};
-use crate::plugin::sandbox::CallEnd;
-use crate::plugin::sandbox::LentFrame;
-use crate::plugin::sandbox::Meter;
-use crate::plugin::sandbox::{Blame, CallFailure, failed};
+use crate::plugin::instance::frame_call::Answer;
+use crate::plugin::instance::supervised::SupervisedInstance;
+use crate::plugin::sandbox::{BatchCounts, Blame, CallEnd, CallFailure, LentFrame, Meter, failed};
 use crate::policy::Limits;
 use crate::record::FailReason;
 use crate::sched::CoreClaim;
 
 /// A safety net: whoever waits is woken when a call ends.
-const NAP: Duration = Duration::from_millis(100);
+const PARK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A shared instance, and the cameras around it.
 pub(crate) struct SharedInstance {
-    resident: Mutex<SupervisedInstance>,
+    /// A panic in a call leaves it without its instance, which is replaced before the next.
+    instance: Mutex<SupervisedInstance>,
     state: Mutex<Waiters>,
     /// Something has changed for those who wait.
     changed: Condvar,
@@ -61,7 +60,7 @@ pub(crate) struct Answered {
     pub waited: Duration,
 }
 
-/// What a camera at the table does next.
+/// What a camera that shares an instance does next.
 enum Next {
     Take(Box<Answered>),
     /// Make a call about these frames; whether nobody is left out.
@@ -70,7 +69,7 @@ enum Next {
 }
 
 impl SharedInstance {
-    pub fn around(resident: SupervisedInstance, meter: Arc<Meter>, limits: Limits) -> Self {
+    pub fn around(instance: SupervisedInstance, meter: Arc<Meter>, limits: Limits) -> Self {
         let state = Waiters {
             rounds: Rounds::new(limits.batch_frames(), limits.batch_wait()),
             last_member: 0,
@@ -79,7 +78,7 @@ impl SharedInstance {
             is_busy: false,
         };
         Self {
-            resident: Mutex::new(resident),
+            instance: Mutex::new(instance),
             state: Mutex::new(state),
             changed: Condvar::new(),
             counts: Arc::default(),
@@ -105,7 +104,7 @@ impl SharedInstance {
 
     /// A camera comes to it.
     pub fn join(&self) -> Member {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.last_member += 1;
         let member = state.last_member;
         state.rounds.join(member);
@@ -114,7 +113,7 @@ impl SharedInstance {
 
     /// A camera leaves it.
     pub fn leave(&self, member: Member) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.rounds.leave(member);
         // Of a thread that panicked there may be something left.
         state.frames.retain(|waiting| waiting.member != member);
@@ -124,10 +123,15 @@ impl SharedInstance {
     }
 
     /// Lays a frame down, on which `busy` was spent before, and waits for what comes of it.
-    pub fn answer(&self, waiting: PendingFrame, busy: Duration, seat: &Arc<CoreClaim>) -> Answered {
+    pub fn answer(
+        &self,
+        waiting: PendingFrame,
+        busy: Duration,
+        claim: &Arc<CoreClaim>,
+    ) -> Answered {
         let member = waiting.member;
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if waiting.alone {
                 state.rounds.pass(member, waiting.since);
             } else {
@@ -136,61 +140,65 @@ impl SharedInstance {
             state.frames.push(waiting);
         }
         loop {
-            let next = lock(&self.state).next(member, Instant::now());
+            let next = self.state.lock().next(member, Instant::now());
             match next {
                 Next::Take(answered) => return *answered,
-                Next::Lead(frames, full) => self.lead(frames, full, seat),
-                Next::Wait => seat.leave_while(|| self.wait_for_turn(member)),
+                Next::Lead(frames, full) => self.lead(frames, full, claim),
+                Next::Wait => claim.leave_while(|| self.wait_for_work(member)),
             }
         }
     }
 
     /// Waits until there is something to do for this camera, which then looks again: until it has a
     /// core, somebody else may have done it.
-    fn wait_for_turn(&self, member: Member) {
-        let mut state = lock(&self.state);
+    fn wait_for_work(&self, member: Member) {
+        let mut state = self.state.lock();
         while let Some(longest) = state.nothing_to_do(member, Instant::now()) {
-            let waited = self.changed.wait_timeout(state, longest.min(NAP));
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait_for(&mut state, longest.min(PARK_TIMEOUT));
         }
     }
 
     /// Makes a call.
-    fn lead(&self, waiting: Vec<PendingFrame>, full: bool, seat: &Arc<CoreClaim>) {
+    fn lead(&self, waiting: Vec<PendingFrame>, full: bool, claim: &Arc<CoreClaim>) {
         let begin = Instant::now();
         let members: Vec<Member> = waiting.iter().map(|waiting| waiting.member).collect();
         let waits: Vec<Duration> = waiting.iter().map(|waiting| begin - waiting.since).collect();
         self.counts.add(&waits, full);
         // Its answers come even if this thread panics.
         let mut call =
-            CallUnderway { table: self, members, waits, answers: Vec::new(), took: None };
+            CallUnderway { shared: self, members, waits, answers: Vec::new(), took: None };
         let frames = waiting.into_iter().map(|waiting| waiting.frame).collect();
-        let called = self.call(frames, seat, begin);
+        let called = self.call(frames, claim, begin);
         call.took = Some(begin.elapsed());
         call.answers = called;
     }
 
-    fn call(&self, frames: Vec<LentFrame>, seat: &Arc<CoreClaim>, begin: Instant) -> Vec<Answered> {
+    fn call(
+        &self,
+        frames: Vec<LentFrame>,
+        claim: &Arc<CoreClaim>,
+        begin: Instant,
+    ) -> Vec<Answered> {
         let count = frames.len();
-        let mut resident = lock(&self.resident);
+        let mut instance = self.instance.lock();
         let mut given_back = Vec::with_capacity(count);
         let give_back = |frame| given_back.push(frame);
         let mut frames = frames;
         let (answers, end) = match frames.pop_if(|_| count == 1) {
             Some(frame) => {
-                let called = resident.call_with(frame, seat, begin, give_back);
+                let called = instance.call_with(frame, claim, begin, give_back);
                 (called.answer.map(|answer| vec![answer]), called.end)
             }
             None => {
-                let called = resident.call_with_all(frames, seat, begin, give_back);
+                let called = instance.call_with_all(frames, claim, begin, give_back);
                 (called.answer, called.end)
             }
         };
-        let memory = resident.memory();
+        let memory = instance.memory();
         // Another one takes the place of a lost one before the next frame comes; what keeps it from
         // starting is said with that.
-        let _ = resident.revive(Some(seat));
-        drop(resident);
+        let _ = instance.revive(Some(claim));
+        drop(instance);
         let used = end.used / u32::try_from(count).unwrap_or(u32::MAX);
         let answered = |result, frame| Answered {
             result,
@@ -205,11 +213,11 @@ impl SharedInstance {
                 answers.into_iter().map(|answer| answered(Ok(answer), given_back.next())).collect()
             }
             Err(failure) => {
-                let weight = if count > 1 { Blame::Unattributed } else { Blame::Counted };
+                let blame = if count > 1 { Blame::Unattributed } else { Blame::Counted };
                 let fail = |number| {
                     let restarted = failure.restarted && number == 0;
                     let failure = CallFailure { restarted, ..failure.clone() };
-                    answered(Err((failure, weight)), given_back.next())
+                    answered(Err((failure, blame)), given_back.next())
                 };
                 (0..count).map(fail).collect()
             }
@@ -218,8 +226,8 @@ impl SharedInstance {
 }
 
 /// A call under way: when it is over, in whatever way, those who wait for it are told.
-struct CallUnderway<'t> {
-    table: &'t SharedInstance,
+struct CallUnderway<'s> {
+    shared: &'s SharedInstance,
     members: Vec<Member>,
     waits: Vec<Duration>,
     answers: Vec<Answered>,
@@ -229,7 +237,7 @@ struct CallUnderway<'t> {
 impl Drop for CallUnderway<'_> {
     fn drop(&mut self) {
         let mut answers = std::mem::take(&mut self.answers).into_iter();
-        let mut state = lock(&self.table.state);
+        let mut state = self.shared.state.lock();
         for (member, waited) in self.members.iter().zip(&self.waits) {
             let answered = answers.next().unwrap_or_else(Answered::of_a_panic);
             state.answers.push((*member, Answered { waited: *waited, ..answered }));
@@ -239,7 +247,7 @@ impl Drop for CallUnderway<'_> {
         }
         state.is_busy = false;
         drop(state);
-        self.table.changed.notify_all();
+        self.shared.changed.notify_all();
     }
 }
 
@@ -263,7 +271,7 @@ impl Waiters {
             return None;
         }
         if self.is_busy {
-            return Some(NAP);
+            return Some(PARK_TIMEOUT);
         }
         if self.frames.iter().any(|waiting| waiting.alone) {
             return None;
@@ -272,21 +280,21 @@ impl Waiters {
             Some(Over::Now { .. }) => None,
             Some(Over::At(then)) => Some(then.saturating_duration_since(now)),
             // Its frame was taken, and what came of it is on its way.
-            None => Some(NAP),
+            None => Some(PARK_TIMEOUT),
         }
     }
 
     fn next(&mut self, member: Member, now: Instant) -> Next {
-        if let Some(place) = self.answers.iter().position(|(whose, _)| *whose == member) {
-            let (_, answered) = self.answers.swap_remove(place);
+        if let Some(position) = self.answers.iter().position(|(whose, _)| *whose == member) {
+            let (_, answered) = self.answers.swap_remove(position);
             return Next::Take(Box::new(answered));
         }
         if self.nothing_to_do(member, now).is_some() {
             return Next::Wait;
         }
         self.is_busy = true;
-        if let Some(place) = self.frames.iter().position(|waiting| waiting.alone) {
-            return Next::Lead(vec![self.frames.remove(place)], false);
+        if let Some(position) = self.frames.iter().position(|waiting| waiting.alone) {
+            return Next::Lead(vec![self.frames.remove(position)], false);
         }
         let full = self.rounds.over(now) == Some(Over::Now { full: true });
         let members = self.rounds.close();

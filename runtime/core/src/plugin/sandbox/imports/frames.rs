@@ -1,21 +1,31 @@
 //! The interface `frames`: a plugin's view of the frames it was called with.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::Trap;
 use wasmtime::component::{ComponentType, Linker, Lower, Resource};
+use wasmtime::{StoreContextMut, Trap};
 
+use super::context::{Caller, CallerOf};
 use crate::plugin::sandbox::bindings::FrameHandle;
 use crate::plugin::sandbox::bindings::comux::plugin::frames::{
-    Host, HostFrame, LumaStats, ReadError,
+    self, Host, HostFrame, LumaStats, ReadError,
 };
-use crate::plugin::sandbox::bindings::comux::plugin::types;
 use crate::plugin::sandbox::bindings::comux::plugin::types::{
-    FrameInfo, Header, PixelFormat, Pixels, View,
+    self, FrameInfo, Header, PixelFormat, Pixels, View,
 };
-use crate::plugin::sandbox::host_state::HostState;
-use crate::video::frame;
-use crate::video::frame::{Frame, Rect};
+use crate::plugin::sandbox::frame_view::LentFrame;
+use crate::policy::Grant;
+use crate::record::ResultHeader;
+use crate::video::frame::{self, Frame, Rect, Scaler};
+
+/// As in `wit/`.
+pub(super) const NAME: &str = "frames";
+/// Every plugin gets it.
+pub(super) const NEEDS: Option<Grant> = None;
+
+/// Bytes of a buffer that is kept whether it is needed or not.
+const LEAST_BUFFER: usize = 1024 * 1024;
 
 /// As [`Pixels`], but lowered from a buffer that is shared instead of copied.
 #[derive(ComponentType, Lower)]
@@ -27,38 +37,96 @@ struct SharedPixels {
     data: Arc<Vec<u8>>,
 }
 
-/// Puts a function that shares into the linker, in the place of the generated one that copies.
-pub(crate) fn link_shared(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+/// What is kept of the call under way, and what one leaves to the next.
+#[derive(Default)]
+pub(crate) struct State {
+    /// The frames of the call under way, …
+    frames: Vec<LentFrame>,
+    /// … and the handle that stands for the first of them. Each call has others than the one before.
+    first_handle: u32,
+    scaler: Scaler,
+    /// The buffer that pixels are lowered from; reused as soon as the call has copied it.
+    pixels: Arc<Vec<u8>>,
+}
+
+impl State {
+    /// A call begins, with these frames. Returns the handles that stand for them.
+    pub fn lend(&mut self, frames: impl IntoIterator<Item = LentFrame>) -> Range<u32> {
+        self.frames.extend(frames);
+        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        self.first_handle..self.first_handle.wrapping_add(count)
+    }
+
+    /// The call is over: its frames are given back.
+    pub fn take_back(&mut self) -> impl Iterator<Item = LentFrame> {
+        let most_read = self.frames.iter().map(|frame| frame.bytes_read).max().unwrap_or_default();
+        let needed = usize::try_from(most_read).unwrap_or(usize::MAX);
+        if self.pixels.capacity() / 4 > needed.max(LEAST_BUFFER) {
+            // One huge read must not be paid for as long as the instance lives.
+            self.pixels = Arc::default();
+            self.scaler.free_buffers();
+        }
+        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        self.first_handle = self.first_handle.wrapping_add(count);
+        self.frames.drain(..)
+    }
+
+    /// Where the frame of a handle is.
+    fn position(&self, handle: &Resource<FrameHandle>) -> usize {
+        handle.rep().wrapping_sub(self.first_handle) as usize
+    }
+
+    fn lent(&self, handle: &Resource<FrameHandle>) -> wasmtime::Result<&LentFrame> {
+        self.frames.get(self.position(handle)).ok_or_else(call_is_over)
+    }
+
+    fn lent_mut(&mut self, handle: &Resource<FrameHandle>) -> wasmtime::Result<&mut LentFrame> {
+        let position = self.position(handle);
+        self.frames.get_mut(position).ok_or_else(call_is_over)
+    }
+}
+
+fn call_is_over() -> wasmtime::Error {
+    wasmtime::format_err!("a frame was asked after the call that it was lent for")
+}
+
+pub(super) fn link<T: 'static>(
+    linker: &mut Linker<T>,
+    caller: fn(&mut T) -> Caller<'_, State>,
+) -> wasmtime::Result<()> {
+    frames::add_to_linker::<T, CallerOf<State>>(linker, caller)?;
+    // A function that shares, in the place of the generated one that copies.
     linker.allow_shadowing(true);
-    let mut frames = linker.instance("comux:plugin/frames@0.1.0")?;
-    frames.func_wrap(
+    linker.instance("comux:plugin/frames@0.1.0")?.func_wrap(
         "[method]frame.read",
-        |mut store, (frame, want): (Resource<FrameHandle>, View)| {
-            Ok((store.data_mut().read(&frame, want)?,))
+        move |mut store: StoreContextMut<'_, T>, (frame, want): (Resource<FrameHandle>, View)| {
+            Ok((caller(store.data_mut()).read_shared(&frame, want)?,))
         },
     )?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-impl HostState {
-    fn picture(&self, frame: &Resource<FrameHandle>) -> wasmtime::Result<&Frame> {
-        Ok(&self.lent(frame)?.picture)
+impl Caller<'_, State> {
+    fn frame(&self, handle: &Resource<FrameHandle>) -> wasmtime::Result<&Frame> {
+        Ok(&self.state.lent(handle)?.frame)
     }
 
-    fn read(
+    fn read_shared(
         &mut self,
-        frame: &Resource<FrameHandle>,
+        handle: &Resource<FrameHandle>,
         want: View,
     ) -> wasmtime::Result<Result<SharedPixels, ReadError>> {
-        let (frame, clock, scaler, pixels) = self.reading(frame)?;
+        let (clock, position) = (&self.context.clock, self.state.position(handle));
+        let State { frames, scaler, pixels, .. } = &mut *self.state;
+        let lent = frames.get_mut(position).ok_or_else(call_is_over)?;
         // Only the plugin's own copy is left by now, so this never clones.
         let out = Arc::make_mut(pixels);
-        let budget = frame.most_read - frame.bytes_read;
-        let read = frame.picture.read(view(want), budget, scaler, out, || clock.has_run_out());
+        let budget = lent.most_read - lent.bytes_read;
+        let read = lent.frame.read(view(want), budget, scaler, out, || clock.has_run_out());
         Ok(match read {
             Ok((width, height)) => {
-                frame.bytes_read += out.len() as u64;
+                lent.bytes_read += out.len() as u64;
                 let data = Arc::clone(pixels);
                 Ok(SharedPixels { width, height, format: want.format, data })
             }
@@ -83,31 +151,29 @@ fn view(want: View) -> frame::View {
     frame::View { region, size: want.size, format }
 }
 
-impl Host for HostState {}
+impl Host for Caller<'_, State> {}
 
-impl types::Host for HostState {}
-
-impl HostFrame for HostState {
+impl HostFrame for Caller<'_, State> {
     fn info(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<FrameInfo> {
-        let frame = self.lent(&frame)?;
-        let info = frame.picture.info();
+        let lent = self.state.lent(&frame)?;
+        let info = lent.frame.info();
         Ok(FrameInfo {
             sequence: info.seq,
             pts_us: info.pts_us,
             recorded_at_us: info.recorded_at_us,
-            width: frame.picture.width(),
-            height: frame.picture.height(),
+            width: lent.frame.width(),
+            height: lent.frame.height(),
             keyframe: info.keyframe,
-            discontinuity: frame.discontinuity,
+            discontinuity: lent.discontinuity,
         })
     }
 
     fn camera(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<String> {
-        Ok(self.lent(&frame)?.camera.to_string())
+        Ok(self.state.lent(&frame)?.camera.to_string())
     }
 
     fn tenant(&mut self, _: Resource<FrameHandle>) -> wasmtime::Result<String> {
-        Ok(self.owner.tenant.to_string())
+        Ok(self.context.owner.tenant.to_string())
     }
 
     fn read(
@@ -115,7 +181,7 @@ impl HostFrame for HostState {
         frame: Resource<FrameHandle>,
         want: View,
     ) -> wasmtime::Result<Result<Pixels, ReadError>> {
-        let read = HostState::read(self, &frame, want)?;
+        let read = self.read_shared(&frame, want)?;
         Ok(read.map(|SharedPixels { width, height, format, data }| Pixels {
             width,
             height,
@@ -125,12 +191,12 @@ impl HostFrame for HostState {
     }
 
     fn luma(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<LumaStats> {
-        let frame::LumaStats { mean, stddev } = self.picture(&frame)?.luma_stats();
+        let frame::LumaStats { mean, stddev } = self.frame(&frame)?.luma_stats();
         Ok(LumaStats { mean, stddev })
     }
 
     fn histogram(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<Vec<u32>> {
-        Ok(self.picture(&frame)?.histogram().to_vec())
+        Ok(self.frame(&frame)?.histogram().to_vec())
     }
 
     fn motion_grid(
@@ -139,18 +205,18 @@ impl HostFrame for HostState {
         cols: u32,
         rows: u32,
     ) -> wasmtime::Result<Vec<u8>> {
-        let (frame, ..) = self.reading(&frame)?;
-        frame.wants_motion = true;
-        let now = frame.picture.luma();
-        let previous = frame.previous.as_ref();
+        let lent = self.state.lent_mut(&frame)?;
+        lent.wants_motion = true;
+        let now = lent.frame.luma();
+        let previous = lent.previous.as_ref();
         let grid =
             previous.and_then(|previous| frame::motion_grid(previous.luma(), now, cols, rows));
         Ok(grid.unwrap_or_default())
     }
 
     fn headers(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<Vec<Header>> {
-        let headers = &self.lent(&frame)?.headers;
-        let copy = |header: &crate::record::ResultHeader| Header {
+        let headers = &self.state.lent(&frame)?.headers;
+        let copy = |header: &ResultHeader| Header {
             name: header.name.clone(),
             value: header.value.clone(),
         };

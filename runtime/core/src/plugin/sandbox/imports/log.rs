@@ -2,22 +2,40 @@
 
 use std::time::Instant;
 
-use crate::plugin::sandbox::bindings::comux::plugin::log::{Host, Level};
-use crate::plugin::sandbox::host_state::HostState;
-use crate::policy::LOG_LINE_BYTES;
+use wasmtime::component::Linker;
+
+use super::context::{Caller, CallerOf};
+use crate::plugin::sandbox::bindings::comux::plugin::log::{self, Host, Level};
+use crate::plugin::sandbox::message::{beginning, one_line};
+use crate::policy::Grant;
+
+/// As in `wit/`.
+pub(super) const NAME: &str = "log";
+/// What a plugin needs that imports it.
+pub(super) const NEEDS: Option<Grant> = Some(Grant::Log);
 
 /// What a line costs beside its text: level, time, and whose it is.
 const LINE_OVERHEAD: usize = 64;
 
-impl Host for HostState {
+/// Nothing: what it may still write, its meter knows.
+#[derive(Default)]
+pub(crate) struct State;
+
+pub(super) fn link<T: 'static>(
+    linker: &mut Linker<T>,
+    caller: fn(&mut T) -> Caller<'_, State>,
+) -> wasmtime::Result<()> {
+    log::add_to_linker::<T, CallerOf<State>>(linker, caller)
+}
+
+impl Host for Caller<'_, State> {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let message = beginning(&message);
-        let bytes = (message.len() + self.owner.plugin.len() + LINE_OVERHEAD) as u64;
-        let Some(dropped) = self.meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
+        let (owner, meter) = (&self.context.owner, &self.context.meter);
+        let bytes = (message.len() + owner.plugin.len() + LINE_OVERHEAD) as u64;
+        let Some(dropped) = meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
         let message = one_line(message);
-        let tenant = &*self.owner.tenant;
-        let camera = &*self.owner.camera;
-        let plugin = &*self.owner.plugin;
+        let (tenant, camera, plugin) = (&*owner.tenant, &*owner.camera, &*owner.plugin);
         if dropped > 0 {
             tracing::warn!(tenant, camera, plugin, dropped, "the plugin logs too much");
         }
@@ -30,18 +48,6 @@ impl Host for HostState {
         }
         Ok(())
     }
-}
-
-/// The beginning of what a plugin says, without what would make it look like several lines, or like those of
-/// somebody else.
-pub(crate) fn one_line(message: &str) -> String {
-    let visible = |character: char| if character.is_control() { ' ' } else { character };
-    beginning(message).chars().map(visible).collect()
-}
-
-/// What is said of a message.
-fn beginning(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -64,12 +70,5 @@ mod tests {
         assert_eq!(meter.charge_log(later, 256), Some(1000 - passed));
         assert_eq!(meter.charge_log(later, 256), Some(0));
         assert_eq!(Arc::strong_count(&meter.tenant), 1);
-    }
-
-    #[test]
-    fn a_message_is_one_line_of_bounded_length() {
-        let forged = "done\n2026-01-01 ERROR tenant=zeta \u{1b}[31mfire\r";
-        assert_eq!(one_line(forged), "done 2026-01-01 ERROR tenant=zeta  [31mfire ");
-        assert_eq!(one_line(&"ä".repeat(10_000)).len(), LOG_LINE_BYTES);
     }
 }
