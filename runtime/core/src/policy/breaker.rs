@@ -13,7 +13,7 @@ overlaid! {
     /// … within so many seconds open the breaker. Five full deadlines of 200 ms in ten seconds are a
     /// tenth of the camera's time, and a plugin that trips over one odd frame is left alone.
     within_s = 10;
-    /// Milliseconds for which it stays open at first: long enough to be no burden, and short enough
+    /// Milliseconds for which it stays open at first, or up to a fifth less: long enough to be no burden, and short enough
     /// not to be noticed when a plugin just had a bad moment.
     backoff_ms = 1_000;
     /// Milliseconds for which it stays open at most. Somebody who has mended what the plugin stumbles

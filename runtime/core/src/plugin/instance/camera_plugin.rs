@@ -6,6 +6,7 @@
 //! What a plugin remembers as a [`Snapshot`] outlives the instance: it is restored
 //! after a trap, and handed to the successor in a swap.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,7 +76,8 @@ impl CameraPlugin {
             let spec = InstanceSpec { engine, loaded, owner, config, limits, meter: charged };
             (Placement::Own(Box::new(SupervisedInstance::start(spec)?)), meter)
         };
-        let (view, breaker) = (FrameView::of(Arc::clone(&owner.camera)), Breaker::new(breaker));
+        let (view, breaker) =
+            (FrameView::of(Arc::clone(&owner.camera)), Breaker::new(breaker, seed(&owner)));
         let waited = Duration::ZERO;
         Ok(Self { loaded, owner, limits, breaker, meter, view, placement, waited })
     }
@@ -286,6 +288,13 @@ impl CameraPlugin {
     }
 }
 
+/// A number of this plugin's on this camera, the same in each process.
+fn seed(Owner { tenant, camera, plugin }: &Owner) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (tenant, camera, plugin).hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,7 +317,7 @@ mod tests {
 
     /// Otherwise a tenant could hold up others whenever it is asked what it remembers.
     #[test]
-    fn saving_and_restoring_stand_behind_others_when_the_tenant_has_had_its_part() {
+    fn saving_and_restoring_leave_the_cores_to_others_when_the_tenant_has_had_its_part() {
         if !sched_idle::is_allowed() {
             return;
         }
