@@ -302,7 +302,7 @@ impl Inner {
         }
         let begin = Instant::now();
         let Fetched { digest, bytes } = &underway.component;
-        let code = self.compile_queue.compile(bytes, &self.settings.limits)?;
+        let code = self.compile_queue.compile(bytes, &self.settings.limits, &underway.tenant)?;
         underway.steps.push((Step::Compile, begin.elapsed()));
         // Also if it is refused later: who asks for it again has the answer without another compilation.
         if let Some(cache) = &self.cache {

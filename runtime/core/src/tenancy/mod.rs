@@ -225,6 +225,13 @@ impl Tenant {
         self.usage.add_cpu(cpu);
     }
 
+    /// A plugin was compiled for it. That is counted, and spends none of its budgets: it ran on cores
+    /// that nobody else wanted, and a debt of seconds would have its cameras skip what they may
+    /// analyse.
+    pub fn charge_compile(&self, cpu: Duration) {
+        self.usage.add_cpu(cpu);
+    }
+
     /// A plugin wrote headers.
     pub fn charge_headers(&self, now: Instant, bytes: u64) {
         self.spend(|purse| purse.headers.charge(now, bytes as f64));

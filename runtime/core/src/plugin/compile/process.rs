@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use super::child;
 use crate::plugin::supply::LoadProblem;
-use crate::policy::Digest;
-use crate::policy::LoadLimits;
-use crate::sched::cpu_time;
-use crate::sched::sched_idle;
+use crate::policy::{Digest, LoadLimits};
+use crate::sched::{cpu_time, sched_idle};
 
 /// How often the process is looked at: it is done within a quarter of a second, mostly.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -31,12 +32,14 @@ const TRIAL: Duration = Duration::from_secs(1);
 /// is about what its niceness gives it beside one other thread.
 const ENOUGH: u32 = 10;
 
-/// Has `program` compile a component for an engine with this key; the code.
+/// Has `program` compile a component for an engine with this key; the code. `charge` gets the CPU time
+/// that went into it, as soon as the process has ended, in whatever way.
 pub(crate) fn compile(
     program: &Path,
     engine: Digest,
     component: &[u8],
     limits: &LoadLimits,
+    charge: impl FnOnce(Duration),
 ) -> Result<Vec<u8>, LoadProblem> {
     let unable = |cause: io::Error| LoadProblem::NoCompiler(cause.to_string());
     let mut input = anonymous_file().map_err(unable)?;
@@ -45,10 +48,13 @@ pub(crate) fn compile(
         (anonymous_file().map_err(unable)?, anonymous_file().map_err(unable)?);
     let mut running =
         CompilerProcess::start(program, engine, limits, [&input, &code, &words]).map_err(unable)?;
-    let ended = running.wait(limits.time).map_err(unable)?;
+    let in_time = running.wait(limits.time).map_err(unable)?;
     // It is gone before anything else happens, also when its time was over.
-    drop(running);
-    let ended = ended.ok_or(LoadProblem::Late(limits.time))?;
+    let (ended, cpu) = running.end().map_err(unable)?;
+    charge(cpu);
+    if !in_time {
+        return Err(LoadProblem::Late(limits.time));
+    }
     let mut said = Vec::new();
     words.rewind().and_then(|()| words.take(MOST_WORDS).read_to_end(&mut said)).map_err(unable)?;
     judge(ended, String::from_utf8_lossy(&said).trim(), limits)?;
@@ -100,21 +106,41 @@ impl CompilerProcess {
         Ok(Self { child, behind })
     }
 
-    /// Waits until it ends; absent when its time is over before.
-    fn wait(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
+    /// Waits until it ends, and leaves it unreaped; whether it did before its time was over.
+    fn wait(&mut self, time: Duration) -> io::Result<bool> {
         let deadline = Instant::now() + time;
         loop {
-            if let Some(ended) = self.child.try_wait()? {
-                return Ok(Some(ended));
+            if self.await_end(WaitIdOptions::NOHANG)? {
+                return Ok(true);
             }
             if Instant::now() >= deadline {
-                return Ok(None);
+                return Ok(false);
             }
             if self.behind.as_mut().is_some_and(Behind::is_starved) {
                 self.behind = None;
                 sched_idle::promote_process(self.child.id());
             }
             std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Ends it, if it still runs. How it ended, and the CPU time that it used.
+    fn end(mut self) -> io::Result<(ExitStatus, Duration)> {
+        // It fails only when it has been waited for.
+        let _ = self.child.kill();
+        while !self.await_end(WaitIdOptions::empty())? {}
+        // Its clock goes when it is reaped.
+        let used = cpu_time::of_process(self.child.id()).unwrap_or_default();
+        Ok((self.child.wait()?, used))
+    }
+
+    /// Whether it has ended.
+    fn await_end(&self, options: WaitIdOptions) -> io::Result<bool> {
+        let process = WaitId::Pid(Pid::from_child(&self.child));
+        match waitid(process, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | options) {
+            Ok(status) => Ok(status.is_some()),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -207,9 +233,19 @@ mod tests {
 
     use super::*;
     use crate::plugin::compile::pool::Pool;
+    use crate::policy::{CoreCount, Quota};
+    use crate::tenancy::Tenants;
 
     /// A program that does this instead of compiling, whatever it is asked.
     fn compile_by(script: &str, limits: &LoadLimits) -> Result<Vec<u8>, LoadProblem> {
+        compile_charged(script, limits, |_| {})
+    }
+
+    fn compile_charged(
+        script: &str,
+        limits: &LoadLimits,
+        charge: impl FnOnce(Duration),
+    ) -> Result<Vec<u8>, LoadProblem> {
         let directory = tempfile::tempdir().unwrap();
         let (text, program) = (directory.path().join("text"), directory.path().join("compiler"));
         std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -218,7 +254,7 @@ mod tests {
         let mut install = Command::new("install");
         let installed = install.args(["-m", "700"]).args([&text, &program]).status().unwrap();
         assert!(installed.success(), "{installed}");
-        compile(&program, Digest::of(b"engine"), b"component", limits)
+        compile(&program, Digest::of(b"engine"), b"component", limits, charge)
     }
 
     #[test]
@@ -243,7 +279,7 @@ mod tests {
             let problem = run(script).unwrap_err().to_string();
             assert!(words.iter().all(|words| problem.contains(words)), "{script}: {problem}");
         }
-        let nowhere = compile(Path::new("/no/compiler"), Digest::of(b""), b"", &limits);
+        let nowhere = compile(Path::new("/no/compiler"), Digest::of(b""), b"", &limits, |_| {});
         assert!(nowhere.unwrap_err().to_string().contains("does not work"));
     }
 
@@ -282,6 +318,29 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_secs(10));
         let pid = std::fs::read_to_string(&file).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was waited for as well");
+    }
+
+    /// It shows in what the tenant has used, and takes nothing from what its frames may use: it ran on
+    /// cores that nobody else wanted.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_compiling_took_is_charged_however_it_ended_and_has_no_frame_skipped() {
+        let limits = LoadLimits { time: Duration::from_secs(2), ..LoadLimits::default() };
+        let count = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        for (script, is_code) in [
+            (count.to_owned(), true),
+            (format!("{count}; exit 70"), false),
+            ("while :; do :; done".to_owned(), false),
+        ] {
+            let quota = Quota { cpu: CoreCount::try_from(0.01).ok(), ..Quota::default() };
+            let tenants = Tenants::new(vec![("acme".into(), 1, quota)], Quota::default());
+            let tenant = tenants.get("acme").unwrap();
+            let charge = |cpu| tenant.charge_compile(cpu);
+            assert_eq!(compile_charged(&script, &limits, charge).is_ok(), is_code, "{script}");
+            let used = tenant.usage();
+            assert!(used.cpu_us > 10_000 && used.calls == 0, "{script}: {used:?}");
+            assert!(tenant.may_analyse(Instant::now()), "{script}");
+        }
     }
 
     /// Each loop ends only when the one policy, and then the other, is seen.

@@ -1,5 +1,5 @@
 //! Compiling components for one engine, in this process or in one of its own: where, and how many at
-//! once. It keeps nothing of what it compiles, and knows no tenants.
+//! once. It keeps nothing of what it compiles, and chooses nobody: who may compile next, others say.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ use super::process;
 use crate::plugin::sandbox::innermost;
 use crate::plugin::supply::LoadProblem;
 use crate::policy::{Digest, LoadLimits};
+use crate::tenancy::Tenant;
 
 /// Where plugins are compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,15 +69,22 @@ impl CompileQueue {
         Ok(Self { engine: engine.clone(), engine_key: engine_key(engine), place })
     }
 
-    /// Compiles a component. Blocks until it is done, or until its time is over; in this process
-    /// that is not known.
-    pub fn compile(&self, bytes: &[u8], limits: &LoadLimits) -> Result<Component, LoadProblem> {
+    /// Compiles a component for a tenant, to which a process of its own is charged. Blocks until it is
+    /// done, or until its time is over. In this process neither the one nor the other is known: its
+    /// threads take up parts of several jobs.
+    pub fn compile(
+        &self,
+        bytes: &[u8],
+        limits: &LoadLimits,
+        tenant: &Tenant,
+    ) -> Result<Component, LoadProblem> {
         match &self.place {
             // Nothing but this runs in the pool: what a job waits for must not be locked by another.
             CompilePlace::InProcess(pool) => pool.run(|| compile_here(&self.engine, bytes))?,
             CompilePlace::Process(program, pool) => {
                 let key = self.engine_key;
-                let code = pool.run(|| process::compile(program, key, bytes, limits))??;
+                let charge = |cpu| tenant.charge_compile(cpu);
+                let code = pool.run(|| process::compile(program, key, bytes, limits, charge))??;
                 // SAFETY: `deserialize` needs what `precompile_component` gave out for this engine.
                 // The process that gave this out runs our own program, says that its engine is the
                 // same, and said that it succeeded; nobody else holds the file it wrote to.
