@@ -161,7 +161,7 @@ impl Host {
             analysis: PluginChain::new(chain, spec.rate),
             paused: how.paused,
             sink,
-            memories: self.memories.desk(),
+            memories: self.memories.queue(),
             on_end: Box::new(on_end),
         });
         camera.map_err(|cause| {

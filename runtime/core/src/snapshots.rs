@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CameraSpec, Id};
 use crate::plugin::sandbox::Snapshot;
 
-/// Whose memory it is.
+/// Whose snapshots they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SnapshotKey {
     /// The tenant.
@@ -41,51 +42,47 @@ pub struct CameraSnapshots {
 /// Keeps the latest state of each camera's plugins.
 pub struct SnapshotStore {
     directory: PathBuf,
-    desk: Arc<SnapshotQueue>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    queue: Arc<SnapshotQueue>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is to be written: the latest memory of each camera. A slow disk costs older ones, not memory.
+/// What is to be written: the latest snapshots of each camera. A slow disk costs older ones, not memory.
 #[derive(Default)]
 pub struct SnapshotQueue {
-    pile: Mutex<Queued>,
+    queued: Mutex<Queued>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct Queued {
-    memories: BTreeMap<SnapshotKey, CameraSnapshots>,
+    snapshots: BTreeMap<SnapshotKey, CameraSnapshots>,
     is_closed: bool,
 }
 
 impl SnapshotQueue {
-    /// Has a camera's memory written. Without plugins, the camera is forgotten.
-    pub fn put(&self, memory: CameraSnapshots) {
-        self.lock().memories.insert(memory.of.clone(), memory);
+    /// Has a camera's snapshots written. Without plugins, the camera is forgotten.
+    pub fn put(&self, snapshots: CameraSnapshots) {
+        self.queued.lock().snapshots.insert(snapshots.of.clone(), snapshots);
         self.changed.notify_one();
     }
 
     fn close(&self) {
-        self.lock().is_closed = true;
+        self.queued.lock().is_closed = true;
         self.changed.notify_one();
     }
 
-    /// The next memory to be written; `None` at the end.
+    /// The next to be written; `None` at the end.
     fn take(&self) -> Option<CameraSnapshots> {
-        let mut pile = self.lock();
+        let mut queued = self.queued.lock();
         loop {
-            if let Some((_, memory)) = pile.memories.pop_first() {
-                return Some(memory);
+            if let Some((_, next)) = queued.snapshots.pop_first() {
+                return Some(next);
             }
-            if pile.is_closed {
+            if queued.is_closed {
                 return None;
             }
-            pile = self.changed.wait(pile).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut queued);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queued> {
-        self.pile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,25 +96,25 @@ struct SnapshotFile {
 }
 
 impl SnapshotStore {
-    /// Keeps memories below `state_dir`.
+    /// Keeps snapshots below `state_dir`.
     ///
     /// # Errors
     /// When the directory can't be created.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("memories");
         std::fs::create_dir_all(&directory)?;
-        let desk = Arc::<SnapshotQueue>::default();
-        let keeper = std::thread::Builder::new().name("memories".into()).spawn({
-            let (directory, desk) = (directory.clone(), Arc::clone(&desk));
-            move || keep(&directory, &desk)
+        let queue = Arc::<SnapshotQueue>::default();
+        let writer = std::thread::Builder::new().name("snapshots".into()).spawn({
+            let (directory, queue) = (directory.clone(), Arc::clone(&queue));
+            move || write_all(&directory, &queue)
         })?;
-        Ok(Self { directory, desk, keeper: Mutex::new(Some(keeper)) })
+        Ok(Self { directory, queue, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Where a camera puts what its plugins remember.
+    /// Where a camera puts the snapshots of its plugins.
     #[must_use]
-    pub fn desk(&self) -> Arc<SnapshotQueue> {
-        Arc::clone(&self.desk)
+    pub fn queue(&self) -> Arc<SnapshotQueue> {
+        Arc::clone(&self.queue)
     }
 
     /// What a camera's plugins remembered, by the name of the plugin.
@@ -137,37 +134,37 @@ impl SnapshotStore {
 
     /// Forgets what a camera's plugins remembered.
     pub fn forget(&self, of: SnapshotKey) {
-        self.desk.put(CameraSnapshots { of, plugins: Vec::new() });
+        self.queue.put(CameraSnapshots { of, plugins: Vec::new() });
     }
 
     /// Waits until everything is written. All cameras must have ended.
     pub fn finish(&self) {
-        self.desk.close();
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(keeper) = keeper {
-            let _ = keeper.join();
+        self.queue.close();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            let _ = writer.join();
         }
     }
 }
 
-fn keep(directory: &Path, desk: &SnapshotQueue) {
-    while let Some(memory) = desk.take() {
-        let camera = memory.of.camera.as_str();
-        if let Err(error) = write(directory, &memory) {
+fn write_all(directory: &Path, queue: &SnapshotQueue) {
+    while let Some(snapshots) = queue.take() {
+        let camera = snapshots.of.camera.as_str();
+        if let Err(error) = write(directory, &snapshots) {
             tracing::error!(camera, "the state of its plugins can't be kept: {error}");
         }
     }
 }
 
-fn write(directory: &Path, memory: &CameraSnapshots) -> io::Result<()> {
-    let path = file(directory, &memory.of);
-    if memory.plugins.is_empty() {
+fn write(directory: &Path, snapshots: &CameraSnapshots) -> io::Result<()> {
+    let path = file(directory, &snapshots.of);
+    if snapshots.plugins.is_empty() {
         return match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
     }
-    let written = memory.plugins.iter().map(|(plugin, snapshot)| SnapshotFile {
+    let written = snapshots.plugins.iter().map(|(plugin, snapshot)| SnapshotFile {
         plugin: plugin.clone(),
         version: snapshot.plugin_version.clone(),
         schema: snapshot.schema,
@@ -215,14 +212,14 @@ mod tests {
             let [tenant, camera] = [tenant, ".."].map(|id| Id::new(id).expect("an id"));
             SnapshotKey { tenant, camera }
         };
-        let memories = open();
-        memories.desk().put(CameraSnapshots { of: of("acme"), plugins: plugins.clone() });
-        memories.finish();
-        let memories = open();
-        assert_eq!(memories.recall(&of("acme")), plugins);
-        assert_eq!(memories.recall(&of("zeta")), [], "the same camera of another tenant");
-        memories.forget(of("acme"));
-        memories.finish();
+        let store = open();
+        store.queue().put(CameraSnapshots { of: of("acme"), plugins: plugins.clone() });
+        store.finish();
+        let store = open();
+        assert_eq!(store.recall(&of("acme")), plugins);
+        assert_eq!(store.recall(&of("zeta")), [], "the same camera of another tenant");
+        store.forget(of("acme"));
+        store.finish();
         assert_eq!(open().recall(&of("acme")), []);
     }
 }

@@ -53,7 +53,7 @@ impl From<[u8; Digest::BYTES]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -67,16 +67,9 @@ impl FromStr for Digest {
     type Err = NoDigest;
 
     fn from_str(text: &str) -> Result<Self, NoDigest> {
-        let no_digest = || NoDigest { text: text.chars().take(80).collect() };
-        // Checked before, since `from_str_radix` would take a sign for a digit.
-        if text.len() != 2 * Self::BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(no_digest());
-        }
         let mut bytes = [0; Self::BYTES];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| no_digest())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| no_digest())?;
-        }
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| NoDigest { text: text.chars().take(80).collect() })?;
         Ok(Self(bytes))
     }
 }

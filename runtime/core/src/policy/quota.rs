@@ -66,7 +66,7 @@ impl Quota {
             // Each memory reserves some 6 GiB of addresses, of which a process has 128 TiB, and takes
             // a few of the 65,530 mappings that Linux allows.
             instances: self.instances.or(Some(5_000)),
-            // The other half is for pictures, packets and everything else.
+            // The other half is for frames, packets and everything else.
             memory_mb: self.memory_mb.or_else(|| Some(machine_memory_mb()? / 2)),
             // What a person could still search through.
             log_kb_per_s: self.log_kb_per_s.or(NonZeroU32::new(1024)),

@@ -22,7 +22,7 @@ pub enum Step {
     Configure,
     /// It sees frames beside the running version, and its results are only compared.
     Shadow,
-    /// The camera comes to a point between two pictures where versions can change.
+    /// The camera comes to a point between two frames where versions can change.
     Cut,
     /// The running version's state goes over to it.
     HandOver,

@@ -28,7 +28,7 @@ impl Outline {
             return Err(LoadProblem::NotAComponent(NO_WEBASSEMBLY.to_owned()));
         }
         let mut outline = Self { imports: Vec::new() };
-        let mut tally = Totals::new(limits);
+        let mut totals = Totals::new(limits);
         let mut depth: u64 = 0;
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(malformed)?;
@@ -38,21 +38,21 @@ impl Outline {
                 }
                 Payload::ModuleSection { .. } => {
                     depth += 1;
-                    tally.modules(1)?;
+                    totals.modules(1)?;
                 }
                 Payload::ComponentSection { .. } => {
                     depth += 1;
-                    tally.components(1)?;
-                    tally.depth(depth)?;
+                    totals.components(1)?;
+                    totals.depth(depth)?;
                 }
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(imports) => {
-                    tally.declarations(imports.count())?;
+                    totals.declarations(imports.count())?;
                     if depth == 0 {
                         outline.add_imports(imports)?;
                     }
                 }
-                other => tally.add(other)?,
+                other => totals.add(other)?,
             }
         }
         Ok(outline)

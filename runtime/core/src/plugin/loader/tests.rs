@@ -28,20 +28,20 @@ fn acme() -> Arc<Tenant> {
 /// A directory with a store `plugins`, which holds motion@1.0.0, and the settings that go with
 /// it.
 fn settings() -> (tempfile::TempDir, LoaderSettings) {
-    let home = tempfile::tempdir().unwrap();
-    let plugin_dir = home.path().join("plugins");
+    let directory = tempfile::tempdir().unwrap();
+    let plugin_dir = directory.path().join("plugins");
     fs::create_dir(&plugin_dir).unwrap();
     fs::write(plugin_dir.join("motion@1.0.0.wasm"), component("motion", "1.0.0")).unwrap();
     let settings = LoaderSettings {
-        state_dir: Some(home.path().join("state")),
+        state_dir: Some(directory.path().join("state")),
         plugin_dir,
-        base: home.path().to_owned(),
+        base: directory.path().to_owned(),
         trust: Trust::default(),
         tenants: HashMap::new(),
         compiler: Compiler::InProcess,
         limits: LoadLimits::default(),
     };
-    (home, settings)
+    (directory, settings)
 }
 
 fn steps(loaded: &Loaded) -> Vec<Step> {
@@ -54,7 +54,7 @@ fn motion() -> PluginRef {
 
 #[test]
 fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let loader = Loader::open(settings.clone()).unwrap();
     let first = loader.load(&acme(), &motion(), None).unwrap();
     assert_eq!(steps(&first), [Step::Fetch, Step::Compile, Step::Check]);
@@ -82,7 +82,7 @@ fn a_plugin_is_compiled_once_and_then_shared_or_taken_from_the_cache() {
 
 #[test]
 fn loads_of_one_component_at_once_compile_it_once() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     let load = || loader.load(&acme(), &motion(), None).unwrap();
     let loaded: Vec<Loaded> = std::thread::scope(|scope| {
@@ -96,10 +96,10 @@ fn loads_of_one_component_at_once_compile_it_once() {
 
 #[test]
 fn a_damaged_compiled_plugin_is_compiled_again() {
-    let (home, settings) = settings();
+    let (directory, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     drop(loader.load(&acme(), &motion(), None).unwrap());
-    let compiled = fs::read_dir(home.path().join("state/compiled")).unwrap();
+    let compiled = fs::read_dir(directory.path().join("state/compiled")).unwrap();
     for file in compiled {
         let path = file.unwrap().path();
         let whole = fs::read(&path).unwrap();
@@ -111,7 +111,7 @@ fn a_damaged_compiled_plugin_is_compiled_again() {
 
 #[test]
 fn what_ran_can_be_had_again_until_it_is_neither_wanted_nor_used() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let file = settings.plugin_dir.join("motion@1.0.0.wasm");
     let loader = Loader::open(settings).unwrap();
     let loaded = loader.load(&acme(), &motion(), None).unwrap();
@@ -129,7 +129,7 @@ fn what_ran_can_be_had_again_until_it_is_neither_wanted_nor_used() {
 
 #[test]
 fn a_plugin_that_exports_state_has_it() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     fs::write(settings.plugin_dir.join("s.wasm"), stateful("counter", "1.0.0")).unwrap();
     let loader = Loader::open(settings).unwrap();
     assert!(loader.load(&acme(), &"s.wasm".parse().unwrap(), None).unwrap().plugin.has_state());
@@ -137,7 +137,7 @@ fn a_plugin_that_exports_state_has_it() {
 
 #[test]
 fn what_is_no_plugin_is_refused_at_the_step_that_finds_out() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let wasi = r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance)))"#;
     let newer = r#"(component (import "comux:plugin/frames@0.2.0" (instance)))"#;
     let state = r#"(component $c
@@ -179,7 +179,7 @@ fn renamed(from: &str, to: &str) -> Vec<u8> {
 
 #[test]
 fn a_state_directory_is_one_processes_own() {
-    let (home, settings) = settings();
+    let (directory, settings) = settings();
     let loader = Loader::open(settings.clone()).unwrap();
     let refusal = Loader::open(settings.clone()).err().unwrap();
     assert!(matches!(refusal, OpenError::InUse { .. }), "{refusal}");
@@ -187,15 +187,15 @@ fn a_state_directory_is_one_processes_own() {
     drop(loader);
     assert!(Loader::open(settings.clone()).is_ok());
     let nowhere = LoaderSettings { state_dir: None, ..settings };
-    fs::remove_dir_all(home.path().join("state")).unwrap();
+    fs::remove_dir_all(directory.path().join("state")).unwrap();
     let loader = Loader::open(nowhere).unwrap();
     assert!(loader.load(&acme(), &motion(), None).is_ok());
-    assert!(!home.path().join("state").exists());
+    assert!(!directory.path().join("state").exists());
 }
 
 #[tokio::test]
-async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
-    let (_home, mut settings) = settings();
+async fn who_gets_no_permit_in_time_is_told_so_and_others_are_not_kept_waiting() {
+    let (_directory, mut settings) = settings();
     settings.limits.time = Duration::from_millis(300);
     let loader = Loader::open(settings.clone()).unwrap();
     let compiling = loader.0.compilations.take(ACME).await;
@@ -204,7 +204,7 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
     assert_eq!(busy.step(), Step::Compile);
     let loaded = loader.load_within((&tenant("other"), LIMITS), motion(), None).await.unwrap();
     assert!(steps(&loaded).contains(&Step::Compile));
-    // It is in memory now, and needs no turn to be compiled.
+    // It is in memory now, and needs no permit to be compiled.
     assert!(loader.load_within((&acme(), LIMITS), motion(), None).await.is_ok());
     drop((loaded, compiling));
     let loaded = loader.load_within((&acme(), LIMITS), motion(), None).await.unwrap();
@@ -214,7 +214,7 @@ async fn whose_turn_does_not_come_is_told_so_and_others_are_not_kept_waiting() {
 /// Those that bring a model with them do.
 #[tokio::test]
 async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let pages = LIMITS.memory_bytes() / 65_536 + 1;
     fs::write(settings.plugin_dir.join("large.wasm"), large("large", pages)).unwrap();
     let (loader, source) =
@@ -227,7 +227,7 @@ async fn a_plugin_that_needs_much_memory_from_the_beginning_runs_where_it_may() 
 
 #[tokio::test]
 async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
-    let (home, mut settings) = settings();
+    let (directory, mut settings) = settings();
     settings.limits.compile_at_once = 1;
     fs::write(settings.plugin_dir.join("other.wasm"), component("other", "1.0.0")).unwrap();
     let loader = Loader::open(settings).unwrap();
@@ -240,7 +240,7 @@ async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
         async move { loader.load_within((&acme, LIMITS), motion(), None).await }
     });
     let deadline = Instant::now() + Duration::from_secs(60);
-    while fs::read_dir(home.path().join("state/compiled")).unwrap().count() == 0 {
+    while fs::read_dir(directory.path().join("state/compiled")).unwrap().count() == 0 {
         assert!(Instant::now() < deadline, "it is compiled");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -254,7 +254,7 @@ async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
 
 #[tokio::test]
 async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
-    let (_home, mut settings) = settings();
+    let (_directory, mut settings) = settings();
     settings.limits.time = Duration::from_secs(1);
     let loader = Loader::open(settings).unwrap();
     // All threads that compile are held up.
@@ -277,7 +277,7 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
     assert!(matches!(late.problem, LoadProblem::StillCompiling(_)), "{late}");
     assert_eq!(late.step(), Step::Compile);
     assert!(late.to_string().contains("goes on in the background"), "{late}");
-    // Whoever asks meanwhile waits for the same turn, and does not compile it as well.
+    // Whoever asks meanwhile waits for the same permit, and does not compile it as well.
     let busy = loader.load_within((&tenant("other"), LIMITS), motion(), None).await.err().unwrap();
     assert!(matches!(busy.problem, LoadProblem::Busy(_)), "{busy}");
     gate.wait();
@@ -294,7 +294,7 @@ async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
 
 #[tokio::test]
 async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     let tenants = ["a", "a", "a", "b", "b", "c"].map(tenant);
     let loads =
@@ -306,7 +306,7 @@ async fn loads_of_one_component_by_several_tenants_at_once_compile_it_once() {
 
 #[test]
 fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
-    let (home, mut settings) = settings();
+    let (directory, mut settings) = settings();
     let key = PrivateKey::generate().unwrap();
     fs::write(settings.plugin_dir.join("signed.wasm"), sign(component("signed", "1.0.0"), &key))
         .unwrap();
@@ -329,12 +329,12 @@ fn a_tenant_gets_signed_plugins_only_wherever_they_come_from() {
         loader.load(&acme(), &signed, None).is_ok()
             && loader.load(&tenant("other"), &signed, None).is_ok()
     );
-    drop((running, home));
+    drop((running, directory));
 }
 
 #[test]
 fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
-    let (_home, mut settings) = settings();
+    let (_directory, mut settings) = settings();
     let logging = r#"(component (import "comux:plugin/log@0.1.0" (instance)))"#;
     fs::write(settings.plugin_dir.join("log.wasm"), wat::parse_str(logging).unwrap()).unwrap();
     let trust = Trust { grants: vec![Grant::Metrics], ..Trust::default() };
@@ -351,7 +351,7 @@ fn a_tenant_gets_what_it_is_granted_also_of_what_another_runs() {
 
 #[test]
 fn no_answer_names_a_directory_of_the_host() {
-    let (home, settings) = settings();
+    let (directory, settings) = settings();
     fs::create_dir(settings.plugin_dir.join("directory.wasm")).unwrap();
     let loader = Loader::open(settings).unwrap();
     let digest = Some(Digest::of(b"another"));
@@ -359,14 +359,14 @@ fn no_answer_names_a_directory_of_the_host() {
     for source in sources {
         let error =
             loader.load(&acme(), &source.parse().unwrap(), digest).err().unwrap().to_string();
-        assert!(!error.contains(home.path().to_str().unwrap()), "{error}");
+        assert!(!error.contains(directory.path().to_str().unwrap()), "{error}");
         assert!(error.contains(source), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_job_that_panics_is_an_error() {
-    let (_home, settings) = settings();
+    let (_directory, settings) = settings();
     let loader = Loader::open(settings).unwrap();
     assert_eq!(loader.run(ACME, || 42).await.unwrap(), 42);
     assert!(loader.run(ACME, || panic!("as tested")).await.is_err());

@@ -142,7 +142,7 @@ mod tests {
 
     /// Otherwise a tenant could hold up others for a second whenever it names a plugin.
     #[test]
-    fn describing_stands_behind_others_when_the_tenant_has_had_its_part_and_is_charged() {
+    fn describing_leaves_the_cores_to_others_when_the_tenant_has_had_its_part_and_is_charged() {
         if !sched_idle::is_allowed() {
             return;
         }

@@ -34,14 +34,14 @@ impl PinnedComponents {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "a kept plugin can't be read");
+                tracing::warn!(%path, %error, "a pinned component can't be read");
                 return None;
             }
         };
         if Digest::of(&bytes) == digest {
             return Some(bytes);
         }
-        tracing::warn!(path = %path.display(), "a kept plugin is damaged; it is removed");
+        tracing::warn!(path = %path.display(), "a pinned component is damaged; it is removed");
         remove(&path);
         None
     }
@@ -96,7 +96,7 @@ impl PinnedComponents {
 
 fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "a kept plugin can't be removed");
+        tracing::warn!(path = %path.display(), %error, "a pinned component can't be removed");
     }
 }
 

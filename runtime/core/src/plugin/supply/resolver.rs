@@ -1,5 +1,5 @@
 //! Where components come from: the plugin stores, which are directories, the files that comux.toml
-//! names, and the components that were kept because they run.
+//! names, and the components that are pinned because they run.
 //!
 //! A `source` may come from a control record, and so from someone who must not read this host's
 //! files: only what comux.toml itself names may be outside of the stores. And it is looked for only
@@ -108,7 +108,7 @@ impl Resolver {
     }
 
     /// Finds the component that `source` names for a tenant and, when `pinned`, that has this digest:
-    /// then one that was kept for that tenant will do, whatever has become of the file.
+    /// then one that is pinned for that tenant will do, whatever has become of the file.
     pub fn fetch(
         &self,
         tenant: &str,

@@ -40,7 +40,7 @@ struct Waiters {
     is_busy: bool,
 }
 
-/// A frame that is laid down.
+/// A frame that waits for a call.
 pub(crate) struct PendingFrame {
     pub member: Member,
     pub frame: LentFrame,
@@ -122,7 +122,7 @@ impl SharedInstance {
         self.changed.notify_all();
     }
 
-    /// Lays a frame down, on which `busy` was spent before, and waits for what comes of it.
+    /// Has a frame wait for a call, on which `busy` was spent before, and waits for what comes of it.
     pub fn answer(
         &self,
         waiting: PendingFrame,

@@ -227,3 +227,43 @@ impl HostFrame for Caller<'_, State> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next as ffmpeg;
+
+    use super::*;
+    use crate::plugin::sandbox::frame_view::FrameView;
+    use crate::policy::Limits;
+    use crate::video::frame::FrameFacts;
+
+    fn lent(width: u32) -> LentFrame {
+        let info = FrameFacts {
+            seq: 7,
+            pts_us: None,
+            recorded_at_us: None,
+            keyframe: true,
+            discontinuity: false,
+            decode_us: 0,
+        };
+        let frame = ffmpeg::frame::Video::new(ffmpeg::format::Pixel::GRAY8, width, 8);
+        let frame = Arc::new(Frame::new(info, frame));
+        FrameView::of("gate".into()).lend((frame, Vec::new()), &Limits::default())
+    }
+
+    #[test]
+    fn a_handle_leads_to_the_frame_of_its_call_and_later_to_none() {
+        let mut state = State::default();
+        let handle = Resource::<FrameHandle>::new_borrow;
+        let handles: Vec<u32> = state.lend([lent(8), lent(16)]).collect();
+        assert_eq!(handles.len(), 2);
+        assert_eq!(state.lent(&handle(handles[1])).unwrap().frame.width(), 16);
+        assert_eq!(state.take_back().count(), 2);
+        let next = state.lend([lent(32)]).start;
+        assert_eq!(state.lent(&handle(next)).unwrap().frame.width(), 32);
+        for old in handles {
+            assert!(state.lent(&handle(old)).is_err());
+        }
+        assert!(state.lent(&handle(next + 1)).is_err());
+    }
+}
