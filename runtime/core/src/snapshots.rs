@@ -101,6 +101,7 @@ impl SnapshotStore {
     /// # Errors
     /// When the directory can't be created.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
+        // Its name on disk, from before snapshots were called so.
         let directory = state_dir.join("memories");
         std::fs::create_dir_all(&directory)?;
         let queue = Arc::<SnapshotQueue>::default();

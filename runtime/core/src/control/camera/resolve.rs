@@ -136,7 +136,7 @@ pub async fn configure_alone(
     steps.add(Step::Configure, begin.elapsed());
     match started {
         Ok(Ok(instance)) => Ok(instance),
-        Ok(Err(error @ ConfigureError::NoRoom(_))) => {
+        Ok(Err(error @ ConfigureError::QuotaExceeded(_))) => {
             let refusal = ErrorCode::Quota.because(error.to_string());
             Err(Refusal { step: Some(Step::Configure), ..refusal })
         }

@@ -31,7 +31,7 @@ pub enum ConfigureError {
     },
     /// There is no room for one more.
     #[error(transparent)]
-    NoRoom(#[from] QuotaExceeded),
+    QuotaExceeded(#[from] QuotaExceeded),
 }
 
 /// A frame got no result.

@@ -1,5 +1,5 @@
 //! wasmtime, narrowed to what a plugin may be: a component of the world `comux:plugin/plugin` with
-//! limits and a deadline on every entry, and the interfaces that it may import ([`imports`]).
+//! limits and a deadline on every entry, and the interfaces that it may import (`imports`).
 //!
 //! It runs what it is given, and knows neither where a plugin comes from nor which camera it is for.
 

@@ -75,3 +75,26 @@ pub(crate) fn check(import: &str, tenant: &str, trust: &Trust) -> Result<(), Loa
         _ => Err(LoadProblem::OtherVersion(one_line(import))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wit_parser::Resolve;
+
+    use super::*;
+
+    /// Nothing else would notice that one is missing in the list.
+    #[test]
+    fn every_interface_that_a_plugin_may_import_is_offered_and_no_other() {
+        let mut resolve = Resolve::default();
+        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+        let (package, _) = resolve.push_dir(wit).unwrap();
+        let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+        let imports = resolve.worlds[world].imports.keys();
+        let mut imports: Vec<String> = imports.map(|key| resolve.name_world_key(key)).collect();
+        let offered = OFFERED.iter().map(|(name, _)| format!("{INTERFACE_PACKAGE}{name}@0.1.0"));
+        let mut offered: Vec<String> = offered.collect();
+        imports.sort_unstable();
+        offered.sort_unstable();
+        assert_eq!(imports, offered);
+    }
+}
