@@ -184,15 +184,14 @@ impl SupervisedInstance {
         };
         let Left { answer, end } =
             instance.enter(entry, |exports, store| call(exports, store, handles));
-        let answer = match answer {
+        match answer {
             Ok(answer) => {
                 instance.take_back().for_each(give_back);
                 self.instance = Some(instance);
-                Ok(answer)
+                Invoked { answer: Ok(answer), end }
             }
-            Err(trapped) => Err(trapped.failure()),
-        };
-        Invoked { answer, end }
+            Err(trapped) => Invoked { answer: Err(trapped.failure()), end },
+        }
     }
 
     /// What the plugin remembers.

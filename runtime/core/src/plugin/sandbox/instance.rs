@@ -71,6 +71,7 @@ impl Instance {
     }
 
     /// Calls it.
+    #[inline]
     pub fn enter<T>(
         &mut self,
         entry: Entry<'_>,
@@ -101,6 +102,8 @@ impl Instance {
     }
 }
 
+// It is on the way of every frame, and small once it is inlined.
+#[inline]
 fn enter<T>(
     store: &mut Store<HostState>,
     entry: Entry<'_>,
@@ -118,21 +121,27 @@ fn enter<T>(
     store.set_epoch_deadline(1);
     // Should this panic, the instance is dropped, and the clock with it.
     let answer = call(store);
-    let state = store.data_mut();
-    let end = state.clock_mut().end();
-    let answer = answer.map_err(|error| Trapped {
+    let end = store.data_mut().clock_mut().end();
+    if let Some(began) = began {
+        let used = cpu_time::of_this_thread().saturating_sub(began);
+        let meter = &store.data().imports.context.meter;
+        meter.charge_cpu(Instant::now(), Duration::from_nanos(used));
+    }
+    if output_bytes.is_some() {
+        let bytes = store.data().imports.context.limits.output_bytes();
+        store.set_hostcall_fuel(bytes);
+    }
+    match answer {
+        Ok(answer) => Left { answer: Ok(answer), end },
+        Err(error) => Left { answer: Err(trapped(error, store.data_mut())), end },
+    }
+}
+
+#[cold]
+fn trapped(error: wasmtime::Error, state: &mut HostState) -> Trapped {
+    Trapped {
         error,
         was_memory_refused: state.memory.was_hit(),
         output_bytes: state.imports.context.limits.output_bytes(),
-    });
-    let context = &state.imports.context;
-    if let Some(began) = began {
-        let used = cpu_time::of_this_thread().saturating_sub(began);
-        context.meter.charge_cpu(Instant::now(), Duration::from_nanos(used));
     }
-    if output_bytes.is_some() {
-        let bytes = context.limits.output_bytes();
-        store.set_hostcall_fuel(bytes);
-    }
-    Left { answer, end }
 }
