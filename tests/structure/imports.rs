@@ -56,7 +56,7 @@ impl Structure {
         let mut imports = BTreeMap::new();
         for (module, source) in &sources {
             let is_face = source.path.ends_with("mod.rs") || source.path == "lib.rs";
-            let mut paths = Paths { of: Vec::new(), is_face };
+            let mut paths = Paths { of: Vec::new(), is_face, depth: 0 };
             paths.visit_file(&source.syntax);
             let absolute = paths.of.iter().filter_map(|path| absolute(path, module, &modules));
             let files = absolute.filter_map(|path| file_of(&path, &sources));
@@ -64,6 +64,17 @@ impl Structure {
             imports.insert(source.path.clone(), others.collect());
         }
         Self { imports }
+    }
+
+    /// Those of a folder alone.
+    pub fn within(&self, folder: &str) -> Self {
+        let inside =
+            |file: &String| file.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned);
+        let all = self.imports.iter();
+        let imports = all.filter_map(|(file, imports)| {
+            Some((inside(file)?, imports.iter().filter_map(inside).collect()))
+        });
+        Self { imports: imports.collect() }
     }
 
     /// The files that lie on a circle, and what they import of others on it.
@@ -203,6 +214,18 @@ struct Paths {
     of: Vec<Vec<String>>,
     /// What a folder's own file hands on of the folder's files is no import of its own.
     is_face: bool,
+    /// How many modules of this file are open.
+    depth: usize,
+}
+
+impl Paths {
+    /// `super` within a module of the file leads to the file itself.
+    fn push(&mut self, path: Vec<String>) {
+        let up = path.iter().take_while(|segment| *segment == "super").count();
+        if up == 0 || up > self.depth {
+            self.of.push(path.into_iter().skip(up.min(self.depth)).collect());
+        }
+    }
 }
 
 impl<'ast> Visit<'ast> for Paths {
@@ -220,17 +243,20 @@ impl<'ast> Visit<'ast> for Paths {
         }
         if let Item::Use(item) = item {
             if !self.is_face || matches!(item.vis, syn::Visibility::Inherited) {
-                self.of.extend(leaves(&item.tree).into_iter().map(|(path, _)| path));
+                leaves(&item.tree).into_iter().for_each(|(path, _)| self.push(path));
             }
             return;
         }
+        let opens = usize::from(matches!(item, Item::Mod(_)));
+        self.depth += opens;
         visit::visit_item(self, item);
+        self.depth -= opens;
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         // A single name may be anything, and that of `pub(crate)` too.
         if path.segments.len() > 1 {
-            self.of.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+            self.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         }
         visit::visit_path(self, path);
     }
