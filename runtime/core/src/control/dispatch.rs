@@ -10,13 +10,10 @@ use super::actions::Actions;
 use super::registry::CameraView;
 use crate::config::{CameraTable, Id};
 use crate::control::camera::{Actor, ActorContext};
-use crate::control::camera::{Deploy, Options, Wanted};
 use crate::control::camera::{Placed, resolve};
 use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, Steps, result_fields};
-use crate::control::wire::{CameraCommand, Envelope};
-use crate::control::wire::{
-    CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback,
-};
+use crate::control::wire::{CameraCommand, Deploy, Envelope, Rollback, RolloutOptions, Wanted};
+use crate::control::wire::{CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera};
 use crate::control::wire::{Request, from_json};
 use crate::plugin::sandbox::Meter;
 use crate::tenancy::Tenant;
@@ -177,7 +174,7 @@ impl Dispatcher {
     async fn deploy(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
         let (cameras, fields) = self.cameras(request)?;
         let fields: DeployFields = from_json(fields)?;
-        let options = Options::new(fields.shadow, fields.probation, fields.fresh)?;
+        let options = RolloutOptions::new(fields.shadow, fields.probation, fields.fresh)?;
         let wanted = match (fields.plugin, fields.plugins, fields.replaces) {
             (Some(plugin), None, replaces) => Wanted::One { plugin, replaces },
             (None, Some(plugins), None) => Wanted::List(plugins),

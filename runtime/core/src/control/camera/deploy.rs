@@ -3,112 +3,24 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use tokio::sync::mpsc;
 
 use super::actor::Actor;
-use super::lifecycle::stopped;
 use super::resolve::Placed;
 use crate::camera::{Command, Link, Swap, SwapEvent};
 use crate::config::{CameraSpec, PluginEntry};
 use crate::control::camera::resolve;
-use crate::control::wire::Desired;
-use crate::control::wire::Done;
-use crate::control::wire::Origin;
-use crate::control::wire::Rollback;
-use crate::control::wire::{Cut, ErrorCode, Refusal, SwapReport};
-use crate::policy::{Digest, PluginRef, Step};
-
-/// Frames that a new plugin is on probation for, when the command does not say: two seconds of
-/// video at 25 frames per second.
-const PROBATION: u32 = 50;
-/// The most frames that may be asked for: ten minutes at 25 frames per second. Until then the
-/// camera takes no other command.
-const MOST_FRAMES: u32 = 15_000;
-
-/// The plugins of a `deploy`, and how to go about it.
-#[derive(Debug, Clone)]
-pub(crate) struct Deploy {
-    pub wanted: Wanted,
-    pub options: Options,
-}
-
-impl Deploy {
-    /// The plugins, without the configuration that a camera may add.
-    pub fn entries(&self) -> impl Iterator<Item = PluginEntry> {
-        let one = match &self.wanted {
-            Wanted::One { plugin: WantedPlugin { source, sha256, .. }, .. } => {
-                Some(PluginEntry { source: source.clone(), sha256: *sha256, config: Map::new() })
-            }
-            Wanted::List(_) => None,
-        };
-        let list = match &self.wanted {
-            Wanted::List(entries) => entries.as_slice(),
-            Wanted::One { .. } => &[],
-        };
-        one.into_iter().chain(list.to_vec())
-    }
-}
-
-/// What is to run.
-#[derive(Debug, Clone)]
-pub(crate) enum Wanted {
-    /// One plugin, in the place of the one that `replaces` names.
-    One { plugin: WantedPlugin, replaces: Option<String> },
-    /// These and no others.
-    List(Vec<PluginEntry>),
-}
-
-/// A plugin as a command names it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WantedPlugin {
-    source: PluginRef,
-    sha256: Option<Digest>,
-    /// Absent: that of the plugin of the same name in whose place it comes.
-    config: Option<Map<String, Value>>,
-}
-
-/// How a swap is to go.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
-    /// Frames.
-    pub shadow: u32,
-    /// Frames.
-    pub probation: u32,
-    /// Without what the plugins before remember.
-    pub fresh: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { shadow: 0, probation: PROBATION, fresh: false }
-    }
-}
-
-impl Options {
-    /// What a command asks for.
-    pub fn new(shadow: Option<u32>, probation: Option<u32>, fresh: bool) -> Result<Self, Refusal> {
-        let asked = [("shadow", shadow), ("probation", probation)];
-        if let Some((key, _)) = asked.iter().find(|(_, frames)| frames.unwrap_or(0) > MOST_FRAMES) {
-            return Err(
-                ErrorCode::Invalid.because(format!("`{key}` is at most {MOST_FRAMES} frames"))
-            );
-        }
-        let default = Self::default();
-        Ok(Self {
-            shadow: shadow.unwrap_or(default.shadow),
-            probation: probation.unwrap_or(default.probation),
-            fresh,
-        })
-    }
-}
+use crate::control::wire::{
+    Cut, Deploy, Desired, Done, ErrorCode, Origin, Refusal, Rollback, RolloutOptions, SwapReport,
+    Wanted, WantedPlugin,
+};
+use crate::policy::Step;
 
 /// A chain of plugins to come.
 pub(crate) struct Plan {
     chain: Vec<Planned>,
-    options: Options,
+    options: RolloutOptions,
     /// What runs already is instantiated anew.
     afresh: bool,
 }
@@ -126,7 +38,7 @@ impl Plan {
     /// These plugins and no others; `afresh`: none of them as it runs now.
     pub fn of_list(entries: Vec<PluginEntry>, afresh: bool) -> Self {
         let chain = entries.into_iter().map(Planned::Entry).collect();
-        Self { chain, options: Options::default(), afresh }
+        Self { chain, options: RolloutOptions::default(), afresh }
     }
 }
 
@@ -231,7 +143,9 @@ impl Actor {
         };
         let report = report.get_or_insert_default();
         let place = present.iter().position(|old| old.plugin.name == name);
-        let Some(entry) = desired.previous.get(&name).cloned() else { return Err(stopped()) };
+        let Some(entry) = desired.previous.get(&name).cloned() else {
+            return Err(Refusal::stopped());
+        };
         let host = &self.shared.host;
         let tenant = resolve::tenant(host, &desired.spec.tenant)?;
         let owner = (&tenant, host.config.terms_of(&desired.spec).limits);
@@ -240,7 +154,7 @@ impl Actor {
         if let Some(slot) = place.and_then(|place| chain.get_mut(place)) {
             *slot = Planned::Loaded(placed, place);
         }
-        let options = Options { fresh, ..Options::default() };
+        let options = RolloutOptions { fresh, ..RolloutOptions::default() };
         let plan = Plan { chain, options, afresh: false };
         if self.swap(plan, &mut desired, report).await? {
             self.accept(desired, origin).await?;
@@ -328,26 +242,26 @@ impl Actor {
     async fn order_swap(
         &mut self,
         chain: Vec<Link>,
-        options: Options,
+        options: RolloutOptions,
         desired: &Desired,
         report: &mut SwapReport,
     ) -> Result<(), Refusal> {
-        let Some(running) = &self.running else { return Err(stopped()) };
+        let Some(running) = &self.running else { return Err(Refusal::stopped()) };
         let (events, mut received) = mpsc::unbounded_channel();
         // While nothing is analysed, there is nothing to be seen.
         let (shadow, probation) =
             if desired.paused { (0, 0) } else { (options.shadow, options.probation) };
         let swap = Swap { chain, shadow, probation, fresh: options.fresh, events };
-        running.camera.send(Command::Swap(swap)).map_err(|_| stopped())?;
+        running.camera.send(Command::Swap(swap)).map_err(|_| Refusal::stopped())?;
         let mut stop = self.shared.stop.clone();
         let mut cut_at = None;
         loop {
             let event = tokio::select! {
-                event = received.recv() => event.ok_or_else(stopped)?,
+                event = received.recv() => event.ok_or_else(Refusal::stopped)?,
                 _ = stop.wait_for(|stop| *stop) => {
                     // The version before is what should run after the restart.
                     running.camera.stop();
-                    return Err(stopped());
+                    return Err(Refusal::stopped());
                 }
             };
             match event {

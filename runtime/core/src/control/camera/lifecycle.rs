@@ -233,7 +233,7 @@ impl Actor {
         if let Some(running) = &self.running {
             let (done, is_done) = oneshot::channel();
             let _ = running.camera.send(Command::Pause(paused, done));
-            is_done.await.map_err(|_| stopped())?;
+            is_done.await.map_err(|_| Refusal::stopped())?;
         }
         if desired.paused != paused {
             desired.paused = paused;
@@ -258,7 +258,7 @@ impl Actor {
         let mut stop = self.shared.stop.clone();
         tokio::select! {
             prepared = preparing => prepared,
-            _ = stop.wait_for(|stop| *stop) => Err(stopped()),
+            _ = stop.wait_for(|stop| *stop) => Err(Refusal::stopped()),
         }
     }
 
@@ -328,10 +328,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let done = tokio::task::spawn_blocking(job).await;
     done.map_err(|error| ErrorCode::Failed.because(format!("a defect of comux: {error}")))
-}
-
-pub(crate) fn stopped() -> Refusal {
-    ErrorCode::Failed.because("the camera has stopped")
 }
 
 fn not_kept(error: &rdkafka::error::KafkaError) -> Refusal {

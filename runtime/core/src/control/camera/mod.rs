@@ -8,5 +8,4 @@ mod update;
 
 pub use actor::CameraReport;
 pub(crate) use actor::{Actor, ActorContext};
-pub(crate) use deploy::{Deploy, Options, Wanted, WantedPlugin};
 pub use resolve::{Placed, configure_alone, load_all};

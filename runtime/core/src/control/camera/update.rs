@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::actor::{Actor, OnBehalf};
 use super::deploy::Plan;
-use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking, stopped};
+use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking};
 use crate::camera;
 use crate::camera::{Change, Command};
 use crate::config::CameraSpec;
@@ -122,9 +122,9 @@ impl Actor {
             let (done, is_done) = oneshot::channel();
             let change = Change { spec: Arc::new(spec.clone()), input, done };
             if let Some(running) = &self.running {
-                running.camera.send(Command::Change(change)).map_err(|_| stopped())?;
+                running.camera.send(Command::Change(change)).map_err(|_| Refusal::stopped())?;
             }
-            let changed = is_done.await.map_err(|_| stopped())?;
+            let changed = is_done.await.map_err(|_| Refusal::stopped())?;
             changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
             desired.spec.clone_from(spec);
         }

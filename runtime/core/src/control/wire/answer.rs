@@ -56,6 +56,12 @@ impl Refusal {
     pub fn at(step: Step, message: impl Into<String>) -> Self {
         Self { kind: ErrorCode::Refused, message: cut(message.into()), step: Some(step) }
     }
+
+    /// The camera's thread has ended.
+    #[must_use]
+    pub fn stopped() -> Self {
+        ErrorCode::Failed.because("the camera has stopped")
+    }
 }
 
 /// A message may name what was asked, of any length, and has to fit into an answer.

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::Refusal;
+use super::command::WantedPlugin;
 use super::request::from_json;
 use crate::config::{Id, PluginEntry};
-use crate::control::camera::WantedPlugin;
 
 /// Which cameras, as `deploy` and `rollback` say it.
 #[derive(Debug, Default, Deserialize)]
@@ -57,15 +57,6 @@ pub(crate) struct DeployFields {
     pub canary: Option<Canary>,
     pub shadow: Option<u32>,
     pub probation: Option<u32>,
-    #[serde(default)]
-    pub fresh: bool,
-}
-
-/// `rollback`, beside which cameras.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rollback {
-    pub plugin: Option<String>,
     #[serde(default)]
     pub fresh: bool,
 }

@@ -8,9 +8,9 @@ mod fields;
 mod request;
 
 pub use answer::{CameraAnswer, Cut, ErrorCode, Refusal, Steps, SwapReport, result_fields};
-pub(crate) use command::{CameraCommand, Done, Envelope};
-pub use desired::{Desired, Record, deleted_mark, patched};
-pub(crate) use fields::{
-    CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera, Rollback,
+pub(crate) use command::{
+    CameraCommand, Deploy, Done, Envelope, Rollback, RolloutOptions, Wanted, WantedPlugin,
 };
+pub use desired::{Desired, Record, deleted_mark, patched};
+pub(crate) use fields::{CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera};
 pub use request::{CommandPositions, ControlRecord, MAX_VALUE, Origin, Request, Target, from_json};
