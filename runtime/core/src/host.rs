@@ -152,16 +152,16 @@ impl Host {
     ) -> Result<Camera, CameraStartError> {
         let [_, cluster] = self.config.clusters_of(&spec.tenant);
         let sink = self.clients.sink(cluster, &self.config)?;
-        let (queue, progress) = self.open_input(spec, how.goes_on)?;
+        let (queue, checkpoint) = self.open_input(spec, how.goes_on)?;
         let camera = Camera::start(CameraParts {
             spec: Arc::clone(spec),
             queue,
-            progress,
+            checkpoint,
             tenant,
-            analysis: PluginChain::new(chain, spec.rate),
+            chain: PluginChain::new(chain, spec.rate),
             paused: how.paused,
             sink,
-            memories: self.memories.queue(),
+            snapshots: self.memories.queue(),
             on_end: Box::new(on_end),
         });
         camera.map_err(|cause| {

@@ -4,9 +4,10 @@
 //! received = analysed + passthrough + skipped{reason} + failed{reason} + in flight.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::plugin::sandbox::Meter;
@@ -65,7 +66,7 @@ impl CameraStats {
     /// What its plugins use.
     #[must_use]
     pub fn plugins(&self) -> Vec<Arc<Meter>> {
-        self.plugins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.plugins.lock().clone()
     }
 
     /// A record came in, `lag` records before the end of its topic.

@@ -1,19 +1,19 @@
-//! What a camera's thread is told: orders overtake the records that wait in its queue.
+//! What a camera's thread is told, as values: commands overtake the records that wait in its queue. They are
+//! prepared so far that the thread has only to put things in place.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::camera::CameraError;
+use super::error::CameraError;
 use crate::config::CameraSpec;
-use crate::kafka::CameraQueue;
-use crate::kafka::Checkpoint;
+use crate::kafka::{CameraQueue, Checkpoint};
 use crate::plugin::instance::CameraPlugin;
 use crate::policy::Step;
 use crate::record::Seq;
 
-/// An order to a camera's thread.
+/// A command to a camera's thread.
 pub enum Command {
     /// Run another chain of plugins.
     Swap(Swap),
@@ -28,14 +28,14 @@ pub enum Command {
 pub struct Swap {
     /// The chain from now on.
     pub chain: Vec<Link>,
-    /// For this many pictures the new plugins run beside the old, and only count.
+    /// For this many frames the new plugins run beside the old, and only count.
     pub shadow: u32,
-    /// For this many pictures after the switch, any failure of a new plugin brings the old chain
+    /// For this many frames after the switch, any failure of a new plugin brings the old chain
     /// back.
     pub probation: u32,
-    /// New plugins take over nothing of what those before them remember.
+    /// New plugins take over nothing of the state of those before them.
     pub fresh: bool,
-    /// Where to tell how it goes. The last event is [`SwapEvent::Passed`] or
+    /// Where to tell how it goes: five events at most, so that nobody has to hold up the camera's thread. The last event is [`SwapEvent::Passed`] or
     /// [`SwapEvent::Failed`]; an end without either means that the camera has stopped.
     pub events: mpsc::UnboundedSender<SwapEvent>,
 }
@@ -76,9 +76,9 @@ pub enum SwapEvent {
         /// Its offset in the input topic.
         offset: i64,
     },
-    /// Probation is over, after so many pictures.
+    /// Probation is over, after so many frames.
     Passed {
-        /// Pictures that the new chain analysed.
+        /// Frames that the new chain analysed.
         frames: u32,
         /// How long that took.
         took: Duration,
@@ -95,20 +95,23 @@ pub enum SwapEvent {
 /// What came of running a new chain beside the old one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Shadowed {
-    /// Pictures that both saw.
+    /// Frames that both saw.
     pub frames: u32,
-    /// Pictures with the same headers from both.
+    /// Frames with the same headers from both.
     pub same: u32,
-    /// Pictures with other headers.
+    /// Frames with other headers.
     pub different: u32,
 }
+
+/// Where a camera's records come from, and how far its output of them is acknowledged.
+pub type CameraInput = (CameraQueue, Arc<Checkpoint>);
 
 /// Another specification for a running camera.
 pub struct Change {
     /// What the camera is from now on.
     pub spec: Arc<CameraSpec>,
     /// When the input topic is another one: its queue.
-    pub input: Option<(CameraQueue, Arc<Checkpoint>)>,
+    pub input: Option<CameraInput>,
     /// Told when it is so, or why it can't be.
     pub done: oneshot::Sender<Result<(), CameraError>>,
 }

@@ -1,4 +1,4 @@
-//! A record as a camera received it, and what its own headers say.
+//! A record as a camera received it, and what its own headers say. It is a plain value that the stages fill.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,7 +6,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, Timestamp};
 
 use crate::kafka;
 use crate::kafka::each_header;
-use crate::record::ResultHeader;
+use crate::record::{ResultHeader, Seq};
+use crate::video::frame::FrameFacts;
 
 /// A record on its way through a camera.
 pub(crate) struct InputRecord<'q> {
@@ -14,7 +15,7 @@ pub(crate) struct InputRecord<'q> {
     pub at: Instant,
     pub decode_us: u64,
     pub keyframe: bool,
-    /// Pictures are missing before the one that begins here.
+    /// Frames are missing before the one that begins here.
     pub discontinuity: bool,
     pub pts_us: Option<i64>,
     /// The latest key frame up to here; decoding can begin there again.
@@ -38,6 +39,18 @@ impl<'q> InputRecord<'q> {
     /// The record's Kafka timestamp in microseconds since 1970.
     pub fn recorded_at_us(&self) -> Option<i64> {
         self.message.timestamp().to_millis().and_then(|millis| millis.checked_mul(1000))
+    }
+
+    /// What is known of the frame of this record, whose number is `seq`, beside its pixels.
+    pub fn frame_facts(&self, seq: Seq) -> FrameFacts {
+        FrameFacts {
+            seq,
+            pts_us: self.pts_us,
+            recorded_at_us: self.recorded_at_us(),
+            keyframe: self.keyframe,
+            discontinuity: self.discontinuity,
+            decode_us: self.decode_us,
+        }
     }
 
     /// The record's own headers, for plugins. Those without a value come with an empty one; those

@@ -1,107 +1,50 @@
-//! What a camera's thread does: queue → ledger → decoder → plugins → ledger → sink.
+//! What a camera's thread does with a record: queue → frame path → ledger → sink.
+//!
+//! Each stage has its own state; here they are put together. What the camera is told while it runs is
+//! carried out in [`super::reconfigure`].
 
-mod decode;
-mod decode_threads;
-mod intake;
-mod reconfigure;
-
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use rdkafka::message::{BorrowedMessage, Message};
 
-use super::commands::{Command, SwapEvent};
+use super::analysis::Analysis;
+use super::error::CameraError;
+use super::frame_path::FramePath;
 use super::input_record::InputRecord;
-use super::plugin_chain::PluginChain;
-use crate::camera::stages::DecodeLoad;
-use crate::camera::stages::Discard;
-use crate::camera::stages::Output;
-use crate::camera::stages::{Linger, linger};
-use crate::camera::{CameraError, NAP};
+use super::stages::admission::Admission;
+use super::stages::decode::Decode;
+use super::stages::intake::{AfterSilence, Intake};
+use super::stages::output::{Output, PARK_TIMEOUT};
 use crate::config::{CameraSpec, Framing, Mode};
-use crate::kafka::CameraQueue;
-use crate::kafka::{Checkpoint, PacketSink};
-use crate::record::{Ledger, Seq};
-use crate::record::{Outcome, SkipReason, Status};
-use crate::sched::{CoreClaim, CorePermit, cpu_time};
-use crate::snapshots::SnapshotQueue;
+use crate::kafka::{CameraQueue, Checkpoint, PacketSink};
+use crate::record::{FailReason, Ledger, MOST_WAITING, Outcome, Seq};
+use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoder, Gate, LagLimits, Lateness};
-use crate::video::packet::{Content, Splitter};
+use crate::video::decode::Lateness;
+use crate::video::packet::{Content, Unit};
 
 /// What a camera keeps when its input changes.
 pub(crate) struct Carried {
     pub spec: Arc<CameraSpec>,
     pub tenant: Arc<Tenant>,
-    pub seat: Arc<CoreClaim>,
-    pub analysis: PluginChain,
-    pub paused: bool,
+    pub claim: Arc<CoreClaim>,
+    pub analysis: Analysis,
     /// The number of the next record.
     pub next_seq: Seq,
     pub stats: Arc<CameraStats>,
-    pub memories: Arc<SnapshotQueue>,
-}
-
-/// Why a pipeline ended without an error.
-pub(crate) enum Exit {
-    /// It was told to stop.
-    Stopped,
-    /// Its records come from somewhere else from now on.
-    OtherInput((CameraQueue, Arc<Checkpoint>), Box<Carried>),
 }
 
 /// The camera's thread's state. Records borrow from the queue, so that none is copied.
 pub(crate) struct Pipeline<'q> {
-    spec: Arc<CameraSpec>,
-    tenant: Arc<Tenant>,
-    /// Its claim to a core.
-    seat: Arc<CoreClaim>,
-    queue: &'q CameraQueue,
-    output: Output<'q>,
+    pub(super) spec: Arc<CameraSpec>,
+    pub(super) intake: Intake<'q>,
+    pub(super) path: FramePath<'q>,
+    pub(super) output: Output<'q>,
+    claim: Arc<CoreClaim>,
     stats: Arc<CameraStats>,
-    memories: Arc<SnapshotQueue>,
-
-    ledger: Ledger<InputRecord<'q>>,
-    splitter: Option<Splitter>,
-    gate: Gate,
-    thinning: Discard,
-    /// Of H.265: the highest temporal sub-layer that any parameter set spoke of.
-    highest_sub_layer: Option<u8>,
-    decoder: Decoder,
-    load: DecodeLoad,
-    bunch: Linger,
-    /// CPU time in nanoseconds that its thread had used when the load was judged last, …
-    cpu_before: u64,
-    /// … and what the decoder's own threads have used since.
-    helpers_cpu: Duration,
-    analysis: PluginChain,
-    paused: bool,
-
-    /// Records before this offset were output already; they are decoded silently.
-    output_from: i64,
-    next_offset: Option<i64>,
-    /// The latest key frame that was received.
-    gop_start: Option<i64>,
-    /// The decoder was emptied because the camera was silent: pictures that go on in the same GOP
-    /// need it filled again from this offset on.
-    refill_from: Option<i64>,
-    /// The next picture of the decoder is the first after a gap.
-    discontinuity: bool,
-    /// libavcodec reported damage: what comes next can't be trusted.
-    damaged: bool,
-    /// The latest key frame that entered the decoder: damage before it ends there.
-    latest_key: Seq,
-    /// Pictures of records in this range need one that is damaged.
-    distrusted: Range<Seq>,
-    /// No picture of a record from here on has been analysed.
-    analysed_before: Seq,
-    /// The first record of a new chain, until it is there to be named.
-    unnamed_cut: Option<(Seq, tokio::sync::mpsc::UnboundedSender<SwapEvent>)>,
-    last_arrival: Instant,
-    last_memory: Instant,
 }
 
 impl<'q> Pipeline<'q> {
@@ -109,186 +52,271 @@ impl<'q> Pipeline<'q> {
         carried: Carried,
         queue: &'q CameraQueue,
         sink: &'q PacketSink,
-        progress: Arc<Checkpoint>,
+        checkpoint: Arc<Checkpoint>,
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
-        let Carried { spec, tenant, seat, analysis, paused, next_seq, stats, memories } = carried;
-        seat.reserve(1);
-        stats.record_decode_threads(0);
+        let Carried { spec, tenant, claim, analysis, next_seq, stats } = carried;
+        let topic = spec.produce_topic.clone();
         Ok(Self {
-            queue,
-            output: Output {
-                sink,
-                topic: spec.produce_topic.clone(),
-                progress,
+            intake: Intake::new(queue, &spec)?,
+            path: FramePath {
+                ledger: Ledger::beginning_with(next_seq),
+                admission: Admission::new(&spec),
+                decode: Decode::new(
+                    &spec,
+                    Arc::clone(&tenant),
+                    Arc::clone(&claim),
+                    Arc::clone(&stats),
+                ),
+                analysis,
                 tenant: Arc::clone(&tenant),
-                stop,
-                stats: Arc::clone(&stats),
             },
-            tenant,
-            seat,
+            output: Output::new((sink, topic), checkpoint, stop, tenant, Arc::clone(&stats)),
+            claim,
             stats,
-            memories,
-            ledger: Ledger::beginning_with(next_seq),
-            splitter: splitter(&spec)?,
-            gate: Gate::new(lag_limits(&spec)),
-            thinning: Discard::new(spec.rate),
-            highest_sub_layer: None,
-            decoder: spec.decoder(),
-            load: DecodeLoad::new(Instant::now()),
-            bunch: Linger::new(Instant::now()),
-            cpu_before: cpu_time::of_this_thread(),
-            helpers_cpu: Duration::ZERO,
-            analysis,
-            paused,
-            output_from: queue.output_from,
-            next_offset: None,
-            gop_start: None,
-            refill_from: None,
-            discontinuity: true,
-            damaged: false,
-            latest_key: 0,
-            distrusted: 0..0,
-            analysed_before: next_seq,
-            unnamed_cut: None,
-            last_arrival: Instant::now(),
-            last_memory: Instant::now(),
             spec,
         })
     }
 
-    /// Runs until told to stop; then gives out what it has, and waits for the acknowledgements.
-    pub fn run(mut self, orders: &mpsc::Receiver<Command>) -> Result<Exit, CameraError> {
-        while !self.output.stop.load(Ordering::Acquire) {
-            while let Ok(order) = orders.try_recv() {
-                // Whatever changes, what is settled belongs to the time before.
-                self.emit_settled()?;
-                if let Some(input) = self.obey(order)? {
-                    return Ok(Exit::OtherInput(input, Box::new(self.carry())));
-                }
-            }
-            self.cut_if_possible();
-            if let Some(message) = self.queue.poll() {
+    /// What is kept when the input changes.
+    pub fn carry(self) -> Carried {
+        let FramePath { ledger, analysis, tenant, .. } = self.path;
+        Carried {
+            spec: self.spec,
+            tenant,
+            claim: self.claim,
+            analysis,
+            next_seq: ledger.next_seq(),
+            stats: self.stats,
+        }
+    }
+
+    /// Whether the camera is told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.output.is_stopping()
+    }
+
+    /// Does what there is to do: takes the next record, or sleeps until one may be there.
+    pub fn advance(&mut self) -> Result<(), CameraError> {
+        self.cut_if_possible();
+        match self.intake.poll() {
+            Some(message) => {
                 let begin = Instant::now();
                 self.take(message)?;
                 let end = Instant::now();
-                self.load.worked(end - begin);
-                self.name_cut();
-                let leaving = self.bunch.leaving(self.ledger.ready(linger::MOST), end);
-                self.emit(leaving)?;
+                self.path.decode.worked(end - begin);
+                self.path.analysis.name_cut(&self.path.ledger);
+                self.output.emit_due(&mut self.path.ledger, end)?;
                 // Time in which the output pushed back is no silence.
-                self.last_arrival = Instant::now();
-            } else {
-                self.emit_settled()?;
-                if self.bunch.all_leave() {
-                    self.last_arrival = Instant::now();
-                } else if self.is_silent() {
-                    self.drain_silent_camera();
-                    self.emit_settled()?;
-                } else {
-                    self.analysis.tick();
-                    self.output.check()?;
-                    std::thread::park_timeout(NAP.min(self.spec.drain_after));
-                }
+                self.intake.was_busy();
             }
-            self.watch_load();
-            self.remember();
+            None => self.idle()?,
         }
+        self.path.decode.watch_load();
+        self.path.analysis.save_if_due();
+        Ok(())
+    }
+
+    /// No record is there.
+    fn idle(&mut self) -> Result<(), CameraError> {
+        self.emit_settled()?;
+        let drain_after = self.spec.drain_after;
+        if self.output.end_linger() {
+            self.intake.was_busy();
+        } else if !self.path.ledger.is_empty() && self.intake.is_silent_for(drain_after) {
+            self.drain();
+            self.emit_settled()?;
+        } else {
+            self.path.analysis.tick();
+            self.output.check()?;
+            std::thread::park_timeout(PARK_TIMEOUT.min(drain_after));
+        }
+        Ok(())
+    }
+
+    /// Gives out what the camera has, and waits for the acknowledgements.
+    pub fn finish(&mut self) -> Result<(), CameraError> {
         // An access unit whose end has not come stays unacknowledged, and is consumed again.
-        let turn = self.turn();
-        self.empty_decoder();
-        drop(turn);
+        let permit = self.path.analysis.permit();
+        self.path.empty_decoder();
+        drop(permit);
         self.emit_settled()?;
         self.output.finish()?;
-        // What has not proved itself does not run after a restart, and must not be remembered.
-        self.analysis.give_up_trial();
-        self.remember_now();
-        Ok(Exit::Stopped)
+        self.path.analysis.finish();
+        Ok(())
     }
 
-    /// Waits until a core is to be had, where one is needed.
-    fn turn(&self) -> Option<CorePermit> {
-        self.unanalysed().is_none().then(|| self.seat.take())
+    /// Gives out all that is settled.
+    pub fn emit_settled(&mut self) -> Result<(), CameraError> {
+        self.output.emit_settled(&mut self.path.ledger)
     }
 
-    /// What becomes of records while nothing is analysed.
-    fn unanalysed(&self) -> Option<Outcome> {
-        if self.paused {
-            Some(Outcome::skipped(SkipReason::Paused))
-        } else if self.analysis.is_empty() {
-            Some(Outcome::bare(Status::Passthrough))
-        } else {
-            None
+    // === a record ===
+
+    fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
+        let offset = message.offset();
+        if self.intake.is_behind_gap(offset) {
+            self.end_stream();
+        }
+        self.intake.record_comes(offset);
+        if self.path.analysis.bypass().is_none() {
+            self.path.decode.open_if_needed()?;
+        }
+        if self.intake.is_filling() {
+            let _permit = self.path.analysis.permit();
+            self.take_to_fill(&message);
+            return Ok(());
+        }
+        if self.intake.go_on_after_silence(&message)? == AfterSilence::ComesAgain {
+            return Ok(());
+        }
+        let late = self.intake.lateness(&message);
+        self.stats.record_received(i64::try_from(late.behind).unwrap_or(i64::MAX));
+        self.path.decode.record_came(late.behind);
+        self.output.record_comes(late.behind);
+        let _permit = self.path.analysis.permit();
+        match self.spec.framing {
+            Framing::Packet => {
+                self.take_packet(message, late);
+                if self.path.ledger.len() > MOST_WAITING {
+                    // Records without frames would queue up behind one that waits for the next.
+                    self.drain();
+                }
+            }
+            Framing::Bytestream => self.take_chunk(message, late),
+        }
+        Ok(())
+    }
+
+    fn take_packet(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
+        let inspection = self.intake.inspect(&message);
+        let mut record = InputRecord::new(message);
+        if inspection.is_some_and(|inspection| inspection.content == Content::KeyPicture) {
+            record.keyframe = true;
+            self.intake.key_frame_at(record.message.offset());
+        }
+        record.gop_start = self.intake.gop_start();
+        if let Some(outcome) = self.path.analysis.bypass() {
+            self.path.ledger.admit_settled(record, outcome);
+            return;
+        }
+        match inspection {
+            Some(inspection) => self.path.take_record(record, inspection, late),
+            None => {
+                let outcome = Outcome::failed(FailReason::NotVideo);
+                self.path.ledger.admit_settled(record, outcome);
+            }
+        }
+    }
+
+    fn take_chunk(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
+        let mut record = InputRecord::new(message);
+        record.gop_start = self.intake.gop_start();
+        if let Some(outcome) = self.path.analysis.bypass() {
+            self.path.ledger.admit_settled(record, outcome);
+            return;
+        }
+        let seq = self.path.ledger.admit_chunk(record);
+        let chunk = self.path.ledger.record(seq).and_then(|record| record.message.payload());
+        let units = self.intake.cut(Some(seq), chunk.unwrap_or_default());
+        for unit in units.into_iter().flatten() {
+            self.take_unit(&unit, late);
+        }
+        if self.intake.is_lost() {
+            self.end_stream_with_permit();
+        } else if let Some(open) = self.intake.earliest_open() {
+            self.path.ledger.seal_before(open);
+        }
+    }
+
+    /// An access unit that was cut out of a byte stream; it begins in the record `unit.seq`.
+    fn take_unit(&mut self, unit: &Unit, late: Lateness) {
+        let inspection = self.intake.inspect_unit(&unit.data);
+        let Some(seq) = unit.seq else {
+            if let Some(inspection) = inspection {
+                self.path.fill(&unit.data, inspection);
+            }
+            return;
+        };
+        let ledger = &mut self.path.ledger;
+        ledger.seal_before(seq);
+        let Some(inspection) = inspection else {
+            ledger.unit_begins(seq);
+            ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
+            return;
+        };
+        if inspection.content == Content::KeyPicture
+            && let Some(record) = ledger.record_mut(seq)
+        {
+            self.intake.key_frame_at(record.message.offset());
+            record.keyframe = true;
+            record.gop_start = self.intake.gop_start();
+        }
+        self.path.take_unit(seq, &unit.data, inspection, late);
+    }
+
+    /// Records that were output by an earlier run, or before a silence, only fill the decoder.
+    fn take_to_fill(&mut self, message: &BorrowedMessage<'q>) {
+        if self.path.analysis.bypass().is_some() {
+            return;
+        }
+        let payload = message.payload().unwrap_or_default();
+        match self.intake.cut(None, payload) {
+            None => {
+                let inspection = self.intake.inspect(message);
+                if inspection.is_some_and(|found| found.content == Content::KeyPicture) {
+                    self.intake.key_frame_at(message.offset());
+                }
+                if let Some(inspection) = self.intake.inspect_unit(payload) {
+                    self.path.fill(payload, inspection);
+                }
+            }
+            Some(units) => {
+                self.intake.chunk_fills(message.offset());
+                for unit in units {
+                    if let Some(inspection) = self.intake.inspect_unit(&unit.data) {
+                        self.path.fill(&unit.data, inspection);
+                    }
+                }
+            }
         }
     }
 
     // === when nothing follows ===
 
-    fn is_silent(&self) -> bool {
-        !self.ledger.is_empty() && self.last_arrival.elapsed() >= self.spec.drain_after
-    }
-
-    /// No record came for a while: pictures that wait for the next ones to come are given out.
-    fn drain_silent_camera(&mut self) {
-        let was_running = self.gate.is_running();
-        self.end_stream_in_turn();
+    /// Frames that wait for the next ones to come are given out without them.
+    fn drain(&mut self) {
+        let was_running = self.path.admission.is_running();
+        self.end_stream();
         if self.spec.mode == Mode::EveryFrame && was_running {
-            self.refill_from = self.gop_start;
+            self.intake.drained();
         }
     }
 
     /// Nothing of the stream will be continued: what is inside comes out as far as it goes.
-    fn end_stream(&mut self) {
-        if let Some(unit) = self.splitter.as_mut().and_then(Splitter::finish) {
+    pub fn end_stream(&mut self) {
+        let _permit = self.path.analysis.permit();
+        self.end_stream_with_permit();
+    }
+
+    /// As [`Self::end_stream`], for those who have a permit for a core.
+    fn end_stream_with_permit(&mut self) {
+        if let Some(unit) = self.intake.finish_unit() {
             self.take_unit(&unit, Lateness::default());
         }
-        self.start_afresh();
-        self.ledger.seal_before(self.ledger.next_seq());
+        self.path.start_afresh();
+        self.path.ledger.seal_before(self.path.ledger.next_seq());
     }
 
-    /// As [`Self::end_stream`], for those who have not taken a turn yet.
-    fn end_stream_in_turn(&mut self) {
-        let _turn = self.turn();
-        self.end_stream();
-    }
-
-    /// What the first record after a silence holds, as far as one can tell before it is cut.
-    fn content_after_silence(&self, message: &BorrowedMessage<'_>) -> Option<Content> {
-        match self.splitter {
-            Some(_) => None,
-            None => self
-                .inspect(message, message.payload().unwrap_or_default())
-                .map(|inspection| inspection.content),
+    /// Puts new plugins in place, if they wait and this is the place.
+    fn cut_if_possible(&mut self) {
+        if !self.path.analysis.wants_cut() {
+            return;
         }
-    }
-
-    // === from the ledger into the sink ===
-
-    fn emit_settled(&mut self) -> Result<(), CameraError> {
-        self.emit(usize::MAX)
-    }
-
-    fn emit(&mut self, most: usize) -> Result<(), CameraError> {
-        for _ in 0..most {
-            let Some((seq, record, outcome)) = self.ledger.pop_settled() else { break };
-            self.output.emit(seq, &record, &outcome)?;
+        if self.path.analysis.turns_on_or_off() {
+            // What is being decoded still is the old plugins'; after it, nothing is in the way.
+            self.end_stream();
         }
-        Ok(())
-    }
-}
-
-fn lag_limits(spec: &CameraSpec) -> LagLimits {
-    match spec.mode {
-        Mode::Live => {
-            LagLimits { behind: Some(u64::from(spec.max_offset_diff)), age: spec.max_age }
-        }
-        Mode::EveryFrame => LagLimits::default(),
-    }
-}
-
-pub(crate) fn splitter(spec: &CameraSpec) -> Result<Option<Splitter>, CameraError> {
-    match spec.framing {
-        Framing::Packet => Ok(None),
-        Framing::Bytestream => Splitter::new(spec.codec).map(Some).ok_or(CameraError::NoParser),
+        self.path.analysis.cut_if_possible(&self.path.ledger);
     }
 }

@@ -1,11 +1,11 @@
-//! A camera's plugins, which pictures they see, and their replacement by others.
+//! A camera's plugins, which frames they see, and their replacement by others.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commands::{Swap, SwapEvent};
 use super::rollout::{Rollout, Staged};
-use crate::camera::stages::RateLimiter;
+use super::stages::rate::RateLimiter;
 use crate::config::Rate;
 use crate::plugin::instance::CameraPlugin;
 use crate::plugin::sandbox::{CallFailure, NoResult, Snapshot};
@@ -16,18 +16,18 @@ use crate::sched::CoreClaim;
 use crate::stats::Meters;
 use crate::video::frame::Frame;
 
-/// The chain of plugins that analyses a camera's pictures.
+/// The chain of plugins that analyses a camera's frames.
 pub struct PluginChain {
     chain: Vec<CameraPlugin>,
     /// The plugins' identities, as in the header `comux-plugin`.
     identities: String,
     /// What the plugins use, for others to see.
     meters: Meters,
-    pace: Option<RateLimiter>,
-    trial: Option<Rollout>,
+    rate_limiter: Option<RateLimiter>,
+    rollout: Option<Rollout>,
 }
 
-/// A plugin failed on a picture.
+/// A plugin failed on a frame.
 pub(crate) struct PluginFailure<'a> {
     pub plugin: &'a str,
     pub failure: CallFailure,
@@ -38,10 +38,10 @@ impl PluginChain {
     #[must_use]
     pub fn new(chain: Vec<CameraPlugin>, rate: Rate) -> Self {
         let (identities, meters) = (String::new(), Meters::default());
-        let mut analysis =
-            Self { chain, identities, meters, pace: RateLimiter::of(rate), trial: None };
-        analysis.tell_chain();
-        analysis
+        let mut new =
+            Self { chain, identities, meters, rate_limiter: RateLimiter::of(rate), rollout: None };
+        new.tell_chain();
+        new
     }
 
     /// Whether there is nothing to run, so that nothing needs decoding.
@@ -49,19 +49,19 @@ impl PluginChain {
         self.chain.is_empty()
     }
 
-    /// Begins to count pictures anew, for another rate.
+    /// Begins to count frames anew, for another rate.
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        self.pace = RateLimiter::of(rate);
+        self.rate_limiter = RateLimiter::of(rate);
     }
 
-    /// How often it runs; `None`: on every picture.
-    pub(crate) fn pace(&self) -> Option<&RateLimiter> {
-        self.pace.as_ref()
+    /// How often it runs; `None`: on every frame.
+    pub(crate) fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.rate_limiter.as_ref()
     }
 
-    /// Whether the rate lets a picture of this time be analysed; if so, it counts.
-    pub(crate) fn is_due(&mut self, time_us: i64) -> bool {
-        self.pace.as_mut().is_none_or(|pace| pace.is_due(time_us))
+    /// Lets a frame of this time be analysed if the rate does; then it counts.
+    pub(crate) fn admit(&mut self, time_us: i64) -> bool {
+        self.rate_limiter.as_mut().is_none_or(|limiter| limiter.admit(time_us))
     }
 
     /// Its plugins are left out by other rules from now on.
@@ -69,8 +69,8 @@ impl PluginChain {
         self.chain.iter_mut().for_each(|plugin| plugin.set_breaker(settings));
     }
 
-    /// A picture goes by that should have been analysed, and is not.
-    pub(crate) fn miss_picture(&mut self) {
+    /// A frame goes by that should have been analysed, and is not.
+    pub(crate) fn miss_frame(&mut self) {
         self.chain.iter_mut().for_each(CameraPlugin::has_missed_frames);
     }
 
@@ -83,21 +83,21 @@ impl PluginChain {
     fn tell_chain(&mut self) {
         self.identities = identities(&self.chain);
         let meters = self.chain.iter().map(|plugin| Arc::clone(plugin.meter())).collect();
-        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
+        *self.meters.lock() = meters;
     }
 
-    /// Runs every plugin on a picture, one failing or not. The first failure is the record's
+    /// Runs every plugin on a frame, one failing or not. The first failure is the record's
     /// reason; results of the other plugins stay. Gives the microseconds that it took, but for those in
-    /// which the picture waited for pictures of other cameras.
+    /// which the frame waited for frames of other cameras.
     pub(crate) fn run(
         &mut self,
-        picture: &Arc<Frame>,
+        frame: &Arc<Frame>,
         input_headers: &[ResultHeader],
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
         mut report: impl FnMut(PluginFailure<'_>),
     ) -> (Outcome, u64) {
         let (begin, mut waited) = (Instant::now(), Duration::ZERO);
-        self.begin_beside(seat);
+        self.begin_beside(claim);
         let mut results: Vec<Option<PluginResult>> = vec![None; self.chain.len()];
         let mut place = 0;
         while let Some(plugin) = self.chain.get_mut(place) {
@@ -108,7 +108,7 @@ impl PluginChain {
             }
             let earlier = results.iter().take(place).flatten().flat_map(|result| &result.headers);
             let seen = input_headers.iter().chain(earlier).cloned().collect();
-            let answer = plugin.on_frame(picture, seen, seat);
+            let answer = plugin.on_frame(frame, seen, claim);
             waited += plugin.waited();
             let result = match answer {
                 Ok(headers) => PluginResult { headers, status: Status::Analysed },
@@ -145,16 +145,16 @@ impl PluginChain {
         });
         let results: Vec<Vec<ResultHeader>> =
             results.into_iter().map(|result| result.headers).collect();
-        self.watch_trial(picture, input_headers, &results, seat);
+        self.watch_rollout(frame, input_headers, &results, claim);
         let headers = results.into_iter().flatten().collect();
         (Outcome { status, plugins, headers, timing: None }, plugin_us)
     }
 
     /// The names of the plugins with state, and their state now; those that fail are left out.
-    pub(crate) fn memory(&mut self, seat: &Arc<CoreClaim>) -> Vec<(String, Snapshot)> {
+    pub(crate) fn save(&mut self, claim: &Arc<CoreClaim>) -> Vec<(String, Snapshot)> {
         let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
         let saved = with_state.filter_map(|plugin| {
-            let snapshot = plugin.save(seat);
+            let snapshot = plugin.save(claim);
             let name = plugin.name().to_owned();
             match snapshot {
                 Ok(snapshot) => Some((name, snapshot)),
@@ -174,18 +174,18 @@ impl PluginChain {
     }
 
     /// Whether any plugin has state to save.
-    pub(crate) fn has_memory(&self) -> bool {
+    pub(crate) fn has_state(&self) -> bool {
         self.chain.iter().any(CameraPlugin::has_state)
     }
 
     /// Whether the plugins that run have yet to prove themselves.
     pub(crate) fn is_on_probation(&self) -> bool {
-        matches!(self.trial, Some(Rollout::Probation(_)))
+        matches!(self.rollout, Some(Rollout::Probation(_)))
     }
 
     /// Ends a swap that is under way; the old chain runs, as before or again.
-    pub(crate) fn give_up_trial(&mut self) {
-        if let Some(Rollout::Probation(probation)) = self.trial.take() {
+    pub(crate) fn abandon_rollout(&mut self) {
+        if let Some(Rollout::Probation(probation)) = self.rollout.take() {
             let reason = "the camera has stopped".to_owned();
             self.chain = probation.restore(std::mem::take(&mut self.chain), reason).chain;
             self.tell_chain();
@@ -196,50 +196,50 @@ impl PluginChain {
 
     /// A swap begins, unless another one is under way.
     pub(crate) fn begin(&mut self, swap: Swap) {
-        if self.trial.is_some() {
+        if self.rollout.is_some() {
             let reason = "another change of this camera's plugins is under way".to_owned();
             let _ = swap.events.send(SwapEvent::Failed { step: Step::Switch, reason });
             return;
         }
-        self.trial = Some(Rollout::Pending(Staged::new(swap)));
+        self.rollout = Some(Rollout::Staged(Staged::new(swap)));
     }
 
     /// Whether a new chain waits for its place.
     pub(crate) fn wants_cut(&self) -> bool {
-        matches!(&self.trial, Some(Rollout::Pending(pending)) if pending.is_ready())
+        matches!(&self.rollout, Some(Rollout::Staged(staged)) if staged.is_ready())
     }
 
     /// Whether the swap under way turns analysis on or off, so that what is being decoded must be
     /// finished first.
     pub(crate) fn turns_on_or_off(&self) -> bool {
-        match &self.trial {
-            Some(Rollout::Pending(pending)) => pending.leaves_nothing() != self.chain.is_empty(),
+        match &self.rollout {
+            Some(Rollout::Staged(staged)) => staged.leaves_nothing() != self.chain.is_empty(),
             _ => false,
         }
     }
 
-    /// Puts the new chain in place, before the next picture. Gives the place to tell of the cut.
+    /// Puts the new chain in place, before the next frame. Gives the place to tell of the cut.
     pub(crate) fn cut(
         &mut self,
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Option<tokio::sync::mpsc::UnboundedSender<SwapEvent>> {
-        let Some(Rollout::Pending(pending)) = self.trial.take() else { return None };
-        let probation = pending.switch(&mut self.chain, seat).ok()?;
+        let Some(Rollout::Staged(staged)) = self.rollout.take() else { return None };
+        let probation = staged.switch(&mut self.chain, claim).ok()?;
         self.tell_chain();
         let events = probation.events().clone();
-        self.trial = Some(Rollout::Probation(probation));
+        self.rollout = Some(Rollout::Probation(probation));
         Some(events)
     }
 
     /// Ends what has waited for too long.
     pub(crate) fn tick(&mut self) {
-        match self.trial.take() {
-            Some(Rollout::Pending(pending)) => match pending.what_is_late() {
-                Some((step, reason)) => pending.fail(step, reason),
-                None => self.trial = Some(Rollout::Pending(pending)),
+        match self.rollout.take() {
+            Some(Rollout::Staged(staged)) => match staged.what_is_late() {
+                Some((step, reason)) => staged.fail(step, reason),
+                None => self.rollout = Some(Rollout::Staged(staged)),
             },
             Some(Rollout::Probation(probation)) if probation.is_over() => probation.pass(),
-            trial => self.trial = trial,
+            rollout => self.rollout = rollout,
         }
     }
 
@@ -251,10 +251,10 @@ impl PluginChain {
         reason: &str,
         results: &mut Vec<Option<PluginResult>>,
     ) -> bool {
-        let probation = match self.trial.take() {
+        let probation = match self.rollout.take() {
             Some(Rollout::Probation(probation)) if probation.is_new(place) => probation,
-            trial => {
-                self.trial = trial;
+            rollout => {
+                self.rollout = rollout;
                 return false;
             }
         };
@@ -268,31 +268,31 @@ impl PluginChain {
         true
     }
 
-    fn begin_beside(&mut self, seat: &Arc<CoreClaim>) {
-        let Some(Rollout::Pending(pending)) = &mut self.trial else { return };
-        if let Err((step, reason)) = pending.begin_beside(&mut self.chain, seat)
-            && let Some(Rollout::Pending(pending)) = self.trial.take()
+    fn begin_beside(&mut self, claim: &Arc<CoreClaim>) {
+        let Some(Rollout::Staged(staged)) = &mut self.rollout else { return };
+        if let Err((step, reason)) = staged.begin_beside(&mut self.chain, claim)
+            && let Some(Rollout::Staged(staged)) = self.rollout.take()
         {
-            pending.fail(step, reason);
+            staged.fail(step, reason);
         }
     }
 
-    fn watch_trial(
+    fn watch_rollout(
         &mut self,
-        picture: &Arc<Frame>,
+        frame: &Arc<Frame>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) {
-        match &mut self.trial {
+        match &mut self.rollout {
             None => return,
             Some(Rollout::Probation(probation)) => probation.count(),
-            Some(Rollout::Pending(pending)) => {
-                let beside = pending.run_beside(picture, input_headers, results, seat);
+            Some(Rollout::Staged(staged)) => {
+                let beside = staged.run_beside(frame, input_headers, results, claim);
                 if let Err((step, reason)) = beside
-                    && let Some(Rollout::Pending(pending)) = self.trial.take()
+                    && let Some(Rollout::Staged(staged)) = self.rollout.take()
                 {
-                    pending.fail(step, reason);
+                    staged.fail(step, reason);
                 }
             }
         }
@@ -300,7 +300,7 @@ impl PluginChain {
     }
 }
 
-/// What one plugin made of a picture.
+/// What one plugin made of a frame.
 #[derive(Debug, Clone)]
 struct PluginResult {
     headers: Vec<ResultHeader>,

@@ -17,22 +17,22 @@ use crate::sched::CoreClaim;
 use crate::video::frame::Frame;
 
 /// A place to cut is waited for this long; at an anchor frame there always is one.
-const CUT_PATIENCE: Duration = Duration::from_secs(10);
+const CUT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames that a shadow run asks for may come this slowly, and a shadow run takes no longer than
 /// that in all: meanwhile the camera takes no other command.
 const SHADOW_FRAME: Duration = Duration::from_millis(200);
 /// See [`SHADOW_FRAME`].
-const SHADOW_PATIENCE: Duration = Duration::from_secs(600);
+const SHADOW_TIMEOUT: Duration = Duration::from_secs(600);
 /// Probation is over after this time even if fewer frames came than it asks for, so that a camera
 /// without video can be changed.
-const PROBATION_PATIENCE: Duration = Duration::from_secs(10);
+const PROBATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What somebody may do whose plugins can't hand over what they remember.
 const WAY_OUT: &str = "; with `\"fresh\": true` the new version begins without it";
 
 /// What a swap is waiting for.
 pub(crate) enum Rollout {
     /// The new chain is ready, and has not given any result.
-    Pending(Staged),
+    Staged(Staged),
     /// The new chain analyses; the old one is kept.
     Probation(Probation),
 }
@@ -41,7 +41,7 @@ pub(crate) struct Staged {
     swap: Swap,
     since: Instant,
     shadow: Shadowed,
-    /// The new plugins see pictures already, and have the old ones' state.
+    /// The new plugins see frames already, and have the old ones' state.
     has_begun: bool,
     /// What they said of that state.
     notes: Vec<String>,
@@ -90,8 +90,8 @@ impl Staged {
     /// What has been waited for too long.
     pub fn what_is_late(&self) -> Option<(Step, String)> {
         let waited = self.since.elapsed();
-        let shadow = (SHADOW_FRAME * self.swap.shadow).min(SHADOW_PATIENCE);
-        if waited <= CUT_PATIENCE + shadow {
+        let shadow = (SHADOW_FRAME * self.swap.shadow).min(SHADOW_TIMEOUT);
+        if waited <= CUT_TIMEOUT + shadow {
             return None;
         }
         if self.is_ready() {
@@ -108,7 +108,7 @@ impl Staged {
         let _ = self.swap.events.send(SwapEvent::Failed { step, reason });
     }
 
-    /// Before the first picture that new plugins see beside the old ones: gives them what the old
+    /// Before the first frame that new plugins see beside the old ones: gives them what the old
     /// ones know.
     ///
     /// # Errors
@@ -116,25 +116,25 @@ impl Staged {
     pub fn begin_beside(
         &mut self,
         chain: &mut [CameraPlugin],
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<(), (Step, String)> {
         if self.swap.shadow > 0 && !self.has_begun {
-            self.notes = self.hand_over(chain, seat).map_err(|reason| (Step::HandOver, reason))?;
+            self.notes = self.hand_over(chain, claim).map_err(|reason| (Step::HandOver, reason))?;
             self.has_begun = true;
         }
         Ok(())
     }
 
-    /// Runs the new plugins on a picture that the old ones have analysed with these `results`.
+    /// Runs the new plugins on a frame that the old ones have analysed with these `results`.
     ///
     /// # Errors
     /// Why the swap can't go on.
     pub fn run_beside(
         &mut self,
-        picture: &Arc<Frame>,
+        frame: &Arc<Frame>,
         input_headers: &[ResultHeader],
         results: &[Vec<ResultHeader>],
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<(), (Step, String)> {
         if !self.has_begun {
             return Ok(());
@@ -150,7 +150,7 @@ impl Staged {
                     }
                 }
                 Link::New { instance, .. } => {
-                    let result = instance.on_frame(picture, seen.clone(), seat);
+                    let result = instance.on_frame(frame, seen.clone(), claim);
                     let headers = result.map_err(|no_result| {
                         let reason = match no_result {
                             NoResult::Failed(failure) => failure.message,
@@ -164,7 +164,7 @@ impl Staged {
             }
         }
         if self.shadow.frames >= self.swap.shadow {
-            // Only the place to cut is missing; until then no picture may be missed.
+            // Only the place to cut is missing; until then no frame may be missed.
             return Ok(());
         }
         let replaced = results.iter().zip(kept).filter(|(_, kept)| !kept);
@@ -182,7 +182,7 @@ impl Staged {
     fn hand_over(
         &mut self,
         chain: &mut [CameraPlugin],
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<Vec<String>, String> {
         let mut notes = Vec::new();
         for link in &mut self.swap.chain {
@@ -201,8 +201,8 @@ impl Staged {
                 notes.push(format!("{name}: the new version keeps no state; it begins afresh"));
                 continue;
             }
-            let saved = old.save(seat).map_err(|why| format!("{name}: `save`: {why}{WAY_OUT}"))?;
-            let restored = instance.restore(&saved, seat);
+            let saved = old.save(claim).map_err(|why| format!("{name}: `save`: {why}{WAY_OUT}"))?;
+            let restored = instance.restore(&saved, claim);
             match restored.map_err(|why| format!("{name}: `restore`: {why}{WAY_OUT}"))? {
                 Restored::Full => {}
                 Restored::Partial(what) => notes.push(format!("{name}: took over a part: {what}")),
@@ -219,7 +219,7 @@ impl Staged {
     pub fn switch(
         mut self,
         chain: &mut Vec<CameraPlugin>,
-        seat: &Arc<CoreClaim>,
+        claim: &Arc<CoreClaim>,
     ) -> Result<Probation, ()> {
         let waited = self.since.elapsed();
         if self.swap.shadow > 0 {
@@ -229,7 +229,7 @@ impl Staged {
         let notes = if self.has_begun {
             std::mem::take(&mut self.notes)
         } else {
-            match self.hand_over(chain, seat) {
+            match self.hand_over(chain, claim) {
                 Ok(notes) => notes,
                 Err(reason) => {
                     self.fail(Step::HandOver, reason);
@@ -284,14 +284,14 @@ impl Probation {
         self.is_new.get(place).copied().unwrap_or_default()
     }
 
-    /// One more picture was analysed without a failure of a new plugin.
+    /// One more frame was analysed without a failure of a new plugin.
     pub fn count(&mut self) {
         self.frames += 1;
     }
 
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
-        self.frames >= self.wanted || self.since.elapsed() > PROBATION_PATIENCE
+        self.frames >= self.wanted || self.since.elapsed() > PROBATION_TIMEOUT
     }
 
     /// The new chain stays; the old plugins end.

@@ -1,6 +1,6 @@
 //! How many threads a camera's decoder should have, judged by what its decoding took lately.
 //!
-//! One is best while it keeps up: each further one delays every result by a picture. It does not keep up
+//! One is best while it keeps up: each further one delays every result by a frame. It does not keep up
 //! where records have waited behind the present one for a whole window, and much of that time went into
 //! the decoder. It could do with one again where nothing waited for a while, and all that the camera
 //! does would have fitted into one thread with some room to spare.
@@ -28,7 +28,7 @@ pub(crate) struct DecodeLoad {
     working: Duration,
     /// How long its thread was in the decoder.
     decoding: Duration,
-    pictures: u32,
+    frames: u32,
     /// The fewest records that waited behind one that came; `None`: none came.
     waiting: Option<u64>,
     is_overloaded: bool,
@@ -42,7 +42,7 @@ impl DecodeLoad {
             since: now,
             working: Duration::ZERO,
             decoding: Duration::ZERO,
-            pictures: 0,
+            frames: 0,
             waiting: None,
             is_overloaded: false,
             calm: 0,
@@ -64,9 +64,9 @@ impl DecodeLoad {
         self.decoding += took;
     }
 
-    /// A picture came out.
-    pub fn picture_came(&mut self) {
-        self.pictures += 1;
+    /// A frame came out.
+    pub fn frame_came(&mut self) {
+        self.frames += 1;
     }
 
     /// For how long the present window has been open, once that is long enough.
@@ -83,7 +83,7 @@ impl DecodeLoad {
         let waiting = self.waiting.unwrap_or_default();
         if waiting >= WAITING {
             // Where nothing is decoded, nothing can be told: a live camera skips to a key frame.
-            if self.pictures > 0 {
+            if self.frames > 0 {
                 self.is_overloaded |= share >= MUCH;
                 self.calm = 0;
             }
@@ -125,16 +125,16 @@ mod tests {
 
     use super::*;
 
-    /// One window: records waiting, the share in the decoder, pictures, cores that were used.
+    /// One window: records waiting, the share in the decoder, frames, cores that were used.
     type Window = (Option<u64>, f64, u32, f64);
 
     fn after(windows: impl IntoIterator<Item = Window>) -> DecodeLoad {
         let mut now = Instant::now();
         let mut load = DecodeLoad::new(now);
-        for (waiting, share, pictures, used) in windows {
+        for (waiting, share, frames, used) in windows {
             waiting.into_iter().for_each(|waiting| load.record_came(waiting));
             load.decoded(WINDOW.mul_f64(share));
-            (0..pictures).for_each(|_| load.picture_came());
+            (0..frames).for_each(|_| load.frame_came());
             now += WINDOW;
             let passed = load.window(now).expect("it is over");
             load.end_window(now, passed, 4, used);
@@ -163,7 +163,7 @@ mod tests {
             load.record_came(waiting);
         }
         load.decoded(WINDOW);
-        load.picture_came();
+        load.frame_came();
         load.end_window(Instant::now(), WINDOW, 1, 1.0);
         assert_eq!(load.wanted(1, 8), 1);
     }
@@ -197,7 +197,7 @@ mod tests {
         let window = |waiting, threads| {
             let mut load = DecodeLoad::new(now);
             load.record_came(waiting);
-            load.picture_came();
+            load.frame_came();
             load.worked(WINDOW.mul_f64(0.75));
             load.decoded(WINDOW.mul_f64(0.75));
             load.end_window(now, WINDOW, threads, 0.25)

@@ -1,4 +1,4 @@
-//! What need not be decoded, because the rate leaves out its picture anyway.
+//! What need not be decoded, because the rate leaves out its frame anyway.
 
 use super::rate::RateLimiter;
 use crate::config::Rate;
@@ -13,7 +13,7 @@ const ENOUGH: u32 = 4;
 pub(crate) struct Discard {
     /// When the latest key frame was recorded.
     key_at_us: Option<i64>,
-    /// How many key frames in a row came no later than the next picture was wanted.
+    /// How many key frames in a row came no later than the next frame was wanted.
     frequent: u32,
     only_keys: bool,
 }
@@ -29,25 +29,29 @@ impl Discard {
     }
 
     /// A key frame comes: those up to the next one are needed, unless key frames come as often as
-    /// pictures are wanted.
-    pub fn key_frame(&mut self, time_us: i64, pace: Option<&RateLimiter>) {
+    /// frames are wanted.
+    pub fn key_frame(&mut self, time_us: i64, rate_limiter: Option<&RateLimiter>) {
         let before = self.key_at_us.replace(time_us);
-        if let (Some(before), Some(pace)) = (before, pace) {
-            let is_near = (time_us - before) as f64 <= pace.interval_us() * (1.0 + SLACK);
+        if let (Some(before), Some(rate_limiter)) = (before, rate_limiter) {
+            let is_near = (time_us - before) as f64 <= rate_limiter.interval_us() * (1.0 + SLACK);
             self.frequent = if is_near { self.frequent.saturating_add(1) } else { 0 };
             self.only_keys = self.frequent >= ENOUGH;
         }
     }
 
-    /// Whether the rate leaves out the picture, and nobody needs it for another one. `time_us`: when
+    /// Whether the rate leaves out the frame, and nobody needs it for another one. `time_us`: when
     /// it was recorded, if it is to be analysed at all.
     pub fn leaves_out(
         &self,
         inspection: Inspection,
         time_us: Option<i64>,
-        pace: Option<&RateLimiter>,
+        rate_limiter: Option<&RateLimiter>,
     ) -> bool {
-        let too_early = || pace.zip(time_us).is_some_and(|(pace, time)| pace.is_early(time));
+        let too_early = || {
+            rate_limiter
+                .zip(time_us)
+                .is_some_and(|(rate_limiter, time)| rate_limiter.is_early(time))
+        };
         match inspection.content {
             Content::KeyPicture => self.only_keys && too_early(),
             Content::Picture => self.only_keys || (inspection.disposable && too_early()),
@@ -67,35 +71,36 @@ mod tests {
     }
 
     /// Whether key frames alone are decoded, behind each of those that come at these times.
-    fn behind_each(pace: &RateLimiter, times: &[i64]) -> Vec<bool> {
-        let mut thinning = Discard::new(Rate::All);
+    fn behind_each(rate_limiter: &RateLimiter, times: &[i64]) -> Vec<bool> {
+        let mut discard = Discard::new(Rate::All);
         let mut behind = |&time: &i64| {
-            thinning.key_frame(time, Some(pace));
-            thinning.only_keys()
+            discard.key_frame(time, Some(rate_limiter));
+            discard.only_keys()
         };
         times.iter().map(&mut behind).collect()
     }
 
     #[test]
     fn key_frames_are_enough_as_soon_as_they_are_sure_to_come_often_enough() {
-        let pace = RateLimiter::of(Rate::PerSecond(0.5)).unwrap();
+        let rate_limiter = RateLimiter::of(Rate::PerSecond(0.5)).unwrap();
         let regular = [0, 2, 4, 6, 8, 10].map(|second| second * SECOND + second % 3 * 1000);
-        assert_eq!(behind_each(&pace, &regular), [false, false, false, false, true, true]);
-        // One that is late: what is due meanwhile comes from all pictures again.
+        assert_eq!(behind_each(&rate_limiter, &regular), [false, false, false, false, true, true]);
+        // One that is late: what is due meanwhile comes from all frames again.
         let late = [0, 2, 4, 6, 8, 12, 14, 16, 18, 20].map(|second| second * SECOND);
         let behind = [false, false, false, false, true, false, false, false, false, true];
-        assert_eq!(behind_each(&pace, &late), behind);
+        assert_eq!(behind_each(&rate_limiter, &late), behind);
         // A burst behind a stall.
         let burst = [0, 5 * SECOND, 5 * SECOND + 40, 5 * SECOND + 80, 8 * SECOND, 11 * SECOND];
-        assert_eq!(behind_each(&pace, &burst), [false; 6]);
+        assert_eq!(behind_each(&rate_limiter, &burst), [false; 6]);
     }
 
     #[test]
     fn what_others_need_is_decoded_and_so_is_what_may_be_due() {
-        let mut pace = RateLimiter::of(Rate::PerSecond(1.0)).unwrap();
-        assert!(pace.is_due(0));
-        let thinning = Discard::new(Rate::PerSecond(1.0));
-        let leaves_out = |inspection, time| thinning.leaves_out(inspection, time, Some(&pace));
+        let mut rate_limiter = RateLimiter::of(Rate::PerSecond(1.0)).unwrap();
+        assert!(rate_limiter.admit(0));
+        let discard = Discard::new(Rate::PerSecond(1.0));
+        let leaves_out =
+            |inspection, time| discard.leaves_out(inspection, time, Some(&rate_limiter));
         let disposable = Inspection { disposable: true, ..of(Content::Picture) };
         assert!(leaves_out(disposable, Some(SECOND / 2)));
         assert!(!leaves_out(disposable, Some(SECOND)));

@@ -59,12 +59,12 @@ mod tests {
     /// How many leave after each record, each taking so long and making so many ready, while the last has
     /// so many behind it.
     fn leaving(ready: &[usize], each: Duration, behind: usize) -> Vec<usize> {
-        let (mut now, mut bunch, mut waiting) = (Instant::now(), Linger::new(Instant::now()), 0);
+        let (mut now, mut linger, mut waiting) = (Instant::now(), Linger::new(Instant::now()), 0);
         let step = |(number, more): (usize, &usize)| {
-            bunch.record_comes((behind + ready.len() - 1 - number) as u64);
+            linger.record_comes((behind + ready.len() - 1 - number) as u64);
             now += each;
             waiting += more;
-            let left = bunch.leaving(waiting.min(MOST), now).min(waiting);
+            let left = linger.leaving(waiting.min(MOST), now).min(waiting);
             waiting -= left;
             left
         };

@@ -1,13 +1,13 @@
-//! What a record passes on its camera, one file each; [`super::pipeline`] puts them together.
+//! What a record passes on its camera, one file each; [`super::frame_path`] and [`super::pipeline`] put
+//! them together.
 
+pub(super) mod admission;
+pub(super) mod decode;
 mod decode_load;
+mod decode_threads;
 mod discard;
-pub(crate) mod linger;
-mod output;
-mod rate;
-
-pub(crate) use decode_load::DecodeLoad;
-pub(crate) use discard::Discard;
-pub(crate) use linger::Linger;
-pub(crate) use output::Output;
-pub(crate) use rate::RateLimiter;
+pub(super) mod intake;
+mod linger;
+pub(super) mod output;
+pub(super) mod rate;
+mod trust;

@@ -1,15 +1,16 @@
-//! Which pictures a camera's `rate` lets through.
+//! Which frames a camera's `rate` lets through, by the times at which they were recorded. It knows no clock of
+//! its own.
 
 use crate::config::Rate;
 
-/// Lets through at most so many pictures per second, evenly spaced.
+/// Lets through at most so many frames per second, evenly spaced.
 pub(crate) struct RateLimiter {
     interval_us: f64,
     next_us: Option<f64>,
 }
 
 impl RateLimiter {
-    /// The pace of a camera's rate. `None`: every picture that is decoded is analysed.
+    /// The limiter of a camera's rate. `None`: every frame that is decoded is analysed.
     pub fn of(rate: Rate) -> Option<Self> {
         match rate {
             Rate::PerSecond(rate) => Some(Self::new(rate)),
@@ -21,13 +22,13 @@ impl RateLimiter {
         Self { interval_us: 1e6 / per_second, next_us: None }
     }
 
-    /// From one picture to the next.
+    /// From one frame to the next.
     pub fn interval_us(&self) -> f64 {
         self.interval_us
     }
 
-    /// Whether a picture of this time is analysed; if so, it counts.
-    pub fn is_due(&mut self, time_us: i64) -> bool {
+    /// Lets a frame of this time be analysed, or not; if so, it counts.
+    pub fn admit(&mut self, time_us: i64) -> bool {
         if self.is_early(time_us) {
             return false;
         }
@@ -39,10 +40,10 @@ impl RateLimiter {
         true
     }
 
-    /// Whether a picture of this time is left out; it is then, too, if others come before it.
+    /// Whether a frame of this time is left out; it is then, too, if others come before it.
     pub fn is_early(&self, time_us: i64) -> bool {
         let time = time_us as f64;
-        // Record times are whole milliseconds: a picture that is early by less is on time.
+        // Record times are whole milliseconds: a frame that is early by less is on time.
         self.next_us.is_some_and(|next| time + 1000.0 < next && !self.jumped_back(time, next))
     }
 
@@ -57,8 +58,8 @@ mod tests {
     use super::*;
 
     fn analysed(per_second: f64, times_ms: impl Iterator<Item = i64>) -> usize {
-        let mut pace = RateLimiter::new(per_second);
-        times_ms.filter(|time| pace.is_due(time * 1000)).count()
+        let mut limiter = RateLimiter::new(per_second);
+        times_ms.filter(|time| limiter.admit(time * 1000)).count()
     }
 
     #[test]

@@ -1,0 +1,260 @@
+//! The decoder of one camera: what goes in and comes out, which of it can be trusted, what it costs,
+//! and how many threads do it.
+//!
+//! It does not know what a frame is for, nor which access units are to be decoded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::decode_threads::ThreadAdvice;
+use super::trust::Trust;
+use crate::config::{CameraSpec, Id};
+use crate::record::Seq;
+use crate::sched::CoreClaim;
+use crate::stats::CameraStats;
+use crate::tenancy::Tenant;
+use crate::video::decode::{Decoded, Decoder, DecoderError};
+use crate::video::packet::{Content, Inspection};
+
+/// From so long on it is looked how much of it the thread had a core: the kernel's clock of that costs as
+/// much as to ask the decoder for a frame that is not there.
+const LONG: Duration = Duration::from_micros(50);
+
+/// See the module.
+pub(crate) struct Decode {
+    decoder: Decoder,
+    trust: Trust,
+    threads: ThreadAdvice,
+    camera: Id,
+    tenant: Arc<Tenant>,
+    claim: Arc<CoreClaim>,
+    stats: Arc<CameraStats>,
+}
+
+/// An access unit was given to the decoder.
+pub(crate) struct Sent {
+    /// Microseconds that it took.
+    pub decode_us: u64,
+    pub result: Result<(), DecoderError>,
+}
+
+impl Decode {
+    pub fn new(
+        spec: &CameraSpec,
+        tenant: Arc<Tenant>,
+        claim: Arc<CoreClaim>,
+        stats: Arc<CameraStats>,
+    ) -> Self {
+        claim.reserve(1);
+        stats.record_decode_threads(0);
+        Self {
+            decoder: spec.decoder(),
+            trust: Trust::default(),
+            threads: ThreadAdvice::new(spec.decode_threads),
+            camera: spec.id.clone(),
+            tenant,
+            claim,
+            stats,
+        }
+    }
+
+    /// Another decoder takes over; this one is empty.
+    pub fn replace(&mut self, spec: &CameraSpec) {
+        self.decoder = spec.decoder();
+        self.claim.reserve(1);
+        self.stats.record_decode_threads(0);
+        self.threads.set(spec.decode_threads);
+        self.threads.begin_anew();
+    }
+
+    /// Opens the decoder, unless it is open.
+    pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
+        if !self.decoder.is_open() {
+            self.decoder.open_if_needed()?;
+            self.stats.record_decode_threads(self.decoder.threads());
+        }
+        Ok(())
+    }
+
+    // === frames ===
+
+    /// Gives it the access unit of record `seq`; of no record, when only later frames need it.
+    pub fn send(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) -> Sent {
+        let begin = self.begin();
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data);
+        }
+        let result = self.decoder.send(seq, data, inspection.length_prefixed);
+        let decode_us = self.charge(begin);
+        if inspection.content == Content::KeyPicture {
+            self.trust.key_frame_enters(seq.unwrap_or_default());
+        }
+        Sent { decode_us, result }
+    }
+
+    /// Gives it what holds no frame.
+    pub fn send_without_frame(&mut self, data: &[u8], inspection: Inspection) {
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data);
+        }
+        self.decoder.send_without_picture(data, inspection.length_prefixed);
+    }
+
+    /// It has refused the access unit of record `seq`.
+    pub fn refused(&mut self, seq: Option<Seq>, error: &DecoderError) {
+        let (camera, tenant) = (self.camera.as_str(), &*self.tenant.id);
+        tracing::debug!(camera, tenant, seq, %error, "an access unit can't be decoded");
+        self.trust.lose();
+    }
+
+    /// The next frame that is ready, and how many microseconds that took.
+    pub fn receive(&mut self) -> Option<(Decoded, u64)> {
+        let begin = self.begin();
+        let received = self.decoder.receive();
+        let decode_us = self.charge(begin);
+        match received {
+            Ok(decoded) => {
+                let decoded = decoded?;
+                self.threads.frame_came();
+                Some((decoded, decode_us))
+            }
+            Err(error) => {
+                self.refused(None, &error);
+                None
+            }
+        }
+    }
+
+    /// No more access units come: the frames inside come out next.
+    pub fn finish(&mut self) {
+        self.decoder.finish();
+    }
+
+    /// Drops the frames inside, behind [`Self::finish`] or not; a key frame comes next.
+    pub fn restart(&mut self) {
+        self.decoder.restart();
+    }
+
+    /// How often a frame may be overtaken and still come out.
+    pub fn most_overtaken(&self) -> u32 {
+        self.decoder.most_overtaken()
+    }
+
+    // === damage ===
+
+    /// Looks at a frame that came out. Gives whether it can be trusted.
+    pub fn judge(&mut self, seq: Seq, is_damaged: bool) -> bool {
+        self.trust.judge(seq, is_damaged)
+    }
+
+    /// Looks at a frame that only later ones needed.
+    pub fn judge_silent(&mut self, is_damaged: bool) {
+        if is_damaged {
+            self.trust.lose();
+        }
+    }
+
+    /// Whether frames can't be trusted until it has been emptied.
+    pub fn is_lost(&self) -> bool {
+        self.trust.is_lost()
+    }
+
+    /// It is empty.
+    pub fn emptied(&mut self) {
+        self.trust.regain();
+    }
+
+    // === load ===
+
+    /// A record came, behind which so many wait.
+    pub fn record_came(&mut self, behind: u64) {
+        self.threads.record_came(behind);
+    }
+
+    /// The camera's thread had something to do for so long.
+    pub fn worked(&mut self, took: Duration) {
+        self.threads.worked(took);
+    }
+
+    /// Judges what the camera did lately, from time to time.
+    pub fn watch_load(&mut self) {
+        self.threads.watch(self.decoder.threads(), &self.claim);
+    }
+
+    /// Reserves as many threads as suit the load; `None`: as many as there are. `only_keys`: each frame
+    /// is waited for.
+    pub fn reserve_threads(&mut self, only_keys: bool) -> Option<usize> {
+        if !self.threads.is_automatic() {
+            return None;
+        }
+        let now = self.decoder.threads();
+        let wanted = if only_keys || self.tenant.is_rationed() {
+            // Frames that would come sooner are waited for one by one, or could not be paid for.
+            1
+        } else {
+            self.threads.wanted(now, &self.claim)
+        };
+        if wanted == now || !self.decoder.can_reopen() {
+            return None;
+        }
+        let threads = self.claim.reserve(wanted);
+        (threads != now).then_some(threads)
+    }
+
+    /// So many threads decode from here on: it is empty, and a key frame comes next.
+    pub fn reopen(&mut self, threads: usize) {
+        let reopened = if self.claim.is_in_part(threads) {
+            self.claim.come_back();
+            self.decoder.reopen(threads)
+        } else {
+            // Beyond its part is what nobody else wants now; before the next key frame, somebody may.
+            let decoder = &mut self.decoder;
+            self.claim.behind_others(|| decoder.reopen(threads))
+        };
+        let (camera, tenant, now) =
+            (self.camera.as_str(), &*self.tenant.id, self.decoder.threads());
+        match reopened {
+            Ok(()) => tracing::debug!(camera, tenant, threads, "decodes with other threads"),
+            Err(error) => {
+                self.claim.reserve(now);
+                tracing::warn!(camera, tenant, threads, now, %error, "goes on with as many threads");
+            }
+        }
+        self.stats.record_decode_threads(now);
+        self.threads.begin_anew();
+    }
+
+    // === cost ===
+
+    /// Decoding begins: a long piece of work, which nobody else waits for.
+    fn begin(&self) -> Instant {
+        self.claim.step_back();
+        Instant::now()
+    }
+
+    /// Time went into decoding: how many microseconds.
+    fn charge(&mut self, begin: Instant) -> u64 {
+        self.claim.come_back();
+        let mut until = Instant::now();
+        let mut cpu = until - begin;
+        if cpu >= LONG {
+            let spent = self.claim.charge();
+            // What it was charged for goes back to before the decoder.
+            (cpu, until) = (spent.cpu.min(spent.until - begin), spent.until);
+        }
+        let took = until - begin;
+        let decode_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.stats.record_work(decode_us, 0);
+        let helpers = self.decoder.workers_cpu().unwrap_or_else(|| {
+            // They work while this thread waits for them; as much as they can in that time.
+            let threads = u32::try_from(self.decoder.threads()).unwrap_or(u32::MAX);
+            (took * threads).saturating_sub(cpu)
+        });
+        self.threads.decoded(took, helpers);
+        if !helpers.is_zero() {
+            self.claim.charge_helpers(helpers);
+        }
+        self.tenant.charge_decode(until, cpu + helpers);
+        decode_us
+    }
+}

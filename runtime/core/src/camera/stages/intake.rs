@@ -1,0 +1,234 @@
+//! The first stage: records from the queue, and what can be said of them before anything is decoded.
+//!
+//! It knows where in its topic the camera is: whether records are missing, whether those that come only
+//! fill the decoder, and from which key frame decoding could begin again. What is decoded it leaves to
+//! [`super::admission`].
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use crate::camera::error::CameraError;
+use crate::camera::input_record::{age, keyframe_header};
+use crate::config::{CameraSpec, Framing};
+use crate::kafka::CameraQueue;
+use crate::record::Seq;
+use crate::video::decode::Lateness;
+use crate::video::packet;
+use crate::video::packet::{Codec, Content, Inspection, Splitter, Unit};
+
+/// Input offsets that may be missing without frames being lost: the marker behind a transaction.
+const HARMLESS_GAP: i64 = 1;
+
+/// Where one camera's records come from.
+pub(crate) struct Intake<'q> {
+    queue: &'q CameraQueue,
+    codec: Codec,
+    /// Of byte streams; a record of the other framing is one access unit.
+    splitter: Option<Splitter>,
+    reading: Reading,
+    next_offset: Option<i64>,
+    /// The latest key frame that was received.
+    gop_start: Option<i64>,
+    /// How old a record may be; without it, nobody asks for the age of one.
+    max_age: Option<Duration>,
+    last_arrival: Instant,
+}
+
+/// What the records that come next are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Those before this offset were output already, and only fill the decoder.
+    Filling { until: i64 },
+    /// They are analysed and output.
+    Following,
+    /// The same, but the decoder was emptied because the camera was silent: frames that go on in the
+    /// same GOP need it filled again from this offset on.
+    Drained { gop_start: i64 },
+}
+
+/// What is to be done with the first record behind a silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterSilence {
+    /// It is taken like any other.
+    GoesOn,
+    /// It comes again, behind those that fill the decoder.
+    ComesAgain,
+}
+
+impl<'q> Intake<'q> {
+    pub fn new(queue: &'q CameraQueue, spec: &CameraSpec) -> Result<Self, CameraError> {
+        Ok(Self {
+            queue,
+            codec: spec.codec,
+            splitter: splitter(spec)?,
+            reading: Reading::Filling { until: queue.output_from },
+            next_offset: None,
+            gop_start: None,
+            max_age: spec.max_age,
+            last_arrival: Instant::now(),
+        })
+    }
+
+    /// The records are of another codec or framing from here on.
+    pub fn set_stream(&mut self, codec: Codec, splitter: Option<Splitter>) {
+        (self.codec, self.splitter) = (codec, splitter);
+        if let Reading::Drained { .. } = self.reading {
+            self.reading = Reading::Following;
+        }
+    }
+
+    /// How old a record may be from here on.
+    pub fn set_max_age(&mut self, max_age: Option<Duration>) {
+        self.max_age = max_age;
+    }
+
+    // === where in the topic ===
+
+    /// The next record, if one is there.
+    pub fn poll(&self) -> Option<BorrowedMessage<'q>> {
+        self.queue.poll()
+    }
+
+    /// Whether records are missing before this one.
+    pub fn is_behind_gap(&self, offset: i64) -> bool {
+        self.next_offset.is_some_and(|next| offset > next + HARMLESS_GAP)
+    }
+
+    /// A record comes.
+    pub fn record_comes(&mut self, offset: i64) {
+        self.next_offset = Some(offset + 1);
+        if let Reading::Filling { until } = self.reading
+            && offset >= until
+        {
+            self.reading = Reading::Following;
+        }
+    }
+
+    /// Whether the record that came last only fills the decoder: an earlier run, or this one before a
+    /// silence, has output it.
+    pub fn is_filling(&self) -> bool {
+        matches!(self.reading, Reading::Filling { .. })
+    }
+
+    /// How late a record is. Its age is looked at where there is a limit to it.
+    pub fn lateness(&self, message: &BorrowedMessage<'_>) -> Lateness {
+        let age = || age(message.timestamp(), SystemTime::now());
+        Lateness {
+            behind: self.queue.behind(message.offset()),
+            age: self.max_age.and_then(|_| age()),
+        }
+    }
+
+    /// The latest key frame: decoding can begin there again.
+    pub fn gop_start(&self) -> Option<i64> {
+        self.gop_start
+    }
+
+    /// A key frame begins in the record at this offset.
+    pub fn key_frame_at(&mut self, offset: i64) {
+        self.gop_start = Some(offset);
+    }
+
+    // === silence ===
+
+    /// The silence begins anew: a record came just now, or the camera could not have taken one.
+    pub fn was_busy(&mut self) {
+        self.last_arrival = Instant::now();
+    }
+
+    /// Whether nothing has come for so long.
+    pub fn is_silent_for(&self, time: Duration) -> bool {
+        self.last_arrival.elapsed() >= time
+    }
+
+    /// The decoder was emptied in the middle of a GOP, and is to be filled again when that goes on.
+    pub fn drained(&mut self) {
+        self.reading = match self.gop_start {
+            Some(gop_start) => Reading::Drained { gop_start },
+            None => Reading::Following,
+        };
+    }
+
+    /// Looks at a record that may be the first behind a silence: where it goes on in a GOP, that is
+    /// read again from its key frame on.
+    pub fn go_on_after_silence(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<AfterSilence, CameraError> {
+        let Reading::Drained { gop_start } = self.reading else { return Ok(AfterSilence::GoesOn) };
+        // Of a byte stream, one can't tell before it is cut.
+        let content = match self.splitter {
+            Some(_) => None,
+            None => self.inspect(message).map(|inspection| inspection.content),
+        };
+        match content {
+            // What is no video changes nothing.
+            None if self.splitter.is_none() => Ok(AfterSilence::GoesOn),
+            Some(Content::KeyPicture) => {
+                self.reading = Reading::Following;
+                Ok(AfterSilence::GoesOn)
+            }
+            _ => {
+                self.reading = Reading::Filling { until: message.offset() };
+                self.next_offset = None;
+                self.queue.seek(gop_start).map_err(CameraError::Input)?;
+                Ok(AfterSilence::ComesAgain)
+            }
+        }
+    }
+
+    // === what is in a record ===
+
+    /// What a record of one access unit holds; `None`: no video.
+    pub fn inspect(&self, message: &BorrowedMessage<'_>) -> Option<Inspection> {
+        let mut inspection = packet::inspect(self.codec, message.payload().unwrap_or_default())?;
+        if inspection.content == Content::Unknown {
+            inspection.content = match keyframe_header(message.headers()) {
+                Some(true) => Content::KeyPicture,
+                Some(false) => Content::Picture,
+                None => Content::Unknown,
+            };
+        }
+        Some(inspection)
+    }
+
+    /// What an access unit holds; `None`: no video.
+    pub fn inspect_unit(&self, data: &[u8]) -> Option<Inspection> {
+        packet::inspect(self.codec, data)
+    }
+
+    /// Cuts a chunk of a byte stream into the access units that end in it; `None`: the camera's
+    /// records are access units. `seq`: the record that it is, unless it only fills the decoder.
+    pub fn cut(&mut self, seq: Option<Seq>, chunk: &[u8]) -> Option<Vec<Unit>> {
+        self.splitter.as_mut().map(|splitter| splitter.push(seq, chunk))
+    }
+
+    /// A chunk that only fills the decoder comes, perhaps without a key frame before it.
+    pub fn chunk_fills(&mut self, offset: i64) {
+        self.gop_start.get_or_insert(offset);
+    }
+
+    /// The access unit whose end has not come.
+    pub fn finish_unit(&mut self) -> Option<Unit> {
+        self.splitter.as_mut().and_then(Splitter::finish)
+    }
+
+    /// Whether the byte stream can't be cut from here on.
+    pub fn is_lost(&self) -> bool {
+        self.splitter.as_ref().is_some_and(Splitter::is_lost)
+    }
+
+    /// The first record in which an access unit begins whose end has not come.
+    pub fn earliest_open(&self) -> Option<Seq> {
+        self.splitter.as_ref().and_then(Splitter::earliest_open)
+    }
+}
+
+/// What cuts a camera's stream, where its framing asks for that.
+pub(crate) fn splitter(spec: &CameraSpec) -> Result<Option<Splitter>, CameraError> {
+    match spec.framing {
+        Framing::Packet => Ok(None),
+        Framing::Bytestream => Splitter::new(spec.codec).map(Some).ok_or(CameraError::NoParser),
+    }
+}
