@@ -19,11 +19,11 @@ use crate::video::packet::{Content, Inspection};
 
 /// See the module.
 pub(crate) struct FramePath<'q> {
-    pub ledger: Ledger<InputRecord<'q>>,
-    pub admission: Admission,
-    pub decode: Decode,
-    pub analysis: Analysis,
-    pub tenant: Arc<Tenant>,
+    pub(super) ledger: Ledger<InputRecord<'q>>,
+    pub(super) admission: Admission,
+    pub(super) decode: Decode,
+    pub(super) analysis: Analysis,
+    pub(super) tenant: Arc<Tenant>,
 }
 
 impl<'q> FramePath<'q> {

@@ -153,21 +153,13 @@ impl PluginChain {
     /// The names of the plugins with state, and their state now; those that fail are left out.
     pub(crate) fn save(&mut self, claim: &Arc<CoreClaim>) -> Vec<(String, Snapshot)> {
         let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
-        let saved = with_state.filter_map(|plugin| {
-            let snapshot = plugin.save(claim);
-            let name = plugin.name().to_owned();
-            match snapshot {
-                Ok(snapshot) => Some((name, snapshot)),
-                Err(why) => {
-                    let (tenant, camera) = (&*plugin.owner().tenant, &*plugin.owner().camera);
-                    tracing::warn!(
-                        tenant,
-                        camera,
-                        plugin = name,
-                        "its state can't be saved: {why}"
-                    );
-                    None
-                }
+        let saved = with_state.filter_map(|plugin| match plugin.save(claim) {
+            Ok(snapshot) => Some((plugin.name().to_owned(), snapshot)),
+            Err(error) => {
+                let (tenant, camera) = (&*plugin.owner().tenant, &*plugin.owner().camera);
+                let plugin = plugin.name();
+                tracing::warn!(tenant, camera, plugin, error, "its state can't be saved");
+                None
             }
         });
         saved.collect()

@@ -26,7 +26,7 @@ const SHADOW_TIMEOUT: Duration = Duration::from_secs(600);
 /// Probation is over after this time even if fewer frames came than it asks for, so that a camera
 /// without video can be changed.
 const PROBATION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What somebody may do whose plugins can't hand over what they remember.
+/// What somebody may do whose plugins can't hand over their state.
 const WAY_OUT: &str = "; with `\"fresh\": true` the new version begins without it";
 
 /// What a swap is waiting for.

@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::actions::Actions;
 use super::registry::CameraView;
+use super::status::status;
 use crate::config::{CameraTable, Id};
-use crate::control::camera::{Actor, ActorContext};
-use crate::control::camera::{Placed, resolve};
-use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, Steps, result_fields};
-use crate::control::wire::{CameraCommand, Deploy, Envelope, Rollback, RolloutOptions, Wanted};
-use crate::control::wire::{CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera};
-use crate::control::wire::{Request, from_json};
-use crate::plugin::sandbox::Meter;
-use crate::tenancy::Tenant;
+use crate::control::camera::{Actor, ControlContext, Placed, resolve};
+use crate::control::wire::{
+    CameraAnswer, CameraCommand, CameraSelection, Canary, Deploy, DeployFields, Envelope,
+    ErrorCode, OneCamera, Refusal, Request, Rollback, RolloutOptions, Steps, Wanted, from_json,
+    result_fields,
+};
 
 /// Cameras that a command may name one by one.
 const MOST_CAMERAS: usize = 1000;
@@ -24,7 +23,7 @@ const MOST_CAMERAS: usize = 1000;
 /// Answers requests.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
-    pub shared: Arc<ActorContext>,
+    pub context: Arc<ControlContext>,
     pub actions: Actions,
 }
 
@@ -32,14 +31,14 @@ impl Dispatcher {
     /// Whether this instance, and the camera that is meant, if one is, are here.
     pub fn is_meant(&self, request: &Request) -> bool {
         let target = &request.target;
-        let instance = self.shared.host.config.name.as_str();
+        let instance = self.context.host.config.name.as_str();
         if target.runtime.as_ref().is_some_and(|name| name != instance) {
             return false;
         }
         let creates = request.action == "create";
         // A tenant's own topic does not tell which cameras others have.
         let view = |id: &str| {
-            let view = self.shared.registry.view(id)?;
+            let view = self.context.registry.view(id)?;
             request.scope.as_ref().is_none_or(|own| *own == view.spec.tenant).then_some(view)
         };
         if let Some(camera) = &target.camera {
@@ -54,7 +53,7 @@ impl Dispatcher {
             if request.scope.as_ref().is_some_and(|own| own.as_str() != tenant) {
                 return false;
             }
-            let config = &self.shared.host.config;
+            let config = &self.context.host.config;
             return match request.camera().and_then(view) {
                 Some(view) => view.spec.tenant.as_str() == tenant,
                 None => Id::new(tenant).is_ok_and(|tenant| config.knows(&tenant)),
@@ -63,9 +62,9 @@ impl Dispatcher {
         true
     }
 
-    /// Carries out a request; gives the fields of its answer.
-    pub async fn carry_out(&self, request: &Request) -> Map<String, Value> {
-        match self.try_carry_out(request).await {
+    /// Executes a request; gives the fields of its answer.
+    pub async fn execute(&self, request: &Request) -> Map<String, Value> {
+        match self.try_execute(request).await {
             Ok(fields) => fields,
             Err(refusal) => {
                 let id = request.camera();
@@ -82,10 +81,10 @@ impl Dispatcher {
         }
     }
 
-    async fn try_carry_out(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
-        let one = |job| async move {
+    async fn try_execute(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
+        let one = |command| async move {
             let OneCamera { id } = request.fields()?;
-            Ok(self.one(request, id, job).await)
+            Ok(self.one(request, id, command).await)
         };
         match request.action.as_str() {
             "create" => {
@@ -108,39 +107,39 @@ impl Dispatcher {
             "deploy" => self.deploy(request).await,
             "rollback" => {
                 let (cameras, fields) = self.cameras(request)?;
-                let job = CameraCommand::Rollback(from_json::<Rollback>(fields)?);
-                self.several(request, cameras, None, job).await
+                let command = CameraCommand::Rollback(from_json::<Rollback>(fields)?);
+                self.several(request, cameras, None, command).await
             }
-            "status" => self.status(request),
+            "status" => status(&self.context, request),
             action => self.application_action(action, request).await,
         }
     }
 
     // === cameras ===
 
-    async fn one(&self, request: &Request, id: Id, job: CameraCommand) -> Map<String, Value> {
-        let answer = self.ask(request, &id, job).await;
+    async fn one(&self, request: &Request, id: Id, command: CameraCommand) -> Map<String, Value> {
+        let answer = self.ask(request, &id, command).await;
         let mut fields = answer.to_json(&format!("{} {id}", request.action));
         fields.insert("camera".to_owned(), id.as_str().into());
         fields
     }
 
-    async fn ask(&self, request: &Request, id: &Id, job: CameraCommand) -> CameraAnswer {
+    async fn ask(&self, request: &Request, id: &Id, command: CameraCommand) -> CameraAnswer {
         let (reply, answered) = oneshot::channel();
-        let creates = matches!(job, CameraCommand::Create(_));
-        let assignment = Envelope {
-            job,
+        let creates = matches!(command, CameraCommand::Create(_));
+        let envelope = Envelope {
+            command,
             scope: request.scope.clone(),
             reach: request.reach(),
             origin: Some(request.origin.clone()),
             reply: Some(reply),
         };
-        let open = creates.then_some(|| Actor::open(id.clone(), Arc::clone(&self.shared)));
-        let sent = self.shared.registry.send(id, assignment, open).is_ok();
+        let open = creates.then_some(|| Actor::open(id.clone(), Arc::clone(&self.context)));
+        let sent = self.context.registry.send(id, envelope, open).is_ok();
         let unknown =
             || CameraAnswer::refused(ErrorCode::UnknownCamera.because(format!("no camera `{id}`")));
         if !sent {
-            let deleted_by = self.shared.deleted_by.get(id.as_str());
+            let deleted_by = self.context.deleted_by.get(id.as_str());
             if deleted_by.is_some_and(|seen| seen.have_seen(&request.origin)) {
                 return CameraAnswer::carried_out_before();
             }
@@ -159,16 +158,16 @@ impl Dispatcher {
     /// Never comes back when the instance ends: the command stays unanswered, and is carried out
     /// after the restart.
     async fn unless_stopping(&self) {
-        if *self.shared.stop.borrow() {
+        if self.context.is_stopping() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// A job of the instance itself, for a camera that may not be there yet.
-    pub fn tell(&self, id: &Id, assignment: Envelope) {
-        let open = || Actor::open(id.clone(), Arc::clone(&self.shared));
+    /// Sends a command of the instance itself, to a camera that may not be there yet.
+    pub fn tell(&self, id: &Id, envelope: Envelope) {
+        let open = || Actor::open(id.clone(), Arc::clone(&self.context));
         // Fails only when the instance ends.
-        let _ = self.shared.registry.send(id, assignment, Some(open));
+        let _ = self.context.registry.send(id, envelope, Some(open));
     }
 
     async fn deploy(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
@@ -190,7 +189,7 @@ impl Dispatcher {
             }
         };
         let deploy = Arc::new(Deploy { wanted, options });
-        // Once for all cameras, so that none waits for another one's turn to load.
+        // Once for all cameras, so that none waits until another has loaded it.
         let _loaded = self.load_ahead(request, &deploy, &cameras).await;
         self.several(request, cameras, fields.canary, CameraCommand::Deploy(deploy)).await
     }
@@ -204,12 +203,12 @@ impl Dispatcher {
         cameras: &Result<Id, Vec<Id>>,
     ) -> Vec<Placed> {
         let Err(cameras) = cameras else { return Vec::new() };
-        let views = cameras.iter().filter_map(|id| self.shared.registry.view(id.as_str()));
+        let views = cameras.iter().filter_map(|id| self.context.registry.view(id.as_str()));
         let reach = request.reach();
         let reached = |tenant: &Id| reach.as_ref().is_none_or(|own| own == tenant);
         let tenants = views.map(|view| view.spec.tenant.clone()).filter(reached);
         let tenants: BTreeSet<Id> = tenants.collect();
-        let host = &self.shared.host;
+        let host = &self.context.host;
         let of_tenant = async |tenant: Id| {
             let mut loaded = Vec::new();
             let limits = host.config.tenant(&tenant).limits;
@@ -229,7 +228,7 @@ impl Dispatcher {
         let (which, fields) = CameraSelection::split(&request.value)?;
         let reach = request.reach();
         let views = || {
-            let views = self.shared.registry.views().into_iter();
+            let views = self.context.registry.views().into_iter();
             views.filter(|view| reach.as_ref().is_none_or(|own| *own == view.spec.tenant))
         };
         let id_of = |view: CameraView| view.spec.id.clone();
@@ -263,16 +262,16 @@ impl Dispatcher {
         Ok((Err(cameras), fields))
     }
 
-    /// Sends a job to cameras; with a canary, first to that one.
+    /// Sends a command to cameras; with a canary, first to that one.
     async fn several(
         &self,
         request: &Request,
         cameras: Result<Id, Vec<Id>>,
         canary: Option<Canary>,
-        job: CameraCommand,
+        command: CameraCommand,
     ) -> Result<Map<String, Value>, Refusal> {
         let cameras = match cameras {
-            Ok(id) => return Ok(self.one(request, id, job).await),
+            Ok(id) => return Ok(self.one(request, id, command).await),
             Err(cameras) => cameras,
         };
         let canary = match canary {
@@ -287,7 +286,7 @@ impl Dispatcher {
         let mut answers: Vec<(Id, CameraAnswer)> = Vec::with_capacity(cameras.len());
         let mut dead_canary = None;
         if let Some(id) = &canary {
-            let answer = self.ask(request, id, job.clone()).await;
+            let answer = self.ask(request, id, command.clone()).await;
             if let Err(refusal) = &answer.result {
                 let message = format!("not tried, because the canary {id} failed");
                 dead_canary = Some(Refusal { message, ..refusal.clone() });
@@ -299,8 +298,8 @@ impl Dispatcher {
             match &dead_canary {
                 Some(refusal) => answers.push((id.clone(), CameraAnswer::refused(refusal.clone()))),
                 None => {
-                    let job = job.clone();
-                    asked.push(async move { (id.clone(), self.ask(request, id, job).await) });
+                    let command = command.clone();
+                    asked.push(async move { (id.clone(), self.ask(request, id, command).await) });
                 }
             }
         }
@@ -308,38 +307,7 @@ impl Dispatcher {
         Ok(summary(request, &answers))
     }
 
-    // === what is running ===
-
-    fn status(&self, request: &Request) -> Result<Map<String, Value>, Refusal> {
-        let PerhapsOneCamera { id } = request.fields()?;
-        let reach = request.reach();
-        let theirs =
-            |view: &CameraView| reach.as_ref().is_none_or(|tenant| *tenant == view.spec.tenant);
-        let (message, cameras) = match id {
-            Some(id) => {
-                let view = self.shared.registry.view(id.as_str()).filter(theirs);
-                let unknown = || ErrorCode::UnknownCamera.because(format!("no camera `{id}`"));
-                let view = view.ok_or_else(unknown)?;
-                let mut camera = describe(&view);
-                camera.insert("spec".to_owned(), json!(view.spec.table()));
-                (id.to_string(), vec![camera])
-            }
-            None => {
-                let views = self.shared.registry.views();
-                let cameras: Vec<_> =
-                    views.iter().filter(|view| theirs(view)).map(describe).collect();
-                (format!("{} cameras", cameras.len()), cameras)
-            }
-        };
-        let tenants = self.shared.host.tenants.all();
-        let tenants =
-            tenants.filter(|tenant| reach.as_ref().is_none_or(|own| own.as_str() == &*tenant.id));
-        let tenants: Vec<_> = tenants.map(|tenant| describe_tenant(tenant)).collect();
-        let mut fields = result_fields("status", &Ok(message));
-        fields.insert("cameras".to_owned(), json!(cameras));
-        fields.insert("tenants".to_owned(), json!(tenants));
-        Ok(fields)
-    }
+    // === actions of an application ===
 
     async fn application_action(
         &self,
@@ -375,7 +343,7 @@ fn summary(request: &Request, answers: &[(Id, CameraAnswer)]) -> Map<String, Val
                 Some(step) => format!("{counted}; {id}: {step}: {refusal}"),
                 None => format!("{counted}; {id}: {refusal}"),
             };
-            Err(Refusal { message, kind: refusal.kind, step: None })
+            Err(Refusal { message, code: refusal.code, step: None })
         }
     };
     let mut fields = result_fields(&request.action, &result);
@@ -386,49 +354,4 @@ fn summary(request: &Request, answers: &[(Id, CameraAnswer)]) -> Map<String, Val
     });
     fields.insert("cameras".to_owned(), cameras.collect());
     fields
-}
-
-fn describe(view: &CameraView) -> Map<String, Value> {
-    let mut camera = Map::new();
-    let mut put = |key: &str, value: Value| camera.insert(key.to_owned(), value);
-    put("camera", view.spec.id.as_str().into());
-    put("tenant", view.spec.tenant.as_str().into());
-    put("generation", view.generation.into());
-    put("phase", json!(view.phase));
-    put("plugins", view.plugins.clone().into());
-    put("decode_threads", view.stats.decode_threads().into());
-    put("counts", json!(view.stats.counts()));
-    let used = view.stats.plugins();
-    put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());
-    if let Some(error) = &view.error {
-        put("error", error.as_str().into());
-    }
-    camera
-}
-
-/// What a plugin of a camera has used.
-fn describe_usage(meter: &Meter) -> Value {
-    let mut used = json!(meter.counts());
-    if let Value::Object(fields) = &mut used {
-        fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
-        fields.insert("breaker".to_owned(), json!(meter.breaker()));
-        fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
-        if let Some(batches) = &meter.batches {
-            fields.insert("batches".to_owned(), json!(batches.summary()));
-        }
-    }
-    used
-}
-
-/// What a tenant has used since the start of the instance, and what it may use.
-fn describe_tenant(tenant: &Tenant) -> Value {
-    let mut used = json!(tenant.usage());
-    if let Value::Object(fields) = &mut used {
-        fields.insert("tenant".to_owned(), (*tenant.id).into());
-        fields.insert("quota".to_owned(), json!(tenant.quota));
-        let (instances, memory_mb) = tenant.held();
-        fields.insert("instances".to_owned(), instances.into());
-        fields.insert("memory_mb".to_owned(), memory_mb.into());
-    }
-    used
 }

@@ -1,56 +1,38 @@
 //! The control plane as a whole: its start from the desired state, its loop, its end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::actions::Actions;
 use super::dispatch::Dispatcher;
 use super::registry::{CameraView, Registry};
+use super::restore::{ControlPlaneError, PlaneState, start_cameras};
 use crate::config::{Config, Id};
-use crate::control::camera::{ActorContext, CameraReport};
-use crate::control::topics::Publisher;
-use crate::control::topics::{ControlConsumer, Incoming, Listener, StateRecord};
-use crate::control::wire::{CameraAnswer, ErrorCode, Refusal, result_fields};
-use crate::control::wire::{CameraCommand, Envelope};
-use crate::control::wire::{CommandPositions, ControlRecord, Request};
-use crate::control::wire::{Desired, Record};
+use crate::control::camera::{CameraReport, ControlContext};
+use crate::control::topics::{ControlConsumer, Incoming, Listener, Publisher, StateRecord};
+use crate::control::wire::{
+    CameraCommand, ControlRecord, Envelope, ErrorCode, Request, result_fields,
+};
 use crate::host::Host;
-use crate::kafka::TopicClients;
-use crate::kafka::{TopicError, ensure_topic, reach};
+use crate::kafka::{TopicClients, ensure_topic, reach};
 
-/// Commands of the operator that are carried out at the same time; further ones wait on the topic.
+/// Commands of the operator that are executed at the same time, with what people write onto the state
+/// topic; further ones wait in Kafka.
 const MOST_COMMANDS: usize = 64;
-/// Commands of one tenant that are carried out at the same time; further ones are refused, so that
-/// nobody waits for them.
+/// Commands of one tenant that are executed at the same time; further ones are refused, so that nobody
+/// waits for them.
 const MOST_OF_A_TENANT: usize = 16;
+/// Refusals beyond a tenant's share that wait for their acknowledgement; then nothing is taken until the
+/// broker has caught up.
+const MOST_REFUSALS: usize = 64;
 
 /// How often components that are no longer used are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
-
-/// The control plane can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlPlaneError {
-    /// The cluster or a topic.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// A Kafka client.
-    #[error("kafka (control): {0}; see `[kafka] properties`")]
-    Client(#[from] KafkaError),
-    /// A camera of the configuration file.
-    #[error("camera `{camera}`: {refusal}")]
-    Camera {
-        /// The camera.
-        camera: Id,
-        /// What keeps it from running.
-        refusal: Refusal,
-    },
-}
 
 /// A running control plane.
 pub struct ControlPlane {
@@ -61,24 +43,6 @@ pub struct ControlPlane {
     reports: mpsc::UnboundedReceiver<CameraReport>,
 }
 
-/// What the state topic says of a camera.
-enum StateFound {
-    /// It shall be this, or not be.
-    Right(Record),
-    /// The latest record is wrong; the one before it, if there is one, is still true.
-    Wrong(Option<Record>, Refusal),
-    /// It is deleted.
-    Gone,
-}
-
-/// The state topic, read to its end.
-#[derive(Default)]
-struct PlaneState {
-    cameras: BTreeMap<String, StateFound>,
-    /// For cameras that are not there: the commands that led to that.
-    deleted_by: HashMap<String, CommandPositions>,
-}
-
 impl ControlPlane {
     /// Starts all cameras that should run, and begins to listen. The topics of control exist; see
     /// [`ensure_topics`].
@@ -87,7 +51,7 @@ impl ControlPlane {
     /// When a topic of control can't be used, or a camera of the configuration file not start.
     pub async fn start(host: Arc<Host>, actions: Actions) -> Result<Self, ControlPlaneError> {
         let config = &host.config;
-        let bus = Publisher::new(config)?;
+        let publisher = Publisher::new(config)?;
         let mut consumer = ControlConsumer::new(config)?;
         let mut state = PlaneState::default();
         consumer.read_state(|record| state.add(record, config))?;
@@ -95,21 +59,23 @@ impl ControlPlane {
         let (stop, stopping) = watch::channel(false);
         let (reporter, reports) = mpsc::unbounded_channel();
         let PlaneState { cameras, deleted_by } = state;
-        let shared = Arc::new(ActorContext {
+        let context = Arc::new(ControlContext {
             host: Arc::clone(&host),
-            bus,
+            publisher,
             registry: Registry::default(),
             deleted_by,
+            // Beside commands: the first, to run, and the last, to stop.
+            mailbox: most_executed(config) + 2,
             stop: stopping,
             reports: reporter,
         });
-        let dispatcher = Dispatcher { shared: Arc::clone(&shared), actions };
+        let dispatcher = Dispatcher { context: Arc::clone(&context), actions };
         // Offsets of commands stand still until all cameras are as they were.
         let (sender, incoming) = mpsc::channel(MOST_COMMANDS);
         let started = start_cameras(&dispatcher, cameras).await;
         let listening = match started {
             Ok(()) => {
-                let listening = consumer.listen(Arc::clone(&shared.bus.writer), sender);
+                let listening = consumer.listen(Arc::clone(&context.publisher.writer), sender);
                 listening.map_err(ControlPlaneError::from)
             }
             Err(error) => Err(error),
@@ -129,7 +95,7 @@ impl ControlPlane {
     /// What there is to see of the cameras.
     #[must_use]
     pub fn cameras(&self) -> Vec<CameraView> {
-        self.dispatcher.shared.registry.views()
+        self.dispatcher.context.registry.views()
     }
 
     /// Stops all cameras: each gives out what it has received. Commands under way are given up.
@@ -173,97 +139,13 @@ pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
     Ok(())
 }
 
-impl PlaneState {
-    /// Takes one more record into account.
-    fn add(&mut self, record: StateRecord, config: &Config) {
-        let Ok(key) = String::from_utf8(record.key) else { return };
-        let commands = CommandPositions::parse(record.commands.as_deref().unwrap_or_default());
-        let new = match &record.value {
-            None => StateFound::Gone,
-            Some(value) => match Record::parse(&key, value, commands.clone(), config) {
-                Ok(record) => StateFound::Right(record),
-                Err(refusal) => match self.cameras.remove(&key) {
-                    Some(StateFound::Right(before)) => StateFound::Wrong(Some(before), refusal),
-                    Some(StateFound::Wrong(before, _)) => StateFound::Wrong(before, refusal),
-                    Some(StateFound::Gone) | None => StateFound::Wrong(None, refusal),
-                },
-            },
-        };
-        if matches!(new, StateFound::Gone | StateFound::Right(Record::Deleted)) {
-            self.deleted_by.insert(key.clone(), commands);
-        }
-        self.cameras.insert(key, new);
-    }
-}
-
-/// Starts what the topic says, and beside it what the file says of cameras that the topic does not
-/// know. Only the file's must start: what was accepted once may meet another world now, and must
-/// not keep the others from running.
-async fn start_cameras(
-    dispatcher: &Dispatcher,
-    found: BTreeMap<String, StateFound>,
-) -> Result<(), ControlPlaneError> {
-    let shared = &dispatcher.shared;
-    let mut wanted: BTreeMap<Id, (Desired, bool)> = BTreeMap::new();
-    for camera in &shared.host.config.cameras {
-        wanted.insert(camera.id.clone(), (Desired::new(camera.clone()), true));
-    }
-    for (key, found) in found {
-        let record = match found {
-            StateFound::Gone => None,
-            StateFound::Right(record) => Some(record),
-            StateFound::Wrong(before, refusal) => {
-                let message = format!("✘ state {key}: {refusal}");
-                shared.bus.event("state-refused", &key, &message).await;
-                // Without one before it, it stays: what this version can't read another one may.
-                if let Some(Record::Camera(desired, _)) = &before {
-                    let (value, commands) = (desired.to_json(), &desired.commands);
-                    shared.bus.put_state(&key, Some(&value), commands).await?;
-                }
-                before
-            }
-        };
-        match record {
-            None => {}
-            Some(Record::Deleted) => wanted.retain(|id, _| id.as_str() != key),
-            Some(Record::Camera(desired, _)) => {
-                let id = desired.spec.id.clone();
-                if wanted.insert(id, (*desired, false)).is_some() {
-                    tracing::info!(
-                        camera = key,
-                        "the state topic overrules the configuration file"
-                    );
-                }
-            }
-        }
-    }
-    let mut starting = Vec::with_capacity(wanted.len());
-    for (id, (desired, is_of_file)) in wanted {
-        let is_of_own_cluster = shared.host.config.has_own_clusters(&desired.spec.tenant);
-        let (assignment, answered) = Envelope::answered(CameraCommand::Resume(Box::new(desired)));
-        dispatcher.tell(&id, assignment);
-        // What a tenant's own cluster does must not keep the others' cameras from running.
-        starting.push((id, is_of_file && !is_of_own_cluster, answered));
-    }
-    for (camera, must_start, answered) in starting {
-        let Ok(CameraAnswer { result: Err(refusal), .. }) = answered.await else { continue };
-        if must_start {
-            return Err(ControlPlaneError::Camera { camera, refusal });
-        }
-        let message = format!("✘ {camera} could not be started: {refusal}");
-        tracing::error!(camera = camera.as_str(), "{message}");
-        shared.bus.event("camera-stopped", camera.as_str(), &message).await;
-    }
-    Ok(())
-}
-
 async fn stop_cameras(dispatcher: &Dispatcher, stop: &watch::Sender<bool>) {
     stop.send_replace(true);
     let answers = FuturesUnordered::new();
-    dispatcher.shared.registry.tell_all(|| {
-        let (assignment, answered) = Envelope::answered(CameraCommand::Stop);
+    dispatcher.context.registry.tell_all(|| {
+        let (envelope, answered) = Envelope::internal(CameraCommand::Stop);
         answers.push(answered);
-        assignment
+        envelope
     });
     answers.for_each(|_| std::future::ready(())).await;
 }
@@ -275,28 +157,31 @@ async fn serve(
     listener: Arc<Listener>,
     mut incoming: mpsc::Receiver<Incoming>,
 ) {
+    let most_under_way = most_executed(&dispatcher.context.host.config) + MOST_REFUSALS;
     let mut under_way = FuturesUnordered::new();
     // By whose command: a tenant's are refused beyond its share, the operator's wait.
     let mut counts: HashMap<Option<Id>, usize> = HashMap::new();
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     sweeps.tick().await;
-    let stopping = dispatcher.shared.stop.clone();
+    let context = &dispatcher.context;
     loop {
         let of_operator = counts.get(&None).copied().unwrap_or_default();
-        let takes = of_operator < MOST_COMMANDS && !*stopping.borrow();
+        let has_room = of_operator < MOST_COMMANDS && under_way.len() < most_under_way;
+        let takes = has_room && !context.is_stopping();
         tokio::select! {
             _ = sweeps.tick() => sweep(&dispatcher).await,
             received = incoming.recv(), if takes => match received {
                 None => return,
                 // It comes again after the restart.
-                Some(_) if *stopping.borrow() => {}
-                Some(Incoming::Command(record)) => {
-                    let count = counts.entry(record.scope.clone()).or_default();
+                Some(_) if context.is_stopping() => {}
+                Some(incoming) => {
+                    let scope = incoming.scope().cloned();
+                    let count = counts.entry(scope.clone()).or_default();
                     *count += 1;
-                    let is_too_much = record.scope.is_some() && *count > MOST_OF_A_TENANT;
-                    under_way.push(obey(&dispatcher, &listener, record, is_too_much));
+                    let is_too_much = scope.is_some() && *count > MOST_OF_A_TENANT;
+                    // What is pushed first is polled first, and so sent to its camera first.
+                    under_way.push(handle(&dispatcher, &listener, incoming, is_too_much));
                 }
-                Some(Incoming::State(record)) => declare(&dispatcher, record).await,
             },
             Some(scope) = under_way.next() => {
                 if let Some(count) = counts.get_mut(&scope) {
@@ -307,49 +192,68 @@ async fn serve(
     }
 }
 
+/// How many commands may be executed at the same time.
+fn most_executed(config: &Config) -> usize {
+    MOST_COMMANDS + MOST_OF_A_TENANT * config.tenants.len()
+}
+
 /// Removes the kept components that no camera runs or could go back to.
 async fn sweep(dispatcher: &Dispatcher) {
     let mut pinned: HashMap<String, HashSet<_>> = HashMap::new();
-    for view in dispatcher.shared.registry.views() {
+    for view in dispatcher.context.registry.views() {
         pinned.entry(view.spec.tenant.to_string()).or_default().extend(view.pinned);
     }
-    let loader = dispatcher.shared.host.loader.clone();
+    let loader = dispatcher.context.host.loader.clone();
     let swept = tokio::task::spawn_blocking(move || loader.retain(&pinned)).await;
     if let Ok(Err(error)) = swept {
         tracing::warn!(%error, "components that are no longer used can't be removed");
     }
 }
 
-/// Answers a command. Whose it was.
-async fn obey(
+/// Does what came in asks for. Gives whose it was.
+async fn handle(
+    dispatcher: &Dispatcher,
+    listener: &Listener,
+    incoming: Incoming,
+    is_too_much: bool,
+) -> Option<Id> {
+    let scope = incoming.scope().cloned();
+    match incoming {
+        Incoming::Command(record) => answer(dispatcher, listener, record, is_too_much).await,
+        Incoming::State(record) => declare(dispatcher, record).await,
+    }
+    scope
+}
+
+/// Answers a command.
+async fn answer(
     dispatcher: &Dispatcher,
     listener: &Listener,
     record: ControlRecord,
     is_too_much: bool,
-) -> Option<Id> {
-    let (origin, scope) = (record.origin.clone(), record.scope.clone());
-    let bus = &dispatcher.shared.bus;
+) {
+    let origin = record.origin.clone();
+    let publisher = &dispatcher.context.publisher;
     match Request::parse(record) {
         Ok(request) => {
             if is_too_much {
                 let message = format!("{MOST_OF_A_TENANT} commands are under way; await answers");
                 let refused = Err(ErrorCode::Failed.because(message));
-                bus.answer(&request, result_fields(&request.action, &refused)).await;
+                publisher.answer(&request, result_fields(&request.action, &refused)).await;
             } else if dispatcher.is_meant(&request) {
-                let fields = dispatcher.carry_out(&request).await;
-                bus.answer(&request, fields).await;
+                let fields = dispatcher.execute(&request).await;
+                publisher.answer(&request, fields).await;
             }
         }
         Err(refused) => {
             let (request, refusal) = *refused;
             if dispatcher.is_meant(&request) {
                 let what = if request.action.is_empty() { "command" } else { &request.action };
-                bus.answer(&request, result_fields(what, &Err(refusal))).await;
+                publisher.answer(&request, result_fields(what, &Err(refusal))).await;
             }
         }
     }
     listener.finish(&origin);
-    scope
 }
 
 /// A person wrote onto the state topic.
@@ -362,16 +266,20 @@ async fn declare(dispatcher: &Dispatcher, record: StateRecord) {
              own, or another `state` topic"
         );
         tracing::error!(camera = key, writer, "another instance of the same name is running");
-        dispatcher.shared.bus.event("state-refused", &key, &message).await;
+        dispatcher.context.publisher.event("state-refused", &key, &message).await;
         return;
     }
     match Id::new(&key) {
         Ok(id) => {
-            dispatcher.tell(&id, Envelope::internal(CameraCommand::Declare(record.value)));
+            let command = CameraCommand::Declare(record.value);
+            let (envelope, answered) = Envelope::internal(command);
+            dispatcher.tell(&id, envelope);
+            // It counts as under way until then; what it says to people, the camera has told them.
+            let _ = answered.await;
         }
         Err(error) => {
             let message = format!("✘ state: the key must be a camera's id: {error}");
-            dispatcher.shared.bus.event("state-refused", &key, &message).await;
+            dispatcher.context.publisher.event("state-refused", &key, &message).await;
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Which cameras there are: where to send commands for them, and what is to be seen of them.
+//! Which cameras there are: where to send commands for them, which topics they have, and what is to be seen of
+//! them. Nobody waits here: its lock is held for a look or a change.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::{CameraSpec, Config, Id};
-use crate::control::wire::Envelope;
-use crate::control::wire::{ErrorCode, Refusal};
+use crate::control::wire::{Envelope, ErrorCode, Refusal};
 use crate::policy::Digest;
 use crate::stats::CameraStats;
 
@@ -44,11 +45,15 @@ pub struct CameraView {
 }
 
 struct RegisteredCamera {
-    jobs: mpsc::UnboundedSender<Envelope>,
+    commands: mpsc::Sender<Envelope>,
     /// What the camera is, and while that changes what it is about to be: its topics are taken.
     reserved: Vec<Arc<CameraSpec>>,
     view: Option<CameraView>,
 }
+
+/// Nobody takes commands for this camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotSent;
 
 /// All cameras of an instance.
 #[derive(Default)]
@@ -57,31 +62,34 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Sends `assignment` to a camera. `open` is called when nobody takes its commands yet; without
-    /// it, the assignment comes back.
+    /// Sends a command to a camera. `open` is called when nobody takes its commands yet.
+    ///
+    /// # Errors
+    /// When nobody takes it. A mailbox has room for all commands that may be under way at the same
+    /// time, so that none is ever full.
     pub fn send(
         &self,
         id: &Id,
-        assignment: Envelope,
-        open: Option<impl FnOnce() -> mpsc::UnboundedSender<Envelope>>,
-    ) -> Result<(), Envelope> {
+        envelope: Envelope,
+        open: Option<impl FnOnce() -> mpsc::Sender<Envelope>>,
+    ) -> Result<(), NotSent> {
         // Under the lock, so that nobody stops taking commands in between.
-        let mut cameras = self.lock();
+        let mut cameras = self.cameras.lock();
         let entry =
             match (cameras.get(id), open) {
                 (Some(entry), _) => entry,
-                (None, None) => return Err(assignment),
+                (None, None) => return Err(NotSent),
                 (None, Some(open)) => cameras.entry(id.clone()).or_insert_with(|| {
-                    RegisteredCamera { jobs: open(), reserved: Vec::new(), view: None }
+                    RegisteredCamera { commands: open(), reserved: Vec::new(), view: None }
                 }),
             };
-        entry.jobs.send(assignment).map_err(|unsent| unsent.0)
+        entry.commands.try_send(envelope).map_err(|_| NotSent)
     }
 
-    /// Sends `assignment` to everyone who takes commands.
-    pub fn tell_all(&self, assignment: impl Fn() -> Envelope) {
-        for entry in self.lock().values() {
-            let _ = entry.jobs.send(assignment());
+    /// Sends a command to everyone who takes any.
+    pub fn tell_all(&self, envelope: impl Fn() -> Envelope) {
+        for entry in self.cameras.lock().values() {
+            let _ = entry.commands.try_send(envelope());
         }
     }
 
@@ -90,7 +98,7 @@ impl Registry {
     /// # Errors
     /// When it can't run beside the others.
     pub fn reserve(&self, config: &Config, spec: &Arc<CameraSpec>) -> Result<(), Refusal> {
-        let mut cameras = self.lock();
+        let mut cameras = self.cameras.lock();
         let others = cameras.iter().filter(|(id, _)| **id != spec.id);
         let others = others.flat_map(|(_, entry)| entry.reserved.iter().map(|spec| &**spec));
         if let Some(objection) = config.objection(spec, others) {
@@ -110,28 +118,28 @@ impl Registry {
 
     /// A camera has the topics of `spec` and no others.
     pub fn settle(&self, spec: &Arc<CameraSpec>) {
-        if let Some(entry) = self.lock().get_mut(&spec.id) {
+        if let Some(entry) = self.cameras.lock().get_mut(&spec.id) {
             entry.reserved = vec![Arc::clone(spec)];
         }
     }
 
     /// Gives up the topics of a camera.
     pub fn release(&self, id: &Id) {
-        if let Some(entry) = self.lock().get_mut(id) {
+        if let Some(entry) = self.cameras.lock().get_mut(id) {
             entry.reserved.clear();
         }
     }
 
     /// Shows what there is to see of a camera; `None`: there is none.
     pub fn show(&self, id: &Id, view: Option<CameraView>) {
-        if let Some(entry) = self.lock().get_mut(id) {
+        if let Some(entry) = self.cameras.lock().get_mut(id) {
             entry.view = view;
         }
     }
 
     /// Forgets a camera that is not there, unless `is_wanted` says that commands wait for it.
     pub fn remove_unless(&self, id: &Id, is_wanted: impl FnOnce() -> bool) -> bool {
-        let mut cameras = self.lock();
+        let mut cameras = self.cameras.lock();
         // Under the lock, nobody can send a command meanwhile.
         let removed = !is_wanted();
         if removed {
@@ -142,16 +150,12 @@ impl Registry {
 
     /// What there is to see of a camera.
     pub fn view(&self, id: &str) -> Option<CameraView> {
-        let cameras = self.lock();
+        let cameras = self.cameras.lock();
         cameras.iter().find(|(known, _)| known.as_str() == id)?.1.view.clone()
     }
 
     /// What there is to see of all cameras.
     pub fn views(&self) -> Vec<CameraView> {
-        self.lock().values().filter_map(|entry| entry.view.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, RegisteredCamera>> {
-        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cameras.lock().values().filter_map(|entry| entry.view.clone()).collect()
     }
 }

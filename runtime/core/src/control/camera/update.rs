@@ -5,42 +5,38 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
 
-use super::actor::{Actor, OnBehalf};
-use super::deploy::Plan;
-use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS, blocking};
-use crate::camera;
-use crate::camera::{Change, Command};
+use super::context::{OnBehalf, blocking};
+use super::controlled::ControlledCamera;
+use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS};
+use super::plan::Plan;
+use crate::camera::{self, CameraInput};
 use crate::config::CameraSpec;
-use crate::control::wire::Done;
-use crate::control::wire::{CommandPositions, Origin};
-use crate::control::wire::{Desired, Record, patched};
-use crate::control::wire::{ErrorCode, Refusal, SwapReport};
+use crate::control::wire::{
+    CommandPositions, Desired, Done, ErrorCode, Origin, Record, Refusal, SwapReport, patched,
+};
 use crate::host::CameraStart;
-use crate::kafka::CameraQueue;
-use crate::kafka::Checkpoint;
 
-impl Actor {
-    pub(crate) async fn update(
+impl ControlledCamera {
+    pub async fn update(
         &mut self,
         patch: Map<String, Value>,
         on_behalf: OnBehalf,
         swap: &mut Option<SwapReport>,
     ) -> Done {
         let OnBehalf { scope, origin, .. } = on_behalf;
-        let Some(desired) = self.desired.clone() else { return Ok(String::new()) };
+        let Some(desired) = self.kept.get().cloned() else { return Ok(String::new()) };
         if scope.is_some() && OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
             return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
-        let spec = patched(&desired.spec, patch, &self.shared.host.config)?;
+        let spec = patched(&desired.spec, patch, &self.context.host.config)?;
         if let Some(tenant) = &scope {
             // What the operator has set stays, whatever it is.
             self.check_limits(spec.limits.other_than(desired.spec.limits), tenant)?;
         }
-        if spec == desired.spec && self.running.is_some() {
+        if spec == desired.spec && self.runner.is_running() {
             return Ok("nothing to change".to_owned());
         }
         self.become_as(spec, origin.as_ref(), swap).await?;
@@ -54,17 +50,17 @@ impl Actor {
         origin: Option<&Origin>,
         swap: &mut Option<SwapReport>,
     ) -> Result<(), Refusal> {
-        let Some(desired) = self.desired.clone() else { return Ok(()) };
+        let Some(desired) = self.kept.get().cloned() else { return Ok(()) };
         if spec.tenant != desired.spec.tenant {
             let message = "a camera can't change its tenant; delete it and create it anew";
             return Err(ErrorCode::Conflict.because(message));
         }
-        let config = &self.shared.host.config;
+        let config = &self.context.host.config;
         let old = Arc::new(desired.spec.clone());
-        self.shared.registry.reserve(config, &Arc::new(spec.clone()))?;
+        self.context.registry.reserve(config, &Arc::new(spec.clone()))?;
         let changed = self.change(&old, spec, desired, swap).await;
         let stays = changed.as_ref().map_or(&*old, |desired| &desired.spec);
-        self.shared.registry.settle(&Arc::new(stays.clone()));
+        self.context.registry.settle(&Arc::new(stays.clone()));
         self.accept(changed?, origin).await
     }
 
@@ -75,16 +71,16 @@ impl Actor {
         mut desired: Desired,
         swap: &mut Option<SwapReport>,
     ) -> Result<Desired, Refusal> {
-        if self.running.is_none() {
+        if !self.runner.is_running() {
             let how = CameraStart { paused: desired.paused, goes_on: true, remembers: true };
             desired.spec = self.start_reserved(&spec, how, swap).await?;
             return Ok(desired);
         }
         // All that can fail comes first: nothing has changed until the plugins are swapped.
-        let host = Arc::clone(&self.shared.host);
+        let host = Arc::clone(&self.context.host);
         let other_input = spec.consume_topic != old.consume_topic;
         if other_input || spec.produce_topic != old.produce_topic {
-            self.ensure_topics(&spec).await?;
+            self.context.ensure_topics(&spec).await?;
         }
         let checked = camera::check(&spec);
         checked.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
@@ -107,7 +103,7 @@ impl Actor {
         &mut self,
         spec: &mut CameraSpec,
         desired: &mut Desired,
-        input: Option<(CameraQueue, Arc<Checkpoint>)>,
+        input: Option<CameraInput>,
         swap: &mut Option<SwapReport>,
     ) -> Result<(), Refusal> {
         let other_limits = spec.limits != desired.spec.limits;
@@ -119,43 +115,33 @@ impl Actor {
             spec.plugins.clone_from(&desired.spec.plugins);
         }
         if *spec != desired.spec {
-            let (done, is_done) = oneshot::channel();
-            let change = Change { spec: Arc::new(spec.clone()), input, done };
-            if let Some(running) = &self.running {
-                running.camera.send(Command::Change(change)).map_err(|_| Refusal::stopped())?;
-            }
-            let changed = is_done.await.map_err(|_| Refusal::stopped())?;
-            changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
+            self.runner.change(spec.clone(), input).await?;
             desired.spec.clone_from(spec);
         }
         Ok(())
     }
 
     /// Does as a person wrote onto the state topic.
-    pub(crate) async fn declare(
-        &mut self,
-        value: Option<Vec<u8>>,
-        swap: &mut Option<SwapReport>,
-    ) -> Done {
+    pub async fn declare(&mut self, value: Option<Vec<u8>>, swap: &mut Option<SwapReport>) -> Done {
         let record = match value {
             None => Record::Deleted,
             Some(value) => {
-                let (id, config) = (self.id.as_str(), &self.shared.host.config);
+                let (id, config) = (self.id.as_str(), &self.context.host.config);
                 Record::parse(id, &value, CommandPositions::default(), config)?
             }
         };
-        let (declared, generation) = match (record, &self.desired) {
+        let (declared, generation) = match (record, self.kept.get()) {
             (Record::Deleted, None) => return Ok(String::new()),
             (Record::Deleted, Some(_)) => return self.delete(None).await,
             (Record::Camera(declared, generation), _) => (*declared, generation),
         };
-        let Some(desired) = self.desired.clone() else {
+        let Some(desired) = self.kept.get().cloned() else {
             let how = CameraStart { paused: declared.paused, goes_on: false, remembers: false };
             let spec = self.start(&declared.spec, how, swap).await?;
             let generation = generation.unwrap_or(1).max(1);
             let previous = BTreeMap::new();
             let desired = Desired { spec, generation, previous, ..declared };
-            return self.keep(desired).await.map(|()| self.what_runs());
+            return self.keep(desired).await.map(|()| self.runner.in_words());
         };
         if let Some(generation) = generation
             && generation <= desired.generation
@@ -173,22 +159,23 @@ impl Actor {
         if declared.paused != desired.paused {
             self.pause(declared.paused, None, swap).await?;
         }
-        if let Some(mut desired) = self.desired.clone() {
+        if let Some(mut desired) = self.kept.get().cloned() {
             desired.generation = generation.unwrap_or(desired.generation);
             self.keep(desired).await?;
         }
-        Ok(self.what_runs())
+        Ok(self.runner.in_words())
     }
 
     /// Tells of a wrong record on the state topic, and writes what is true over it.
-    pub(crate) async fn put_back(&self, refusal: &Refusal) {
-        let bus = &self.shared.bus;
-        bus.event("state-refused", self.id.as_str(), &format!("✘ state {}: {refusal}", self.id))
-            .await;
-        let record = self.desired.as_ref().map(Desired::to_json);
-        let commands =
-            self.desired.as_ref().map(|desired| desired.commands.clone()).unwrap_or_default();
-        if let Err(error) = bus.put_state(self.id.as_str(), record.as_deref(), &commands).await {
+    pub async fn put_back(&self, refusal: &Refusal) {
+        let publisher = &self.context.publisher;
+        let message = format!("✘ state {}: {refusal}", self.id);
+        publisher.event("state-refused", self.id.as_str(), &message).await;
+        let record = self.kept.get().map(Desired::to_json);
+        let commands = self.kept.get().map(|desired| desired.commands.clone()).unwrap_or_default();
+        if let Err(error) =
+            publisher.put_state(self.id.as_str(), record.as_deref(), &commands).await
+        {
             tracing::error!(camera = self.id.as_str(), %error, "the state could not be put back");
         }
     }

@@ -1,11 +1,13 @@
-//! The way into the control plane: commands, and what people write onto the state topic.
+//! The way into the control plane: commands, and what people write onto the state topic. It commits the
+//! offsets of what was answered, and waits while too much is under way: nothing is taken that has no place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -18,7 +20,7 @@ use crate::control::wire::{ControlRecord, MAX_VALUE, Origin, Target};
 use crate::kafka::{Logging, PARTITION, consumer_config, text_header, watermarks};
 
 /// How long the broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the offsets of finished commands are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,16 @@ pub(crate) enum Incoming {
     Command(ControlRecord),
     /// Someone else wrote onto the state topic.
     State(StateRecord),
+}
+
+impl Incoming {
+    /// The tenant whose command it is; without one, it is the operator's.
+    pub fn scope(&self) -> Option<&Id> {
+        match self {
+            Self::Command(record) => record.scope.as_ref(),
+            Self::State(_) => None,
+        }
+    }
 }
 
 /// A record of the state topic.
@@ -96,11 +108,11 @@ impl ControlConsumer {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&topic, PARTITION, Offset::Offset(low))?;
         self.consumer.assign(&assignment)?;
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + TIMEOUT;
         loop {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    deadline = Instant::now() + PATIENCE;
+                    deadline = Instant::now() + TIMEOUT;
                     if message.offset() >= high {
                         break;
                     }
@@ -132,7 +144,7 @@ impl ControlConsumer {
         for topic in self.scopes.keys() {
             asked.add_partition(topic, PARTITION);
         }
-        let committed = self.consumer.committed_offsets(asked, PATIENCE)?;
+        let committed = self.consumer.committed_offsets(asked, TIMEOUT)?;
         let mut assignment = TopicPartitionList::new();
         let mut finished = Finished::default();
         for topic in self.scopes.keys() {
@@ -189,11 +201,11 @@ impl ControlConsumer {
                 break;
             }
             if Instant::now() >= next_commit {
-                commit(&self.consumer, &mut lock(finished), CommitMode::Async);
+                commit(&self.consumer, &mut finished.lock(), CommitMode::Async);
                 next_commit = Instant::now() + COMMIT_INTERVAL;
             }
         }
-        commit(&self.consumer, &mut lock(finished), CommitMode::Sync);
+        commit(&self.consumer, &mut finished.lock(), CommitMode::Sync);
     }
 
     fn receive(
@@ -208,7 +220,7 @@ impl ControlConsumer {
             return (!own).then(|| Incoming::State(state_record(message)));
         }
         let scope = self.scopes.get(topic)?.clone();
-        let may_be_repeated = lock(finished).begin(topic, message.offset());
+        let may_be_repeated = finished.lock().begin(topic, message.offset());
         // What is too large is refused; its head is enough for that.
         let value = |payload: &[u8]| payload.iter().take(MAX_VALUE + 1).copied().collect();
         Some(Incoming::Command(ControlRecord {
@@ -229,7 +241,7 @@ impl ControlConsumer {
 impl Listener {
     /// A command was answered, and is not carried out again after a restart.
     pub fn finish(&self, origin: &Origin) {
-        if let Some(commands) = lock(&self.finished).0.get_mut(&origin.topic) {
+        if let Some(commands) = self.finished.lock().0.get_mut(&origin.topic) {
             commands.under_way.remove(&origin.offset);
         }
     }
@@ -245,7 +257,7 @@ impl Drop for Listener {
 }
 
 impl Finished {
-    /// A command begins. Whether an earlier run may have carried it out.
+    /// A command begins. Gives whether an earlier run may have carried it out.
     fn begin(&mut self, topic: &str, offset: i64) -> bool {
         let Some(commands) = self.0.get_mut(topic) else { return false };
         commands.under_way.insert(offset);
@@ -284,8 +296,4 @@ fn state_record(message: &BorrowedMessage<'_>) -> StateRecord {
 
 fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
     text_header(message.headers(), name).map(str::to_owned)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

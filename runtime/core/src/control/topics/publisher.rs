@@ -1,4 +1,5 @@
-//! The way out of the control plane: answers, events and the desired state, each acknowledged.
+//! The way out of the control plane: answers, events and the desired state, each acknowledged by the broker
+//! before whoever gave it goes on.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ pub(crate) const COMMANDS: &str = "comux-commands";
 const TOO_LARGE: RDKafkaErrorCode = RDKafkaErrorCode::MessageSizeTooLarge;
 
 /// How long the broker may take to acknowledge; then the command has failed.
-const PATIENCE_MS: &str = "30000";
+const TIMEOUT_MS: &str = "30000";
 
 /// Writes to the control plane's topics. Cheap to clone.
 #[derive(Clone)]
@@ -62,8 +63,8 @@ impl ProducerContext for Acknowledgements {
 impl Publisher {
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
         let mut properties = producer_config(&config.control, &config.name);
-        properties.set("message.timeout.ms", PATIENCE_MS);
-        let producer = PolledProducer::new(&properties, Acknowledgements, "bus")?;
+        properties.set("message.timeout.ms", TIMEOUT_MS);
+        let producer = PolledProducer::new(&properties, Acknowledgements, "publisher")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
         Ok(Self {
@@ -109,8 +110,9 @@ impl Publisher {
         mut fields: Map<String, Value>,
         correlation_id: Option<&str>,
     ) {
-        let message = fields.get("message").and_then(Value::as_str).unwrap_or_default();
-        tracing::info!(correlation_id, "control: {message}");
+        let text = |key: &str| fields.get(key).and_then(Value::as_str);
+        let (camera, tenant, answer) = (text("camera"), text("tenant"), text("message"));
+        tracing::info!(correlation_id, camera, tenant, answer, "control");
         let value = Value::Object(fields.clone()).to_string();
         let headers = [("correlation-id", correlation_id)];
         let mut told = self.produce(topic, key, Some(value.as_bytes()), &headers).await;

@@ -34,7 +34,7 @@ impl ErrorCode {
     /// A refusal of this kind.
     #[must_use]
     pub fn because(self, message: impl Into<String>) -> Refusal {
-        Refusal { kind: self, message: cut(message.into()), step: None }
+        Refusal { code: self, message: cut(message.into()), step: None }
     }
 }
 
@@ -42,8 +42,8 @@ impl ErrorCode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What kind of reason.
-    pub kind: ErrorCode,
+    /// Why, for programs.
+    pub code: ErrorCode,
     /// The reason, and what to do.
     pub message: String,
     /// The step of a swap at which it failed.
@@ -54,7 +54,7 @@ impl Refusal {
     /// A swap that failed at `step`.
     #[must_use]
     pub fn at(step: Step, message: impl Into<String>) -> Self {
-        Self { kind: ErrorCode::Refused, message: cut(message.into()), step: Some(step) }
+        Self { code: ErrorCode::Refused, message: cut(message.into()), step: Some(step) }
     }
 
     /// The camera's thread has ended.
@@ -195,8 +195,8 @@ pub fn result_fields(what: &str, result: &Result<String, Refusal>) -> Map<String
         }
         Err(refusal) => {
             put("ok", false.into());
-            put("error", json!(refusal.kind));
-            let message = match (refusal.kind, refusal.step) {
+            put("error", json!(refusal.code));
+            let message = match (refusal.code, refusal.step) {
                 (ErrorCode::UnknownAction, _) => format!("✘ {refusal}"),
                 (_, Some(step)) => format!("✘ {what}: {step}: {refusal}"),
                 (_, None) => format!("✘ {what}: {refusal}"),

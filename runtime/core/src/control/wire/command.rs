@@ -34,15 +34,13 @@ pub(crate) enum CameraCommand {
     Rollback(Rollback),
     /// Be as a person wrote onto the state topic. `None`: not at all.
     Declare(Option<Vec<u8>>),
-    /// The thread of its start with this number has ended.
-    Ended(u64),
     /// The instance ends.
     Stop,
 }
 
-/// A job, from whom, and where to answer.
+/// A command, from whom, and where to answer.
 pub(crate) struct Envelope {
-    pub job: CameraCommand,
+    pub command: CameraCommand,
     /// The tenant whose own control topic it came on: what is the operator's is not for it.
     pub scope: Option<Id>,
     /// The tenant whose cameras it may reach; absent: all.
@@ -52,19 +50,15 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// A job of the instance itself, that nobody waits for.
-    pub fn internal(job: CameraCommand) -> Self {
-        Self { job, scope: None, reach: None, origin: None, reply: None }
-    }
-
-    /// A job of the instance itself, and where its answer comes.
-    pub fn answered(job: CameraCommand) -> (Self, oneshot::Receiver<CameraAnswer>) {
+    /// A command of the instance itself, and where its answer comes.
+    pub fn internal(command: CameraCommand) -> (Self, oneshot::Receiver<CameraAnswer>) {
         let (reply, answered) = oneshot::channel();
-        (Self { reply: Some(reply), ..Self::internal(job) }, answered)
+        let envelope = Self { command, scope: None, reach: None, origin: None, reply: Some(reply) };
+        (envelope, answered)
     }
 }
 
-/// What a job gave.
+/// What a command gave.
 pub(crate) type Done = Result<String, Refusal>;
 
 /// The plugins of a `deploy`, and how to go about it.
@@ -117,7 +111,7 @@ pub(crate) struct RolloutOptions {
     pub shadow: u32,
     /// Frames.
     pub probation: u32,
-    /// Without what the plugins before remember.
+    /// Without the state of the plugins before.
     pub fresh: bool,
 }
 
@@ -151,7 +145,7 @@ impl RolloutOptions {
 pub(crate) struct Rollback {
     /// Its name; absent: the only one that can.
     pub plugin: Option<String>,
-    /// Without what the plugin before remembers.
+    /// Without the state of the plugin before.
     #[serde(default)]
     pub fresh: bool,
 }

@@ -236,7 +236,7 @@ mod tests {
         let huge = vec![b' '; MAX_VALUE + 1];
         for value in [&b"{"[..], b"[]", b"7", b"\xff", deep.as_bytes(), &huge] {
             let (request, refusal) = *parse(b"create", value).expect_err("refused");
-            assert_eq!((request.action.as_str(), refusal.kind), ("create", ErrorCode::Invalid));
+            assert_eq!((request.action.as_str(), refusal.code), ("create", ErrorCode::Invalid));
         }
         assert!(parse(b"", b"{}").is_err());
         assert!(parse(b"\xff", b"{}").is_err());

@@ -1,0 +1,185 @@
+//! A camera under control: what it should be, what runs of it, and starting it.
+//!
+//! Commands build on this: [`super::swap`] and [`super::deploy`] change its plugins,
+//! [`super::lifecycle`] and [`super::update`] the rest.
+
+use std::sync::Arc;
+
+use super::context::ControlContext;
+use super::kept::KeptState;
+use super::resolve::{self, Placed};
+use super::runner::Runner;
+use crate::camera;
+use crate::config::{CameraSpec, Id};
+use crate::control::registry::CameraView;
+use crate::control::wire::{
+    CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, Steps, SwapReport,
+};
+use crate::host::CameraStart;
+use crate::plugin::instance::CameraPlugin;
+use crate::policy::Step;
+
+/// See the module.
+pub(crate) struct ControlledCamera {
+    pub id: Id,
+    pub context: Arc<ControlContext>,
+    pub kept: KeptState,
+    pub runner: Runner,
+}
+
+impl ControlledCamera {
+    /// Makes `desired` the camera's next generation, for good, by a command.
+    pub async fn accept(
+        &mut self,
+        desired: Desired,
+        origin: Option<&Origin>,
+    ) -> Result<(), Refusal> {
+        self.kept.accept((&self.id, &self.context.publisher), desired, origin).await
+    }
+
+    /// Makes `desired` what the camera should be, for good.
+    pub async fn keep(&mut self, desired: Desired) -> Result<(), Refusal> {
+        self.kept.keep((&self.id, &self.context.publisher), desired).await
+    }
+
+    // === starting and stopping ===
+
+    /// Starts the camera; nothing is left of it when that fails.
+    pub async fn start(
+        &mut self,
+        spec: &CameraSpec,
+        how: CameraStart,
+        swap: &mut Option<SwapReport>,
+    ) -> Result<CameraSpec, Refusal> {
+        let context = Arc::clone(&self.context);
+        context.registry.reserve(&context.host.config, &Arc::new(spec.clone()))?;
+        let started = self.start_reserved(spec, how, swap).await;
+        match (&started, self.kept.get()) {
+            (Err(_), None) => context.registry.release(&self.id),
+            _ => context.registry.settle(&Arc::new(spec.clone())),
+        }
+        started
+    }
+
+    /// As [`Self::start`], when the camera has its topics already.
+    pub async fn start_reserved(
+        &mut self,
+        spec: &CameraSpec,
+        how: CameraStart,
+        swap: &mut Option<SwapReport>,
+    ) -> Result<CameraSpec, Refusal> {
+        let checked = camera::check(spec);
+        checked.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
+        let context = Arc::clone(&self.context);
+        let host = &context.host;
+        let steps = &mut swap.get_or_insert_default().steps;
+        let tenant = resolve::tenant(host, &spec.tenant)?;
+        let owner = (&tenant, host.config.terms_of(spec).limits);
+        let loading = resolve::load_all(&host.loader, owner, &spec.plugins, steps);
+        let placed = context.unless_stopping(loading).await?;
+        let configuring = self.instances(spec, &placed, how.remembers, steps);
+        let instances = context.unless_stopping(configuring).await?;
+        context.ensure_topics(spec).await?;
+        let mut spec = spec.clone();
+        spec.plugins = placed.iter().map(|placed| placed.entry.clone()).collect();
+        let of = (Arc::new(spec.clone()), tenant);
+        self.runner.start(Arc::clone(host), of, (placed, instances), how).await?;
+        Ok(spec)
+    }
+
+    /// Configured instances of a chain of plugins, with their state of before where `remembers` says so.
+    async fn instances(
+        &self,
+        spec: &CameraSpec,
+        chain: &[Placed],
+        remembers: bool,
+        steps: &mut Steps,
+    ) -> Result<Vec<CameraPlugin>, Refusal> {
+        let host = &self.context.host;
+        let snapshots = if remembers { host.memories.recall(&spec.into()) } else { Vec::new() };
+        let mut instances = Vec::with_capacity(chain.len());
+        for placed in chain {
+            let mut instance = resolve::configure(host, spec, placed, steps).await?;
+            let saved = snapshots.iter().find(|(plugin, _)| *plugin == placed.plugin.name);
+            if let Some((_, snapshot)) = saved.cloned()
+                && instance.has_state()
+            {
+                let restore = move || {
+                    // Off the camera's thread, but not beside those who wait for a core.
+                    let claim = instance.meter().tenant.seat();
+                    let _permit = claim.take();
+                    let restored = instance.restore(&snapshot, &claim);
+                    (instance, restored)
+                };
+                let (restored, result) = host
+                    .loader
+                    .run(spec.tenant.as_str(), restore)
+                    .await
+                    .map_err(|error| Refusal::at(Step::HandOver, error.to_string()))?;
+                instance = restored;
+                if let Err(error) = result {
+                    let (camera, tenant, plugin) =
+                        (self.id.as_str(), spec.tenant.as_str(), instance.name());
+                    tracing::warn!(
+                        camera,
+                        tenant,
+                        plugin,
+                        error,
+                        "a plugin begins afresh after a restart"
+                    );
+                }
+            }
+            instances.push(instance);
+        }
+        Ok(instances)
+    }
+
+    /// Stops the camera, which gives out what it has received. Why it had stopped by itself.
+    pub async fn stop(&mut self) -> Option<String> {
+        let spec = self.kept.get().map(|desired| desired.spec.clone());
+        self.runner.stop(Arc::clone(&self.context.host), spec).await
+    }
+
+    // === what there is to see ===
+
+    /// The plugins that run.
+    pub fn present(&self) -> Result<&[Placed], Refusal> {
+        let stopped = || ErrorCode::Failed.because("the camera has stopped; `resume` it first");
+        self.runner.chain().ok_or_else(stopped)
+    }
+
+    /// A refused change of plugins: what runs all the same.
+    pub fn with_what_stays(&self, refusal: Refusal) -> Refusal {
+        if refusal.step.is_none() || !self.runner.is_running() {
+            return refusal;
+        }
+        let message = format!("{refusal}; still {}", self.runner.in_words());
+        Refusal { message, ..refusal }
+    }
+
+    /// Shows the camera in the registry as it is now.
+    pub fn show(&self) {
+        let view = self.kept.get().map(|desired| CameraView {
+            spec: Arc::new(desired.spec.clone()),
+            stats: Arc::clone(self.runner.stats()),
+            generation: desired.generation,
+            phase: self.runner.phase(desired.paused),
+            plugins: self.runner.identities(),
+            pinned: desired.components().collect(),
+            error: self.runner.failure().cloned(),
+        });
+        self.context.registry.show(&self.id, view);
+    }
+
+    /// The answer to a command.
+    pub fn answer(&self, result: Done, swap: Option<SwapReport>) -> CameraAnswer {
+        let desired = self.kept.get();
+        CameraAnswer {
+            result,
+            tenant: desired.map(|desired| desired.spec.tenant.to_string()),
+            generation: desired.map(|desired| desired.generation),
+            plugins: self.runner.identities(),
+            swap,
+        }
+    }
+}

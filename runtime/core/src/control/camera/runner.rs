@@ -1,0 +1,253 @@
+//! What runs of a camera: its thread and the plugins on it, or why there is none.
+//!
+//! It does as it is told, and knows nothing of desired states.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::context::blocking;
+use super::resolve::Placed;
+use crate::camera::{Camera, CameraInput, Change, Command, Link, Swap, SwapEvent};
+use crate::config::CameraSpec;
+use crate::control::registry::Phase;
+use crate::control::wire::{Cut, ErrorCode, Refusal, RolloutOptions, SwapReport};
+use crate::host::{CameraStart, Host};
+use crate::plugin::instance::CameraPlugin;
+use crate::policy::Step;
+use crate::stats::CameraStats;
+use crate::tenancy::Tenant;
+
+/// See the module.
+pub(crate) struct Runner {
+    state: RunState,
+    /// How often the camera was started.
+    starts: u64,
+    /// The start whose thread has ended, told by that thread.
+    ended: watch::Sender<u64>,
+    /// Its counters, also of a camera that has stopped.
+    stats: Arc<CameraStats>,
+}
+
+enum RunState {
+    Running {
+        camera: Camera,
+        chain: Vec<Placed>,
+    },
+    /// With the reason, where it should run.
+    Stopped(Option<String>),
+}
+
+impl Runner {
+    /// Nothing runs yet. Each end of a thread is told to `ended`.
+    pub fn new(ended: watch::Sender<u64>) -> Self {
+        Self { state: RunState::Stopped(None), starts: 0, ended, stats: Arc::default() }
+    }
+
+    // === what there is to see ===
+
+    /// Its counters.
+    pub fn stats(&self) -> &Arc<CameraStats> {
+        &self.stats
+    }
+
+    /// Whether there is a thread.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, RunState::Running { .. })
+    }
+
+    /// Why it does not run although it should.
+    pub fn failure(&self) -> Option<&String> {
+        match &self.state {
+            RunState::Running { .. } => None,
+            RunState::Stopped(why) => why.as_ref(),
+        }
+    }
+
+    /// What it does, `paused` or not.
+    pub fn phase(&self, paused: bool) -> Phase {
+        match (self.is_running(), paused) {
+            (false, _) => Phase::Failed,
+            (true, true) => Phase::Paused,
+            (true, false) => Phase::Running,
+        }
+    }
+
+    /// The plugins on it, in their order.
+    pub fn chain(&self) -> Option<&[Placed]> {
+        match &self.state {
+            RunState::Running { chain, .. } => Some(chain),
+            RunState::Stopped(_) => None,
+        }
+    }
+
+    /// The identities of its plugins.
+    pub fn identities(&self) -> Vec<String> {
+        let chain = self.chain().into_iter().flatten();
+        chain.map(|placed| placed.plugin.identity.clone()).collect()
+    }
+
+    /// In a few words, what it does.
+    pub fn in_words(&self) -> String {
+        match self.chain() {
+            None => "stopped".to_owned(),
+            Some([]) => "passing records through".to_owned(),
+            Some(chain) => {
+                let titles: Vec<String> = chain.iter().map(Placed::title).collect();
+                format!("running {}", titles.join(", "))
+            }
+        }
+    }
+
+    // === its life ===
+
+    /// Starts the thread, with configured instances of these plugins. Waits for the broker.
+    pub async fn start(
+        &mut self,
+        host: Arc<Host>,
+        (spec, tenant): (Arc<CameraSpec>, Arc<Tenant>),
+        (chain, instances): (Vec<Placed>, Vec<CameraPlugin>),
+        how: CameraStart,
+    ) -> Result<(), Refusal> {
+        self.starts += 1;
+        let (ended, start) = (self.ended.clone(), self.starts);
+        let on_end = move || {
+            ended.send_replace(start);
+        };
+        let start = move || host.start_camera(&spec, tenant, instances, how, on_end);
+        let camera =
+            blocking(start).await?.map_err(|error| ErrorCode::Failed.because(error.to_string()))?;
+        self.stats = Arc::clone(&camera.stats);
+        self.state = RunState::Running { camera, chain };
+        Ok(())
+    }
+
+    /// It could not be started.
+    pub fn fail(&mut self, why: String) {
+        self.state = RunState::Stopped(Some(why));
+    }
+
+    /// Whether the thread of this start is the latest.
+    pub fn is_latest(&self, start: u64) -> bool {
+        start == self.starts
+    }
+
+    /// Stops the camera, which gives out what it has received; its input is closed behind it. Why it
+    /// had stopped by itself.
+    pub async fn stop(&mut self, host: Arc<Host>, spec: Option<CameraSpec>) -> Option<String> {
+        let (camera, chain) = match std::mem::replace(&mut self.state, RunState::Stopped(None)) {
+            RunState::Running { camera, chain } => (camera, chain),
+            stopped @ RunState::Stopped(_) => {
+                self.state = stopped;
+                return None;
+            }
+        };
+        camera.stop();
+        let ended = blocking(move || {
+            let ended = camera.join();
+            if let Some(spec) = spec {
+                host.close_input(&spec);
+            }
+            drop(chain);
+            ended.err().map(|error| error.to_string())
+        });
+        ended.await.unwrap_or_else(|refusal| Some(refusal.to_string()))
+    }
+
+    /// Forgets why it does not run.
+    pub fn forget_failure(&mut self) {
+        if let RunState::Stopped(why) = &mut self.state {
+            *why = None;
+        }
+    }
+
+    // === changes ===
+
+    /// Lets records pass without being analysed, or no longer; nothing if there is no thread.
+    pub async fn pause(&self, paused: bool) -> Result<(), Refusal> {
+        let RunState::Running { camera, .. } = &self.state else { return Ok(()) };
+        let (done, is_done) = oneshot::channel();
+        let _ = camera.send(Command::Pause(paused, done));
+        is_done.await.map_err(|_| Refusal::stopped())
+    }
+
+    /// Goes on as `spec` says, its plugins excepted.
+    pub async fn change(
+        &self,
+        spec: CameraSpec,
+        input: Option<CameraInput>,
+    ) -> Result<(), Refusal> {
+        let (done, is_done) = oneshot::channel();
+        let change = Change { spec: Arc::new(spec), input, done };
+        if let RunState::Running { camera, .. } = &self.state {
+            camera.send(Command::Change(change)).map_err(|_| Refusal::stopped())?;
+        }
+        let changed = is_done.await.map_err(|_| Refusal::stopped())?;
+        changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))
+    }
+
+    /// Other plugins are on it; or the same, asked for in other words.
+    pub fn set_chain(&mut self, new: Vec<Placed>) {
+        if let RunState::Running { chain, .. } = &mut self.state {
+            *chain = new;
+        }
+    }
+
+    /// Has the thread swap its plugins, and waits for the end of probation. `consume_topic`: where its
+    /// records come from.
+    pub async fn swap(
+        &self,
+        chain: Vec<Link>,
+        options: RolloutOptions,
+        consume_topic: &str,
+        mut stop: watch::Receiver<bool>,
+        report: &mut SwapReport,
+    ) -> Result<(), Refusal> {
+        let RunState::Running { camera, .. } = &self.state else { return Err(Refusal::stopped()) };
+        // Bounded by what is told of a swap: five events.
+        let (events, mut received) = mpsc::unbounded_channel();
+        let RolloutOptions { shadow, probation, fresh } = options;
+        let swap = Swap { chain, shadow, probation, fresh, events };
+        camera.send(Command::Swap(swap)).map_err(|_| Refusal::stopped())?;
+        let mut cut_at = None;
+        loop {
+            let event = tokio::select! {
+                event = received.recv() => event.ok_or_else(Refusal::stopped)?,
+                _ = stop.wait_for(|stop| *stop) => {
+                    // The version before is what should run after the restart.
+                    camera.stop();
+                    return Err(Refusal::stopped());
+                }
+            };
+            match event {
+                SwapEvent::Shadowed(shadowed) => report.shadow = Some(shadowed),
+                SwapEvent::Switched { waited, hand_over, switch, notes } => {
+                    report.steps.add(if shadow > 0 { Step::Shadow } else { Step::Cut }, waited);
+                    if hand_over > Duration::ZERO {
+                        report.steps.add(Step::HandOver, hand_over);
+                    }
+                    report.steps.add(Step::Switch, switch);
+                    report.gap = Some(hand_over + switch);
+                    report.notes.extend(notes);
+                }
+                SwapEvent::Cut { seq, offset } => cut_at = Some((seq, offset)),
+                SwapEvent::Passed { frames, took } => {
+                    if frames > 0 {
+                        report.steps.add(Step::Probation, took);
+                    }
+                    if frames < probation {
+                        let note =
+                            format!("judged by {frames} of {probation} frames: no more came");
+                        report.notes.push(note);
+                    }
+                    break;
+                }
+                SwapEvent::Failed { step, reason } => return Err(Refusal::at(step, reason)),
+            }
+        }
+        report.cut =
+            cut_at.map(|(seq, offset)| Cut { seq, source: format!("{consume_topic}/0/{offset}") });
+        Ok(())
+    }
+}

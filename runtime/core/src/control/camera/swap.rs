@@ -1,0 +1,97 @@
+//! Other plugins for a running camera: prepared beside the old ones, put in their place between two
+//! frames, kept only if they prove themselves.
+
+use super::controlled::ControlledCamera;
+use super::plan::{Plan, Planned, is_same, pair_the_rest};
+use super::resolve::{self, Placed};
+use crate::camera::Link;
+use crate::control::wire::{Desired, Refusal, RolloutOptions, SwapReport};
+
+impl ControlledCamera {
+    /// Brings another chain of plugins to the camera, and writes it into `desired`. `false`: it is
+    /// the one that runs.
+    pub async fn swap(
+        &mut self,
+        plan: Plan,
+        desired: &mut Desired,
+        report: &mut SwapReport,
+    ) -> Result<bool, Refusal> {
+        let host = self.context.host.clone();
+        let present = self.present()?.to_vec();
+        let mut chain = Vec::with_capacity(plan.chain.len());
+        let mut places = Vec::with_capacity(plan.chain.len());
+        for planned in plan.chain {
+            let (placed, place) = match planned {
+                Planned::Loaded(placed, place) => (placed, place),
+                Planned::Present(place) => match present.get(place) {
+                    Some(placed) => (placed.clone(), Some(place)),
+                    None => continue,
+                },
+                Planned::Entry(entry) => {
+                    let tenant = resolve::tenant(&host, &desired.spec.tenant)?;
+                    let owner = (&tenant, host.config.terms_of(&desired.spec).limits);
+                    let loading = resolve::load(&host.loader, owner, entry, &mut report.steps);
+                    let placed = self.context.unless_stopping(loading).await?;
+                    let succeeds = present.iter().enumerate().position(|(place, old)| {
+                        old.plugin.name == placed.plugin.name && !places.contains(&Some(place))
+                    });
+                    (placed, succeeds)
+                }
+            };
+            chain.push(placed);
+            places.push(place);
+        }
+        resolve::check_headers(&chain)?;
+        pair_the_rest(&mut places, present.len());
+
+        let mut links = Vec::with_capacity(chain.len());
+        for (placed, place) in chain.iter().zip(&places) {
+            let old = place.and_then(|place| present.get(place));
+            let same = !plan.afresh && old.is_some_and(|old| is_same(&old.entry, &placed.entry));
+            links.push(match (same, place) {
+                (true, Some(place)) => Link::Keep(*place),
+                _ => {
+                    let (spec, steps) = (&desired.spec, &mut report.steps);
+                    let configuring = resolve::configure(&host, spec, placed, steps);
+                    let instance = self.context.unless_stopping(configuring).await?;
+                    Link::New { instance: Box::new(instance), succeeds: *place }
+                }
+            });
+        }
+        let in_order = links.iter().enumerate();
+        let unchanged = links.len() == present.len()
+            && in_order
+                .into_iter()
+                .all(|(at, link)| matches!(link, Link::Keep(place) if *place == at));
+        if !unchanged {
+            // While nothing is analysed, there is nothing to be seen.
+            let options = match desired.paused {
+                true => RolloutOptions { shadow: 0, probation: 0, ..plan.options },
+                false => plan.options,
+            };
+            let (topic, stop) = (&desired.spec.consume_topic, self.context.stop.clone());
+            self.runner.swap(links, options, topic, stop, report).await?;
+            note_replaced(desired, &present, &chain, &places);
+        }
+        desired.spec.plugins = chain.iter().map(|placed| placed.entry.clone()).collect();
+        self.runner.set_chain(chain);
+        Ok(!unchanged)
+    }
+}
+
+/// Keeps, for a rollback, what the new plugins took the place of.
+fn note_replaced(
+    desired: &mut Desired,
+    present: &[Placed],
+    chain: &[Placed],
+    places: &[Option<usize>],
+) {
+    for (placed, place) in chain.iter().zip(places) {
+        if let Some(old) = place.and_then(|place| present.get(place))
+            && !is_same(&old.entry, &placed.entry)
+        {
+            desired.previous.insert(placed.plugin.name.clone(), old.entry.clone());
+        }
+    }
+    desired.previous.retain(|name, _| chain.iter().any(|placed| placed.plugin.name == *name));
+}
