@@ -31,6 +31,29 @@ pub enum On {
 /// # Panics
 /// When the broker refuses.
 pub fn allow(user: &str, on: On, prefix: &str) {
+    grant(user, on, prefix, rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_ALL);
+}
+
+/// Lets a user create, use and look at topics whose names begin so, but not change their settings.
+///
+/// # Panics
+/// When the broker refuses.
+pub fn allow_but_altering(user: &str, prefix: &str) {
+    use rd_kafka_AclOperation_t::{
+        RD_KAFKA_ACL_OPERATION_CREATE, RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
+        RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_OPERATION_WRITE,
+    };
+    for operation in [
+        RD_KAFKA_ACL_OPERATION_CREATE,
+        RD_KAFKA_ACL_OPERATION_READ,
+        RD_KAFKA_ACL_OPERATION_WRITE,
+        RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
+    ] {
+        grant(user, On::Topics, prefix, operation);
+    }
+}
+
+fn grant(user: &str, on: On, prefix: &str, operation: rd_kafka_AclOperation_t) {
     let client: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", broker().bootstrap()).create().unwrap();
     let kind = match on {
@@ -49,7 +72,7 @@ pub fn allow(user: &str, on: On, prefix: &str) {
             rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_PREFIXED,
             principal.as_ptr(),
             host.as_ptr(),
-            rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_ALL,
+            operation,
             rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW,
             ptr::null_mut(),
             0,

@@ -1,10 +1,15 @@
 //! What was accepted is what an instance has after a restart, whatever became of the files.
 
+use comux_tests::PATIENCE;
+use comux_tests::acl::allow_but_altering;
+use comux_tests::broker::{TENANT_USER, broker};
 use comux_tests::control::{Control, Names, state};
 use comux_tests::home::{Home, component, identity};
 use comux_tests::media;
-use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Record, Writer, consume, topic_exists, topic_setting};
+use comux_tests::process::{Comux, Config, plugins_line, refused, run_to_end};
+use comux_tests::records::{
+    Record, Writer, consume, create_topic_with, topic_exists, topic_setting,
+};
 use serde_json::{Value, json};
 
 use crate::live::{
@@ -40,6 +45,49 @@ fn missing_control_topics_are_created_and_the_state_is_compacted() {
     }
     assert_eq!(topic_setting(&state, "cleanup.policy").as_deref(), Some("compact"));
     comux.stop();
+}
+
+/// Settings of a topic that forgets, and one more that must stay as it is.
+const FORGETS: [(&str, &str); 2] = [("cleanup.policy", "delete"), ("segment.ms", "3600000")];
+
+#[test]
+fn a_state_topic_that_would_forget_is_made_compacted() {
+    let names = Names::new("state-forgets");
+    let state = names.state("state-forgets");
+    create_topic_with(&state, 1, &FORGETS);
+    let comux = Comux::run(&names.configure(Config::new("state-forgets")));
+    assert_eq!(topic_setting(&state, "cleanup.policy").as_deref(), Some("compact"));
+    assert_eq!(topic_setting(&state, "segment.ms").as_deref(), Some("3600000"));
+    let ended = comux.stop();
+    let is_told = |line: &String| line.contains("WARN") && line.contains(&state);
+    assert!(ended.log.iter().any(is_told), "{:#?}", ended.log);
+}
+
+#[test]
+fn a_state_topic_that_would_forget_and_can_not_be_changed_is_refused() {
+    let names = Names::new("state-fixed");
+    let state = names.state("state-fixed");
+    create_topic_with(&state, 1, &FORGETS);
+    allow_but_altering(TENANT_USER, "state-fixed");
+    let login = format!(
+        "properties = {{ 'security.protocol' = 'SASL_PLAINTEXT', 'sasl.mechanism' = 'PLAIN', \
+         'sasl.username' = '{TENANT_USER}', 'sasl.password' = '{TENANT_USER}' }}"
+    );
+    let config = Config::with_broker("state-fixed", &broker().restricted()).with(&login);
+    let config = names.configure(config);
+    let (code, said) = refused(&config);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("comux.toml");
+    std::fs::write(&file, config.text()).unwrap();
+    let checked = run_to_end(&["check", "--config", file.to_str().unwrap()], PATIENCE);
+    let check_said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!((code, checked.status.code()), (Some(2), Some(2)), "{said}\n{check_said}");
+    for said in [said, check_said] {
+        for word in [state.as_str(), "cleanup.policy=delete", "cleanup.policy=compact"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    assert_eq!(topic_setting(&state, "cleanup.policy").as_deref(), Some("delete"));
 }
 
 #[test]

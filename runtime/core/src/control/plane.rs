@@ -19,7 +19,7 @@ use crate::control::wire::{
     CameraCommand, ControlRecord, Envelope, ErrorCode, Request, result_fields,
 };
 use crate::host::Host;
-use crate::kafka::{TopicClients, ensure_topic, reach};
+use crate::kafka::{Compaction, TopicClients, ensure_compacted, ensure_topic, reach};
 
 /// Commands of the operator that are executed at the same time, with what people write onto the state
 /// topic; further ones wait in Kafka.
@@ -116,7 +116,8 @@ impl ControlPlane {
 /// Sees to it that the topics of control exist.
 ///
 /// # Errors
-/// When one can't be created, or has more than one partition.
+/// When one can't be created, or has more than one partition, or the state topic is not compacted and can't
+/// be made so.
 pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
     let clients = TopicClients::new(&config.control, config)?;
     reach(&clients.consumer, &config.control.bootstrap_servers)?;
@@ -136,7 +137,16 @@ pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
             tracing::debug!(topic, "topic created");
         }
     }
-    Ok(())
+    // It may have been there before, made by somebody who did not know what it is for.
+    let topic = topics.state.clone();
+    match ensure_compacted(&clients.admin, &topic).await {
+        Compaction::InPlace => Ok(()),
+        Compaction::Mended { policy } => {
+            tracing::warn!(topic, policy, "the state topic was not compacted, and is now");
+            Ok(())
+        }
+        Compaction::Refused { policy } => Err(ControlPlaneError::NotCompacted { topic, policy }),
+    }
 }
 
 async fn stop_cameras(dispatcher: &Dispatcher, stop: &watch::Sender<bool>) {

@@ -18,6 +18,18 @@ pub enum ControlPlaneError {
     /// The cluster or a topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// Retention would delete what was accepted.
+    #[error(
+        "the state topic `{topic}` has `cleanup.policy={policy}`, and the broker does not let this \
+         client change it; set it to `cleanup.policy=compact`, or allow this client to alter it: \
+         else what commands have changed is forgotten by and by"
+    )]
+    NotCompacted {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
+    },
     /// A Kafka client.
     #[error("kafka (control): {0}; see `[kafka] properties`")]
     Client(#[from] KafkaError),

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod client_pool;
+mod compaction;
 mod headers;
 mod producer;
 mod properties;
@@ -11,6 +12,7 @@ mod topics;
 
 pub use checkpoint::Checkpoint;
 pub use client_pool::{ClientPool, TopicClients};
+pub use compaction::{Compaction, ensure_compacted};
 pub use headers::{each_header, text_header};
 pub use producer::{Outgoing, PolledProducer};
 pub use properties::{Logging, Quiet, consumer_config, producer_config};
