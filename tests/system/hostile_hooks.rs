@@ -27,8 +27,9 @@ fn hostile(how: &str, size: u64) -> Value {
 fn tells(ended: &Ended, camera: &str, words: &[&str]) -> bool {
     let is_it = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
-        let message = line["message"].as_str().unwrap_or_default();
-        line["camera"] == camera && words.iter().all(|word| message.contains(word))
+        let texts = ["message", "error"].map(|field| line[field].as_str().unwrap_or_default());
+        let has = |word: &&str| texts.iter().any(|text| text.contains(word));
+        line["camera"] == camera && words.iter().all(has)
     };
     ended.log.iter().any(is_it)
 }

@@ -230,6 +230,29 @@ fn a_version_that_begins_afresh_needs_nothing_of_the_one_before() {
     }
 }
 
+/// Its state is saved every 10 seconds, too: each time it takes until the deadline, and costs an instance.
+#[test]
+fn a_version_that_never_ends_saving_is_left_afresh_also_behind_the_saves_of_every_ten_seconds() {
+    let id = "fresh-periodic";
+    let Controlled { comux, mut control, .. } = controlled_with(id, &["misbehave"], LIMITS);
+    control.done("create", camera(id, json!([misbehave("save-loop", 1)])));
+    let feed = feed_all(&[id], media::bframes());
+    feed.wait_for_more(25 * 12);
+    let answer = control.done(
+        "deploy",
+        json!({ "id": id, "plugin": misbehave("none", 2), "fresh": true, "probation": 10 }),
+    );
+    // Its own state is saved, and no other.
+    feed.wait_for_more(25 * 12);
+    let outputs = all_output(feed, media::bframes(), (comux, &mut control), &[id]);
+    assert_all_analysed(id, &outputs[0]);
+    let of_old = remembered(&outputs[0][..answer.cut()]);
+    // Each instance begins to count anew.
+    assert!(of_old.windows(2).any(|two| two[1] == two[0]), "it was not saved: {of_old:?}");
+    let of_new = remembered(&outputs[0][answer.cut()..]);
+    assert_eq!(of_new, (1..=of_new.len()).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_version_that_can_not_hand_over_is_left_by_going_back_afresh() {
     let Controlled { comux, mut control, .. } =
