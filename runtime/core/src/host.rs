@@ -110,7 +110,7 @@ impl Host {
         Ok(())
     }
 
-    /// Begins to consume a camera's topic; `goes_on` as in [`Start`]. Waits for the broker.
+    /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`]. Waits for the broker.
     ///
     /// # Errors
     /// When the broker can't say where to begin.
