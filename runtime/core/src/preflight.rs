@@ -10,7 +10,7 @@ use crate::camera::CameraError;
 use crate::config::Config;
 use crate::control;
 use crate::control::camera::configure_alone;
-use crate::control::wire::{Refusal, Steps};
+use crate::control::wire::{Refusal, StepTimes};
 use crate::kafka::ClientPool;
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
@@ -85,7 +85,7 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
             return Err(Obstacle::Stream { camera, error });
         }
         let obstacle = |refusal| Obstacle::Camera { camera: camera.clone(), refusal };
-        let mut steps = Steps::default();
+        let mut steps = StepTimes::default();
         let Some(tenant) = tenants.get(spec.tenant.as_str()) else { continue };
         let chain = control::camera::load_all(
             &loader,

@@ -44,7 +44,7 @@ impl Pipeline<'_> {
                     self.end_stream();
                     self.intake.set_stream(spec.codec, splitter);
                     self.path.decode.replace(&spec);
-                    self.path.admission.set_stream();
+                    self.path.admission.begin_stream();
                 }
                 Err(error) => {
                     let _ = done.send(Err(error));

@@ -13,7 +13,7 @@ use crate::config::{CameraTable, Id};
 use crate::control::camera::{Actor, ControlContext, Placed, resolve};
 use crate::control::wire::{
     CameraAnswer, CameraCommand, CameraSelection, Canary, Deploy, DeployFields, Envelope,
-    ErrorCode, OneCamera, Refusal, Request, Rollback, RolloutOptions, Steps, Wanted, from_json,
+    ErrorCode, OneCamera, Refusal, Request, Rollback, RolloutOptions, StepTimes, Wanted, from_json,
     result_fields,
 };
 
@@ -214,7 +214,7 @@ impl Dispatcher {
             let limits = host.config.tenant(&tenant).limits;
             let Ok(tenant) = resolve::tenant(host, &tenant) else { return loaded };
             for entry in deploy.entries() {
-                let steps = &mut Steps::default();
+                let steps = &mut StepTimes::default();
                 loaded.extend(resolve::load(&host.loader, (&tenant, limits), entry, steps).await);
             }
             loaded

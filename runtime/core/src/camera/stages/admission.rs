@@ -45,7 +45,7 @@ impl Admission {
     }
 
     /// Another stream begins.
-    pub fn set_stream(&mut self) {
+    pub fn begin_stream(&mut self) {
         self.highest_sub_layer = None;
         self.follows_gap = true;
     }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::damage::Damage;
 use super::decode_threads::ThreadAdvice;
-use super::trust::Trust;
 use crate::config::{CameraSpec, Id};
 use crate::record::Seq;
 use crate::sched::CoreClaim;
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_micros(50);
 /// See the module.
 pub(crate) struct Decode {
     decoder: Decoder,
-    trust: Trust,
+    damage: Damage,
     threads: ThreadAdvice,
     camera: Id,
     tenant: Arc<Tenant>,
@@ -49,7 +49,7 @@ impl Decode {
         stats.record_decode_threads(0);
         Self {
             decoder: spec.decoder(),
-            trust: Trust::default(),
+            damage: Damage::default(),
             threads: ThreadAdvice::new(spec.decode_threads),
             camera: spec.id.clone(),
             tenant,
@@ -87,7 +87,7 @@ impl Decode {
         let result = self.decoder.send(seq, data, inspection.length_prefixed);
         let decode_us = self.charge(begin);
         if inspection.content == Content::KeyPicture {
-            self.trust.key_frame_enters(seq.unwrap_or_default());
+            self.damage.key_frame_enters(seq.unwrap_or_default());
         }
         Sent { decode_us, result }
     }
@@ -104,7 +104,7 @@ impl Decode {
     pub fn refused(&mut self, seq: Option<Seq>, error: &DecoderError) {
         let (camera, tenant) = (self.camera.as_str(), &*self.tenant.id);
         tracing::debug!(camera, tenant, seq, %error, "an access unit can't be decoded");
-        self.trust.lose();
+        self.damage.lose();
     }
 
     /// The next frame that is ready, and how many microseconds that took.
@@ -144,24 +144,24 @@ impl Decode {
 
     /// Looks at a frame that came out. Gives whether it can be trusted.
     pub fn judge(&mut self, seq: Seq, is_damaged: bool) -> bool {
-        self.trust.judge(seq, is_damaged)
+        self.damage.judge(seq, is_damaged)
     }
 
     /// Looks at a frame that only later ones needed.
     pub fn judge_silent(&mut self, is_damaged: bool) {
         if is_damaged {
-            self.trust.lose();
+            self.damage.lose();
         }
     }
 
     /// Whether frames can't be trusted until it has been emptied.
     pub fn is_lost(&self) -> bool {
-        self.trust.is_lost()
+        self.damage.is_lost()
     }
 
     /// It is empty.
     pub fn emptied(&mut self) {
-        self.trust.regain();
+        self.damage.regain();
     }
 
     // === load ===

@@ -2,6 +2,7 @@
 //! them together.
 
 pub(super) mod admission;
+mod damage;
 pub(super) mod decode;
 mod decode_load;
 mod decode_threads;
@@ -10,4 +11,3 @@ pub(super) mod intake;
 mod linger;
 pub(super) mod output;
 pub(super) mod rate;
-mod trust;

@@ -13,7 +13,7 @@ use crate::camera;
 use crate::config::{CameraSpec, Id};
 use crate::control::registry::CameraView;
 use crate::control::wire::{
-    CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, Steps, SwapReport,
+    CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, StepTimes, SwapReport,
 };
 use crate::host::CameraStart;
 use crate::plugin::instance::CameraPlugin;
@@ -93,7 +93,7 @@ impl ControlledCamera {
         spec: &CameraSpec,
         chain: &[Placed],
         remembers: bool,
-        steps: &mut Steps,
+        steps: &mut StepTimes,
     ) -> Result<Vec<CameraPlugin>, Refusal> {
         let host = &self.context.host;
         let snapshots = if remembers { host.memories.recall(&spec.into()) } else { Vec::new() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{CameraSpec, Id, PluginEntry};
-use crate::control::wire::{ErrorCode, Refusal, Steps};
+use crate::control::wire::{ErrorCode, Refusal, StepTimes};
 use crate::host::Host;
 use crate::plugin::Loader;
 use crate::plugin::instance::CameraPlugin;
@@ -48,7 +48,7 @@ pub async fn load(
     loader: &Loader,
     owner: (&Arc<Tenant>, Limits),
     mut entry: PluginEntry,
-    steps: &mut Steps,
+    steps: &mut StepTimes,
 ) -> Result<Placed, Refusal> {
     let loaded = loader.load_within(owner, entry.source.clone(), entry.sha256).await;
     let loaded = loaded.map_err(|error| Refusal::at(error.step(), error.to_string()))?;
@@ -67,7 +67,7 @@ pub async fn load_all(
     loader: &Loader,
     owner: (&Arc<Tenant>, Limits),
     entries: &[PluginEntry],
-    steps: &mut Steps,
+    steps: &mut StepTimes,
 ) -> Result<Vec<Placed>, Refusal> {
     let mut chain = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -106,7 +106,7 @@ pub async fn configure(
     host: &Host,
     spec: &CameraSpec,
     placed: &Placed,
-    steps: &mut Steps,
+    steps: &mut StepTimes,
 ) -> Result<CameraPlugin, Refusal> {
     let owner = (tenant(host, &spec.tenant)?, &spec.id);
     configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await
@@ -121,7 +121,7 @@ pub async fn configure_alone(
     (tenant, camera): (Arc<Tenant>, &Id),
     placed: &Placed,
     terms: Terms,
-    steps: &mut Steps,
+    steps: &mut StepTimes,
 ) -> Result<CameraPlugin, Refusal> {
     let begin = Instant::now();
     let camera = camera.clone();

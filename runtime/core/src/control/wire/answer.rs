@@ -78,9 +78,9 @@ const MOST_BYTES: usize = 2048;
 
 /// How long the steps of a change took, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Steps(Vec<(Step, Duration)>);
+pub struct StepTimes(Vec<(Step, Duration)>);
 
-impl Steps {
+impl StepTimes {
     /// A step was done, or another part of it.
     pub fn add(&mut self, step: Step, took: Duration) {
         match self.0.iter_mut().find(|(known, _)| *known == step) {
@@ -99,7 +99,7 @@ impl Steps {
 #[derive(Debug, Clone, Default)]
 pub struct SwapReport {
     /// Its steps.
-    pub steps: Steps,
+    pub steps: StepTimes,
     /// The first record under the new plugins.
     pub cut: Option<Cut>,
     /// How long the camera's thread was held up.

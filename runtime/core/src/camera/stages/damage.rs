@@ -8,7 +8,7 @@ use crate::record::Seq;
 
 /// What is known of damage in one camera's decoder.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub(crate) struct Damage {
     /// What comes next can't be trusted: the decoder has to start afresh.
     is_lost: bool,
     /// The latest key frame that entered the decoder: damage before it ends there.
@@ -17,13 +17,13 @@ pub(crate) struct Trust {
     distrusted: Range<Seq>,
 }
 
-impl Default for Trust {
+impl Default for Damage {
     fn default() -> Self {
         Self { is_lost: false, latest_key: 0, distrusted: 0..0 }
     }
 }
 
-impl Trust {
+impl Damage {
     /// A key frame has entered the decoder.
     pub fn key_frame_enters(&mut self, seq: Seq) {
         self.latest_key = seq;
@@ -61,23 +61,23 @@ mod tests {
 
     #[test]
     fn damage_ends_at_the_next_key_frame() {
-        let mut trust = Trust::default();
-        trust.key_frame_enters(10);
-        assert!(trust.judge(10, false));
+        let mut damage = Damage::default();
+        damage.key_frame_enters(10);
+        assert!(damage.judge(10, false));
         // The next one is inside already, when the damage shows.
-        trust.key_frame_enters(20);
-        assert!(!trust.judge(15, true) && !trust.is_lost());
-        assert!(!trust.judge(16, false) && !trust.judge(19, false));
-        assert!(trust.judge(20, false));
+        damage.key_frame_enters(20);
+        assert!(!damage.judge(15, true) && !damage.is_lost());
+        assert!(!damage.judge(16, false) && !damage.judge(19, false));
+        assert!(damage.judge(20, false));
     }
 
     #[test]
     fn without_a_key_frame_inside_nothing_more_is_trusted() {
-        let mut trust = Trust::default();
-        trust.key_frame_enters(10);
-        assert!(!trust.judge(12, true) && trust.is_lost());
-        trust.regain();
-        trust.key_frame_enters(20);
-        assert!(trust.judge(20, false) && !trust.is_lost());
+        let mut damage = Damage::default();
+        damage.key_frame_enters(10);
+        assert!(!damage.judge(12, true) && damage.is_lost());
+        damage.regain();
+        damage.key_frame_enters(20);
+        assert!(damage.judge(20, false) && !damage.is_lost());
     }
 }
