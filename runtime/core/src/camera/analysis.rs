@@ -15,7 +15,7 @@ use super::input_record::InputRecord;
 use super::plugin_chain::{PluginChain, PluginFailure};
 use super::stages::rate::RateLimiter;
 use crate::config::Rate;
-use crate::plugin::instance::BreakerSettings;
+use crate::policy::BreakerSettings;
 use crate::record::{Ledger, Outcome, Seq, SkipReason, Status, Timing};
 use crate::sched::{CoreClaim, CorePermit};
 use crate::snapshots::{CameraSnapshots, SnapshotKey, SnapshotQueue};

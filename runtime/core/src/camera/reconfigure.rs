@@ -6,7 +6,7 @@ use super::commands::{CameraInput, Change, Command};
 use super::error::CameraError;
 use super::pipeline::Pipeline;
 use super::stages::intake::splitter;
-use crate::plugin::instance::BreakerSettings;
+use crate::policy::BreakerSettings;
 
 impl Pipeline<'_> {
     /// Does as told. When the records come from somewhere else from now on: from where.
