@@ -37,7 +37,7 @@ fn pictures() -> [Arc<Frame>; 2] {
 fn call(criterion: &mut Criterion) {
     let tenant = Tenant::nobody();
     let mut plugin = inside::instance(&inside::loader(), &tenant, "noop", "{}");
-    let seat = tenant.seat();
+    let seat = tenant.claim();
     let [picture, _] = pictures();
     let _turn = seat.take();
     criterion.bench_function("call: info and one header", |bencher| {
@@ -101,7 +101,7 @@ fn record(criterion: &mut Criterion) {
     criterion.bench_function("ledger: in, a picture, out", |bencher| {
         bencher.iter(|| {
             ledger.admit_unit(());
-            ledger.picture_out(seq, 4);
+            ledger.frame_out(seq, 4);
             ledger.settle(seq, outcome.clone());
             seq += 1;
             ledger.pop_settled().unwrap()

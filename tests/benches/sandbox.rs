@@ -94,7 +94,7 @@ fn main() {
     table.begin("sandbox");
     let loader = inside::loader();
     let tenant = Tenant::nobody();
-    let seat = tenant.seat();
+    let seat = tenant.claim();
     let mut plugin = inside::instance(&loader, &tenant, "motion", "{}");
     let config = comux_sdk::serde_json::from_str("{}").unwrap();
     let mut native = motion::Motion::new(config).unwrap();

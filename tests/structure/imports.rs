@@ -187,7 +187,9 @@ fn absolute(path: &[String], module: &Module, modules: &BTreeSet<Module>) -> Opt
             let is_further = rest.get(1).is_some_and(|it| it == "super");
             absolute(if is_further { &rest[1..] } else { &rest }, &parent.to_vec(), modules)
         }
-        _ => modules.contains(&within(module, &[first.clone()])).then(|| within(module, path)),
+        _ => modules
+            .contains(&within(module, std::slice::from_ref(first)))
+            .then(|| within(module, path)),
     }
 }
 

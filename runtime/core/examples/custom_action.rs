@@ -8,9 +8,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use comux::config::Config;
-use comux::control::Actions;
-use comux::runtime::Runtime;
+use comux::{Actions, Config, Runtime};
 
 #[derive(Parser)]
 struct Arguments {

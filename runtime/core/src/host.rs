@@ -17,6 +17,7 @@ use crate::tenancy::{Tenant, Tenants};
 
 /// The instance could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostError {
     /// Plugins can't be run, or their directories not be used.
     #[error(transparent)]
@@ -69,7 +70,7 @@ pub struct Host {
     /// Where plugins come from.
     pub loader: Loader,
     /// What plugins remember.
-    pub memories: SnapshotStore,
+    pub snapshots: SnapshotStore,
     /// Whose the cameras are, and what they may use.
     pub tenants: Tenants,
     clients: ClientPool,
@@ -87,7 +88,7 @@ impl Host {
         clients.sink(&config.produce, &config)?;
         let memories = SnapshotStore::open(&config.state_dir).map_err(HostError::Memories)?;
         let tenants = config.open_tenants();
-        Ok(Self { config, loader, memories, tenants, clients })
+        Ok(Self { config, loader, snapshots: memories, tenants, clients })
     }
 
     /// Sees to it that a camera's topics exist.
@@ -161,7 +162,7 @@ impl Host {
             chain: PluginChain::new(chain, spec.rate),
             paused: how.paused,
             sink,
-            snapshots: self.memories.queue(),
+            snapshots: self.snapshots.queue(),
             on_end: Box::new(on_end),
         });
         camera.map_err(|cause| {

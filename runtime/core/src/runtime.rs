@@ -13,6 +13,7 @@ use crate::plugin::{Loader, OpenError};
 
 /// The instance could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A cluster or topic.
     #[error(transparent)]
@@ -63,7 +64,7 @@ impl Runtime {
         let host = self.host;
         let finish = move || {
             host.commit();
-            host.memories.finish();
+            host.snapshots.finish();
         };
         let _ = tokio::task::spawn_blocking(finish).await;
         reports

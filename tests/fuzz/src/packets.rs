@@ -220,7 +220,7 @@ impl Camera {
                         true => Outcome::failed(FailReason::DecodeError),
                         false => Outcome::bare(Status::Analysed),
                     };
-                    self.ledger.picture_out(seq, self.decoder.most_overtaken());
+                    self.ledger.frame_out(seq, self.decoder.most_overtaken());
                     self.ledger.settle(seq, outcome);
                 }
                 Err(_) => {

@@ -185,7 +185,7 @@ impl<'q> FramePath<'q> {
         } else {
             Outcome::failed(FailReason::DecodeError)
         };
-        self.ledger.picture_out(seq, self.decode.most_overtaken());
+        self.ledger.frame_out(seq, self.decode.most_overtaken());
         self.ledger.settle(seq, outcome);
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn run(
 ) -> Result<(), CameraError> {
     let CameraParts { spec, queue, checkpoint, tenant, chain, paused, sink, snapshots, on_end: _ } =
         parts;
-    let claim = tenant.seat();
+    let claim = tenant.claim();
     let mut input = (queue, checkpoint);
     let analysis = Analysis::new(
         (chain, paused),

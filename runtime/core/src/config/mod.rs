@@ -36,6 +36,7 @@ use tenant::TenantTable;
 
 /// What is wrong with a configuration, with the file and, where there is one, the line.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("configuration `{path}`: {cause}; name another file with --config")]

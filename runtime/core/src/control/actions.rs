@@ -18,6 +18,7 @@ type Handler = Arc<dyn Fn(&Request) -> ActionResult + Send + Sync>;
 
 /// An action can't be registered.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ActionError {
     /// The name is taken.
     #[error("there is an action `{0}` already")]

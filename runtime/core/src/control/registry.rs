@@ -16,6 +16,7 @@ use crate::stats::CameraStats;
 /// What a camera does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// It analyses, or passes records through without plugins.
     Running,

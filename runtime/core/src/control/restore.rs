@@ -14,6 +14,7 @@ use crate::kafka::TopicError;
 
 /// The control plane can't start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ControlPlaneError {
     /// The cluster or a topic.
     #[error(transparent)]

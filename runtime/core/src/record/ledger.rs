@@ -163,7 +163,7 @@ impl<R> Ledger<R> {
 
     /// The picture of `seq` came out of the decoder. Earlier records that wait for theirs and
     /// have now been overtaken more than `limit` times will never see it come: they have failed.
-    pub fn picture_out(&mut self, seq: Seq, limit: u32) {
+    pub fn frame_out(&mut self, seq: Seq, limit: u32) {
         let count = usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
         for entry in self.entries.iter_mut().take(count) {
             if let Fate::Decoding { latest, overtaken, .. } = &mut entry.fate {
@@ -271,12 +271,12 @@ mod tests {
         ledger.admit_unit(());
         for _ in 0..MAX_OVERTAKEN {
             let seq = ledger.admit_unit(());
-            ledger.picture_out(seq, MAX_OVERTAKEN);
+            ledger.frame_out(seq, MAX_OVERTAKEN);
             ledger.settle(seq, analysed());
         }
         assert!(ledger.pop_settled().is_none());
         let seq = ledger.admit_unit(());
-        ledger.picture_out(seq, MAX_OVERTAKEN);
+        ledger.frame_out(seq, MAX_OVERTAKEN);
         let (_, _, outcome) = ledger.pop_settled().expect("the first record is settled");
         assert_eq!(outcome.status, Status::Failed(FailReason::DecodeError));
     }
@@ -332,7 +332,7 @@ mod tests {
                 }
                 if waiting.len() >= window {
                     let seq = waiting.remove(number % window);
-                    ledger.picture_out(seq, MAX_OVERTAKEN);
+                    ledger.frame_out(seq, MAX_OVERTAKEN);
                     ledger.settle(seq, analysed());
                 }
                 left.extend(std::iter::from_fn(|| ledger.pop_settled()).map(|(_, r, _)| r));

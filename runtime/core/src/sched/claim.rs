@@ -85,7 +85,7 @@ impl CoreClaim {
     }
 
     fn end(&self) {
-        self.come_back();
+        self.promote();
         self.charge();
         self.contender.stop();
         let mut queue = self.scheduler.lock();
@@ -116,7 +116,7 @@ impl CoreClaim {
 
     /// A long piece of work begins, which locks nothing that others need: it is done on cores that no
     /// other thread wants, if the tenant has used more than its part. Without a permit it does nothing.
-    pub fn step_back(&self) {
+    pub fn demote(&self) {
         if self.contender.is_running() {
             self.standing.begin_work(&self.scheduler.watchdog);
         }
@@ -149,20 +149,20 @@ impl CoreClaim {
 
     /// A call of a plugin has ended that had a core for so long.
     pub fn end_call(&self, used: Duration) {
-        self.come_back();
+        self.promote();
         self.standing.remember_call(used);
     }
 
-    /// Ends what [`Self::step_back`], [`Self::begin_call`] or [`Self::give_way`] began.
-    pub fn come_back(&self) {
+    /// Ends what [`Self::demote`], [`Self::begin_call`] or [`Self::give_way`] began.
+    pub fn promote(&self) {
         self.standing.promote(&self.scheduler.watchdog);
     }
 
     /// Threads that `begin` starts run only on cores which nobody else wants, for good, if the operating
     /// system lets the calling thread come back from there.
-    pub fn behind_others<T>(&self, begin: impl FnOnce() -> T) -> T {
+    pub fn demoted_while<T>(&self, begin: impl FnOnce() -> T) -> T {
         // The watchdog must not promote it meanwhile.
-        self.come_back();
+        self.promote();
         let is_demoted = sched_idle::demote();
         let begun = begin();
         if is_demoted {
@@ -172,12 +172,12 @@ impl CoreClaim {
     }
 
     /// Whether its thread leaves the cores to others for now.
-    pub fn is_behind(&self) -> bool {
+    pub fn is_demoted(&self) -> bool {
         self.standing.is_demoted()
     }
 
     /// Whether it does because its tenant has used more than its part, and so perhaps for long.
-    pub fn is_behind_for_use(&self) -> bool {
+    pub fn is_demoted_for_use(&self) -> bool {
         self.standing.is_demoted_for_use()
     }
 

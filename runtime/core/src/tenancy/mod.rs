@@ -4,7 +4,7 @@
 //! asked for, and refused with the numbers when there is none left. What is *spent* (CPU time, bytes)
 //! is paid after the fact, and who is in debt waits or is skipped. Both are kept twice, for the tenant
 //! and for the host as a whole. Where the host's budget is spent, a tenant still has its fair part of
-//! it, by weight: nobody goes short because of others.
+//! it, by weight: one tenant's use never reduces another's part.
 
 mod token_bucket;
 mod usage;
@@ -35,12 +35,12 @@ pub struct Tenant {
     pub id: Arc<str>,
     /// What it may use.
     pub quota: Quota,
-    purse: Budgets,
+    budgets: Budgets,
     /// Its part of what the host may spend.
     fair: Budgets,
     host: Arc<Budgets>,
     share: Arc<Share>,
-    cores: Arc<Scheduler>,
+    scheduler: Arc<Scheduler>,
     usage: Usage,
 }
 
@@ -150,11 +150,11 @@ impl Tenant {
         Self {
             id,
             quota,
-            purse: Budgets::new(quota, 1.0),
+            budgets: Budgets::new(quota, 1.0),
             fair: Budgets::new(host.quota, part),
             host: Arc::clone(host),
             share: Share::new(pace),
-            cores: Arc::clone(cores),
+            scheduler: Arc::clone(cores),
             usage: Usage::default(),
         }
     }
@@ -168,8 +168,8 @@ impl Tenant {
 
     /// A camera's claim to a core.
     #[must_use]
-    pub fn seat(&self) -> Arc<CoreClaim> {
-        CoreClaim::new(&self.cores, &self.share)
+    pub fn claim(&self) -> Arc<CoreClaim> {
+        CoreClaim::new(&self.scheduler, &self.share)
     }
 
     /// What all its plugins have used since the start of the instance.
@@ -180,25 +180,25 @@ impl Tenant {
 
     // === what is spent ===
 
-    /// Whether its quota lets a picture be decoded now.
+    /// Whether its quota lets a frame be decoded now.
     #[must_use]
     pub fn may_decode(&self, now: Instant) -> bool {
-        self.has_room(|purse| purse.decode.has_room(now))
+        self.has_room(|budgets| budgets.decode.has_room(now))
     }
 
-    /// Whether its quota lets a picture be analysed now.
+    /// Whether its quota lets a frame be analysed now.
     #[must_use]
     pub fn may_analyse(&self, now: Instant) -> bool {
-        self.has_room(|purse| purse.cpu.has_room(now) && purse.headers.has_room(now))
+        self.has_room(|budgets| budgets.cpu.has_room(now) && budgets.headers.has_room(now))
     }
 
     /// Whether its quota lets a record be output now.
     #[must_use]
     pub fn may_output(&self, now: Instant) -> bool {
-        self.has_room(|purse| purse.output.has_room(now))
+        self.has_room(|budgets| budgets.output.has_room(now))
     }
 
-    /// Whether faster decoding could spend what it, or all together, may use per second, so that pictures
+    /// Whether faster decoding could spend what it, or all together, may use per second, so that frames
     /// are skipped which would not have been.
     #[must_use]
     pub fn is_rationed(&self) -> bool {
@@ -209,19 +209,19 @@ impl Tenant {
 
     /// CPU time went into decoding.
     pub fn charge_decode(&self, now: Instant, cpu: Duration) {
-        self.spend(|purse| purse.decode.charge(now, cpu.as_secs_f64()));
+        self.spend(|budgets| budgets.decode.charge(now, cpu.as_secs_f64()));
         self.usage.add_decode(cpu);
     }
 
     /// A plugin was called with a frame: CPU time, bytes of pixels, bytes of its memory.
     pub fn charge_call(&self, now: Instant, cpu: Duration, bytes_read: u64, memory: u64) {
-        self.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
+        self.spend(|budgets| budgets.cpu.charge(now, cpu.as_secs_f64()));
         self.usage.add_call(cpu, bytes_read, memory);
     }
 
     /// A plugin used CPU time otherwise.
     pub fn charge_cpu(&self, now: Instant, cpu: Duration) {
-        self.spend(|purse| purse.cpu.charge(now, cpu.as_secs_f64()));
+        self.spend(|budgets| budgets.cpu.charge(now, cpu.as_secs_f64()));
         self.usage.add_cpu(cpu);
     }
 
@@ -234,15 +234,15 @@ impl Tenant {
 
     /// A plugin wrote headers.
     pub fn charge_headers(&self, now: Instant, bytes: u64) {
-        self.spend(|purse| purse.headers.charge(now, bytes as f64));
+        self.spend(|budgets| budgets.headers.charge(now, bytes as f64));
         self.usage.add_headers(bytes);
     }
 
     /// A plugin writes log: whether it may.
     pub fn charge_log(&self, now: Instant, bytes: u64) -> bool {
-        let may = self.has_room(|purse| purse.log.has_room(now));
+        let may = self.has_room(|budgets| budgets.log.has_room(now));
         if may {
-            self.spend(|purse| purse.log.charge(now, bytes as f64));
+            self.spend(|budgets| budgets.log.charge(now, bytes as f64));
             self.usage.add_log(bytes);
         }
         may
@@ -255,17 +255,17 @@ impl Tenant {
 
     /// Bytes were output.
     pub fn charge_output(&self, now: Instant, bytes: usize) {
-        self.spend(|purse| purse.output.charge(now, bytes as f64));
+        self.spend(|budgets| budgets.output.charge(now, bytes as f64));
     }
 
     /// Whether its own quota and the host's have room: of the host's, at least its part.
     fn has_room(&self, has_room: impl Fn(&Budgets) -> bool) -> bool {
-        has_room(&self.purse) && (has_room(&self.host) || has_room(&self.fair))
+        has_room(&self.budgets) && (has_room(&self.host) || has_room(&self.fair))
     }
 
     fn spend(&self, charge: impl Fn(&Budgets)) {
-        for purse in [&self.purse, &self.fair, &*self.host] {
-            charge(purse);
+        for budgets in [&self.budgets, &self.fair, &*self.host] {
+            charge(budgets);
         }
     }
 
@@ -274,7 +274,7 @@ impl Tenant {
     /// How many plugin instances it has, and how many MiB they may grow to.
     #[must_use]
     pub fn held(&self) -> (u32, u32) {
-        let held = self.purse.held();
+        let held = self.budgets.held();
         (held.instances, held.memory_mb)
     }
 
@@ -282,8 +282,8 @@ impl Tenant {
     ///
     /// # Errors
     /// When there is none.
-    pub fn take_room(self: &Arc<Self>, wanted: u32) -> Result<Reservation, QuotaExceeded> {
-        let (mut own, mut all) = (self.purse.held(), self.host.held());
+    pub fn reserve(self: &Arc<Self>, wanted: u32) -> Result<Reservation, QuotaExceeded> {
+        let (mut own, mut all) = (self.budgets.held(), self.host.held());
         let Quota { instances, memory_mb, .. } = self.quota;
         let (tenant, held) = (Arc::clone(&self.id), own.instances);
         if let Some(most) = instances.filter(|most| held >= *most) {
@@ -309,8 +309,8 @@ impl Tenant {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        for purse in [&self.tenant.purse, &*self.tenant.host] {
-            let mut held = purse.held();
+        for budgets in [&self.tenant.budgets, &*self.tenant.host] {
+            let mut held = budgets.held();
             held.instances -= 1;
             held.memory_mb = held.memory_mb.saturating_sub(self.memory_mb);
         }
@@ -318,7 +318,7 @@ impl Drop for Reservation {
 }
 
 impl Budgets {
-    /// A purse with this part of a quota.
+    /// Budgets with this part of a quota.
     fn new(quota: Quota, part: f64) -> Self {
         let cores =
             |cores: Option<CoreCount>| TokenBucket::new(cores.map(|cores| f64::from(cores) * part));
@@ -355,20 +355,20 @@ mod tests {
         let own = Quota { instances: Some(2), memory_mb: Some(100), ..Quota::default() };
         let all = Quota { memory_mb: Some(90), ..Quota::default() };
         let tenant = tenant(own, all);
-        let first = tenant.take_room(60).unwrap();
+        let first = tenant.reserve(60).unwrap();
         assert!(matches!(
-            tenant.take_room(41),
+            tenant.reserve(41),
             Err(QuotaExceeded::Memory { held: 60, most: 100, .. })
         ));
-        assert!(matches!(tenant.take_room(31), Err(QuotaExceeded::Host { memory_mb: 90, .. })));
-        let second = tenant.take_room(30).unwrap();
+        assert!(matches!(tenant.reserve(31), Err(QuotaExceeded::Host { memory_mb: 90, .. })));
+        let second = tenant.reserve(30).unwrap();
         assert!(matches!(
-            tenant.take_room(1),
+            tenant.reserve(1),
             Err(QuotaExceeded::Instances { held: 2, most: 2, .. })
         ));
         drop(first);
         assert_eq!(tenant.held(), (1, 30));
-        drop((second, tenant.take_room(60).unwrap()));
+        drop((second, tenant.reserve(60).unwrap()));
         assert_eq!(tenant.held(), (0, 0));
         assert_eq!(*tenant.host.held(), Held::default());
     }

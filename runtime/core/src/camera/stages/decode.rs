@@ -204,12 +204,12 @@ impl Decode {
     /// So many threads decode from here on: it is empty, and a key frame comes next.
     pub fn reopen(&mut self, threads: usize) {
         let reopened = if self.claim.is_in_part(threads) {
-            self.claim.come_back();
+            self.claim.promote();
             self.decoder.reopen(threads)
         } else {
             // Beyond its part is what nobody else wants now; before the next key frame, somebody may.
             let decoder = &mut self.decoder;
-            self.claim.behind_others(|| decoder.reopen(threads))
+            self.claim.demoted_while(|| decoder.reopen(threads))
         };
         let (camera, tenant, now) =
             (self.camera.as_str(), &*self.tenant.id, self.decoder.threads());
@@ -228,13 +228,13 @@ impl Decode {
 
     /// Decoding begins: a long piece of work, which nobody else waits for.
     fn begin(&self) -> Instant {
-        self.claim.step_back();
+        self.claim.demote();
         Instant::now()
     }
 
     /// Time went into decoding: how many microseconds.
     fn charge(&mut self, begin: Instant) -> u64 {
-        self.claim.come_back();
+        self.claim.promote();
         let mut until = Instant::now();
         let mut cpu = until - begin;
         if cpu >= LONG {

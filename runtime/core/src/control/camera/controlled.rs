@@ -96,7 +96,7 @@ impl ControlledCamera {
         steps: &mut StepTimes,
     ) -> Result<Vec<CameraPlugin>, Refusal> {
         let host = &self.context.host;
-        let snapshots = if remembers { host.memories.recall(&spec.into()) } else { Vec::new() };
+        let snapshots = if remembers { host.snapshots.recall(&spec.into()) } else { Vec::new() };
         let mut instances = Vec::with_capacity(chain.len());
         for placed in chain {
             let mut instance = resolve::configure(host, spec, placed, steps).await?;
@@ -106,7 +106,7 @@ impl ControlledCamera {
             {
                 let restore = move || {
                     // Off the camera's thread, but not beside those who wait for a core.
-                    let claim = instance.meter().tenant.seat();
+                    let claim = instance.meter().tenant.claim();
                     let _permit = claim.take();
                     let restored = instance.restore(&snapshot, &claim);
                     (instance, restored)

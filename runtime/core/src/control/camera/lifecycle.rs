@@ -105,7 +105,7 @@ impl ControlledCamera {
         })?;
         let owner = (&desired.spec).into();
         self.stop().await;
-        self.context.host.memories.forget(owner);
+        self.context.host.snapshots.forget(owner);
         self.kept.clear();
         self.runner.forget_failure();
         self.context.registry.release(&self.id);

@@ -335,7 +335,7 @@ mod tests {
             let mut instance =
                 CameraPlugin::start(&instances, Arc::clone(&loaded), owner, "{}".into(), terms)
                     .unwrap();
-            let claim = tenant.seat();
+            let claim = tenant.claim();
             claim.charge_helpers(Duration::from_secs(3600));
             let own = Arc::clone(&claim);
             let calling = std::thread::spawn(move || {
@@ -344,7 +344,7 @@ mod tests {
             });
             let mut was_behind = false;
             while !calling.is_finished() {
-                was_behind |= claim.is_behind();
+                was_behind |= claim.is_demoted();
                 std::thread::sleep(Duration::from_millis(1));
             }
             let why = calling.join().unwrap();

@@ -54,9 +54,9 @@ impl SupervisedInstance {
     /// is configured.
     pub fn start(spec: InstanceSpec) -> Result<Self, ConfigureError> {
         let tenant = &spec.meter.tenant;
-        let reservation = tenant.take_room(spec.limits.memory_mb)?;
+        let reservation = tenant.reserve(spec.limits.memory_mb)?;
         // Off the camera's thread, but not beside those who wait for a core.
-        let claim = tenant.seat();
+        let claim = tenant.claim();
         let permit = claim.take();
         let instance = spec.configure(spec.time_from(Instant::now()), Some(&claim));
         drop(permit);

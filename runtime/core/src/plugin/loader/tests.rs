@@ -234,7 +234,7 @@ async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
     let acme = acme();
     let cores = std::thread::available_parallelism().unwrap().get();
     // All of acme's; here each tenant has its own.
-    let taken: Vec<_> = (0..cores).map(|_| acme.seat().take()).collect();
+    let taken: Vec<_> = (0..cores).map(|_| acme.claim().take()).collect();
     let describing = tokio::spawn({
         let (loader, acme) = (loader.clone(), Arc::clone(&acme));
         async move { loader.load_within((&acme, LIMITS), motion(), None).await }

@@ -89,7 +89,7 @@ impl CallClock {
     /// The call looks at its deadline, and lets others have the core.
     pub fn tick(&mut self) -> UpdateDeadline {
         if let Some(claim) = &self.claim {
-            let was_behind = claim.is_behind_for_use();
+            let was_behind = claim.is_demoted_for_use();
             let absent = absence(claim, self.seen_at);
             let waited = claim.give_way(self.began..self.ends_at);
             self.absent += absent + waited;
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_call_is_charged_for_the_core_that_it_had_and_not_for_its_wait() {
-        let claim = Tenant::nobody().seat();
+        let claim = Tenant::nobody().claim();
         let _permit = claim.take();
         let within = |length: Duration| Instant::now()..Instant::now() + length;
         let mut clock = CallClock::stopped(&Arc::default());

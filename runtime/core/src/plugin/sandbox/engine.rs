@@ -96,7 +96,7 @@ impl Engine {
         let meter = Arc::new(Meter::new(Arc::clone(tenant), String::new(), &limits));
         let state = HostState::new(&self.ticker, owner, meter, limits);
         // Off the cameras' threads, but not beside those who wait for a core.
-        let claim = tenant.seat();
+        let claim = tenant.claim();
         let _permit = claim.take();
         let now = Instant::now();
         let entry = Entry {
@@ -148,7 +148,7 @@ mod tests {
         }
         let (engine, tenant, bytes) = (Engine::new().unwrap(), Tenant::nobody(), endless());
         let component = compile_here(engine.wasmtime(), &bytes).unwrap();
-        tenant.seat().charge_helpers(Duration::from_secs(3600));
+        tenant.claim().charge_helpers(Duration::from_secs(3600));
         let (tell, told) = std::sync::mpsc::channel();
         let describing = std::thread::spawn({
             let tenant = Arc::clone(&tenant);

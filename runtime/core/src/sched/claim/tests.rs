@@ -48,7 +48,7 @@ mod demotion {
     }
 
     /// Calls of a plugin have taken so long, and one begins, on a thread that is then blocked until
-    /// `look` has ended. It is given what tells whether the thread is behind.
+    /// `look` has ended. It is given what tells whether the thread is demoted.
     fn in_a_call(claim: &Arc<CoreClaim>, used: Duration, look: impl FnOnce(&dyn Fn() -> bool)) {
         if !sched_idle::is_allowed() {
             return;
@@ -78,83 +78,83 @@ mod demotion {
     }
 
     #[test]
-    fn a_long_call_stands_behind_others_until_it_was_kept_from_a_core_for_long() {
+    fn a_long_call_is_demoted_until_it_was_kept_from_a_core_for_long() {
         let claim = claim();
         without_watchdog(&claim);
-        in_a_call(&claim, 3 * MILLISECOND, |is_behind| {
+        in_a_call(&claim, 3 * MILLISECOND, |is_demoted| {
             let began = Instant::now();
-            assert!(is_behind());
+            assert!(is_demoted());
             assert!(claim.scheduler.watchdog.look_by_hand(began));
-            assert!(is_behind());
+            assert!(is_demoted());
             claim.scheduler.watchdog.look_by_hand(began + STARVED);
-            assert!(!is_behind());
+            assert!(!is_demoted());
         });
-        in_a_call(&claim, MILLISECOND, |is_behind| assert!(is_behind(), "it is remembered"));
-        in_a_call(&self::claim(), MILLISECOND, |is_behind| assert!(!is_behind(), "it is short"));
+        in_a_call(&claim, MILLISECOND, |is_demoted| assert!(is_demoted(), "it is remembered"));
+        in_a_call(&self::claim(), MILLISECOND, |is_demoted| assert!(!is_demoted(), "it is short"));
     }
 
     #[test]
-    fn whose_tenant_has_had_its_part_stands_behind_others_until_that_is_over() {
+    fn whose_tenant_has_had_its_part_is_demoted_until_that_is_over() {
         let claim = claim();
         without_watchdog(&claim);
         claim.charge_helpers(AGES);
-        in_a_call(&claim, MILLISECOND, |is_behind| {
+        in_a_call(&claim, MILLISECOND, |is_demoted| {
             let now = Instant::now();
             claim.scheduler.watchdog.look_by_hand(now + AGES / 2);
-            assert!(is_behind());
+            assert!(is_demoted());
             claim.scheduler.watchdog.look_by_hand(now + AGES);
-            assert!(!is_behind());
+            assert!(!is_demoted());
         });
     }
 
     #[test]
-    fn somebody_brings_back_who_waits() {
-        in_a_call(&claim(), 3 * MILLISECOND, |is_behind| {
+    fn somebody_promotes_who_waits() {
+        in_a_call(&claim(), 3 * MILLISECOND, |is_demoted| {
             let deadline = Instant::now() + Duration::from_secs(60);
-            while is_behind() {
-                assert!(Instant::now() < deadline, "it is left behind");
+            while is_demoted() {
+                assert!(Instant::now() < deadline, "it stays demoted");
                 std::thread::sleep(MILLISECOND);
             }
         });
     }
 
     #[test]
-    fn a_call_that_turns_out_to_be_long_steps_back_once() {
+    fn a_call_that_turns_out_to_be_long_is_demoted_once() {
         let claim = claim();
         without_watchdog(&claim);
         let _permit = claim.take();
         claim.begin_call(later());
         claim.give_way(Instant::now()..later());
-        assert!(!claim.is_behind());
+        assert!(!claim.is_demoted());
         let began = Instant::now().checked_sub(LONG).unwrap();
         claim.give_way(began..later());
-        assert_eq!(claim.is_behind(), sched_idle::is_allowed());
+        assert_eq!(claim.is_demoted(), sched_idle::is_allowed());
         claim.scheduler.watchdog.look_by_hand(Instant::now() + 2 * STARVED);
         claim.give_way(began..later());
-        assert!(!claim.is_behind(), "it was brought back");
+        assert!(!claim.is_demoted(), "it was promoted");
         claim.end_call(LONG);
         claim.begin_call(later());
         claim.give_way(began..later());
-        assert_eq!(claim.is_behind(), sched_idle::is_allowed(), "so does the next one");
+        assert_eq!(claim.is_demoted(), sched_idle::is_allowed(), "so does the next one");
     }
 
     #[test]
-    fn a_long_call_is_among_the_others_shortly_before_it_has_to_end() {
+    fn a_long_call_is_not_demoted_shortly_before_it_has_to_end() {
         let claim = claim();
         without_watchdog(&claim);
         let _permit = claim.take();
         let began = Instant::now().checked_sub(LONG).unwrap();
         claim.begin_call(later());
         claim.give_way(began..later());
-        assert_eq!(claim.is_behind(), sched_idle::is_allowed());
+        assert_eq!(claim.is_demoted(), sched_idle::is_allowed());
         claim.give_way(began..Instant::now() + LAST_MOMENTS);
-        assert!(!claim.is_behind(), "it goes on");
+        assert!(!claim.is_demoted(), "it goes on");
         claim.end_call(2 * LONG);
         claim.begin_call(Instant::now() + LAST_MOMENTS);
-        assert!(!claim.is_behind(), "it begins with little time");
+        assert!(!claim.is_demoted(), "it begins with little time");
         claim.charge_helpers(AGES);
         claim.give_way(began..Instant::now() + LAST_MOMENTS);
-        assert_eq!(claim.is_behind(), sched_idle::is_allowed(), "its tenant has had its part");
+        assert_eq!(claim.is_demoted(), sched_idle::is_allowed(), "its tenant has had its part");
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod demotion {
             claim.end_call(2 * LONG);
             (0..short_ones).for_each(|_| claim.end_call(MILLISECOND));
             claim.begin_call(later());
-            claim.is_behind()
+            claim.is_demoted()
         };
         assert_eq!(is_long_after(REMEMBERED / 2), sched_idle::is_allowed());
         assert!(!is_long_after(REMEMBERED));

@@ -1,6 +1,6 @@
-//! The CPU time of the threads with which libavcodec decodes several pictures at once.
+//! The CPU time of the threads with which libavcodec decodes several frames at once.
 //!
-//! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every picture
+//! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every frame
 //! that it begins, in a callback that is ours: there it is noted, with its clock.
 
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Workers {
     }
 }
 
-/// Gives a picture its buffers, as libavcodec would by itself.
+/// Gives a frame its buffers, as libavcodec would by itself.
 unsafe extern "C" fn get_buffer(
     context: *mut ffi::AVCodecContext,
     frame: *mut ffi::AVFrame,
