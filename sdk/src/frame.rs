@@ -2,7 +2,7 @@
 
 use crate::bindings::comux::plugin::frames::Frame as HostFrame;
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::NativeFrame;
+use crate::native_frame::NativeFrame;
 use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 use std::cell::OnceCell;
 

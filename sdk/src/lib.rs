@@ -40,6 +40,8 @@ mod headers;
 pub mod kernels;
 pub mod log;
 pub mod metrics;
+#[cfg(not(target_family = "wasm"))]
+mod native_frame;
 mod pixels;
 pub mod regions;
 mod state;

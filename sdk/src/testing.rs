@@ -14,6 +14,7 @@ pub(crate) mod told;
 
 pub use told::{Metrics, metrics};
 
+pub use crate::native_frame::NativeFrame;
 use crate::{
     Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, Restored,
     StateError, Stateful, View, state,
@@ -29,23 +30,6 @@ pub fn hand_over<Before: Stateful, Successor: Stateful>(
 ) -> Result<Restored, StateError> {
     let saved = state::save(before, "0.0.0")?;
     state::restore(successor, &saved)
-}
-
-/// What stands behind a [`Frame`] in a native build: [`TestFrame`], or pictures of one's own, as those
-/// of a decoder in a benchmark. Each method is asked by the method of [`Frame`] with its name.
-#[allow(missing_docs, reason = "they are those of `Frame`")]
-pub trait NativeFrame {
-    fn info(&self) -> FrameInfo;
-    fn camera(&self) -> String;
-    fn tenant(&self) -> String;
-    /// # Errors
-    /// When the view makes no sense, or is too large.
-    fn read(&self, view: View) -> Result<Pixels, ReadError>;
-    fn luma(&self) -> LumaStats;
-    fn histogram(&self) -> Vec<u32>;
-    /// Empty when there is nothing to compare with.
-    fn motion_grid(&self, cols: u32, rows: u32) -> Vec<u8>;
-    fn headers(&self) -> Vec<Header>;
 }
 
 /// A gray picture that answers as the host would, with the mean over each target pixel's area

@@ -12,7 +12,9 @@ use crate::feed::Feed;
 use crate::home::Home;
 use crate::hostile::{self, HOOK_DEADLINE_MS};
 use crate::media::Clip;
-use crate::neighbours::ATTACKER;
+
+/// The tenant that attacks.
+pub(crate) const ATTACKER: &str = "mallory";
 
 /// A way to attack, of all that the hostile suite knows.
 pub struct Way {

@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::attack::{Attacker, Way};
+use crate::attack::{ATTACKER, Attacker, Way};
 use crate::comparison::{Beside, Comparison};
 use crate::control::{Control, Names};
 use crate::feed::Feed;
@@ -13,9 +13,6 @@ use crate::latency::create_topics;
 use crate::media::Clip;
 use crate::process::{Comux, Config, Ended, plugins_line};
 use crate::waits::Waits;
-
-/// The tenant that attacks.
-pub(crate) const ATTACKER: &str = "mallory";
 
 /// With what the names of its cameras begin: of a thread's name there are only so many letters.
 const LOADER: &str = "load";

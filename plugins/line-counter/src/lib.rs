@@ -6,47 +6,18 @@
 //! that its predecessor would have given.
 
 mod line;
+mod point;
 mod settings;
 mod tracks;
 
 use comux_sdk::prelude::*;
 use comux_sdk::regions::{Grid, Region};
 use line::Counts;
-use settings::{ConfiguredLine, Point, Settings};
+use point::Point;
+use settings::{Config, Settings};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tracks::{MOST_TRACKS, Track, follow};
-
-comux_sdk::config! {
-    /// What counts as an object, and the lines.
-    #[derive(Debug)]
-    struct Config {
-        /// Columns of the grid, 1 to 256.
-        cols: u32 = 64,
-        /// Rows of the grid, 1 to 256.
-        rows: u32 = 36,
-        /// Mean absolute luma difference from which a cell moves, 1 to 255.
-        threshold: u8 = 12,
-        /// Regions of fewer cells are no objects; at least 1.
-        min_cells: u32 = 3,
-        /// Cells at most so many columns and rows apart are one region, 1 to 8.
-        join: u32 = 2,
-        /// How far from where it is expected an object is still the same: a fraction of the
-        /// picture, above 0 to 1.
-        gate: f64 = 0.1,
-        /// How far past a line an object must be to have crossed it: a fraction of the picture, 0
-        /// to 0.5.
-        margin: f64 = 0.02,
-        /// For how many pictures an object may be unseen, 0 to 1000.
-        max_missed: u32 = 5,
-        /// From `from` to `to`, in fractions of the picture from its top left corner.
-        lines: Vec<ConfiguredLine> = vec![ConfiguredLine {
-            name: "middle".to_owned(),
-            from: [0.5, 0.0],
-            to: [0.5, 1.0],
-        }],
-    }
-}
 
 /// Itself its state: later results depend on all of it.
 #[derive(Clone, Serialize, Deserialize)]

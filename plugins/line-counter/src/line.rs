@@ -1,6 +1,6 @@
 //! A line that objects cross, and when one has.
 
-use crate::settings::Point;
+use crate::point::Point;
 use comux_sdk::prelude::*;
 
 /// A stretch of the picture with two sides.

@@ -3,39 +3,44 @@
 //! Places are whole numbers from here on. They are saved as JSON, and what comes back must be what
 //! was saved to the last bit, so that a swap changes no result.
 
-use crate::Config;
 use crate::line::Line;
+use crate::point::{Point, units};
 use comux_sdk::prelude::*;
 use comux_sdk::regions::Touching;
-
-/// Width and height of the picture in units of a [`Point`].
-pub const PICTURE: i64 = 1 << 16;
 
 const LARGEST_GRID_SIDE: u32 = 256;
 
 /// Lines beyond this would make snapshots too large.
 const MOST_LINES: usize = 16;
 
-/// A place, or a way from one to another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(crate = "comux_sdk::serde")]
-pub struct Point {
-    pub x: i64,
-    pub y: i64,
-}
-
-impl Point {
-    /// From fractions of the picture.
-    pub fn from_fractions((x, y): (f64, f64)) -> Self {
-        Self { x: units(x), y: units(y) }
-    }
-}
-
-impl std::ops::Sub for Point {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self { x: self.x - other.x, y: self.y - other.y }
+comux_sdk::config! {
+    /// What counts as an object, and the lines.
+    #[derive(Debug)]
+    pub struct Config {
+        /// Columns of the grid, 1 to 256.
+        cols: u32 = 64,
+        /// Rows of the grid, 1 to 256.
+        rows: u32 = 36,
+        /// Mean absolute luma difference from which a cell moves, 1 to 255.
+        threshold: u8 = 12,
+        /// Regions of fewer cells are no objects; at least 1.
+        min_cells: u32 = 3,
+        /// Cells at most so many columns and rows apart are one region, 1 to 8.
+        join: u32 = 2,
+        /// How far from where it is expected an object is still the same: a fraction of the
+        /// picture, above 0 to 1.
+        gate: f64 = 0.1,
+        /// How far past a line an object must be to have crossed it: a fraction of the picture, 0
+        /// to 0.5.
+        margin: f64 = 0.02,
+        /// For how many pictures an object may be unseen, 0 to 1000.
+        max_missed: u32 = 5,
+        /// From `from` to `to`, in fractions of the picture from its top left corner.
+        lines: Vec<ConfiguredLine> = vec![ConfiguredLine {
+            name: "middle".to_owned(),
+            from: [0.5, 0.0],
+            to: [0.5, 1.0],
+        }],
     }
 }
 
@@ -142,13 +147,10 @@ fn lines(configured: Vec<ConfiguredLine>) -> Result<Vec<Line>, ConfigError> {
     Ok(lines)
 }
 
-fn units(fraction: f64) -> i64 {
-    (fraction * PICTURE as f64).round() as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::point::PICTURE;
     use comux_sdk::serde_json;
 
     fn refusal(json: &str) -> String {

@@ -4,7 +4,8 @@
 //! left over begins a new object; an object without a region drifts on for a while.
 
 use crate::line::{Counts, Line};
-use crate::settings::{Point, Settings};
+use crate::point::Point;
+use crate::settings::Settings;
 use comux_sdk::prelude::*;
 
 /// More objects than this are not followed: they would be noise, and too much for a snapshot.

@@ -7,7 +7,7 @@ mod zones;
 use comux_sdk::prelude::*;
 use comux_sdk::regions::{Grid, Region, Touching};
 use std::collections::BTreeMap;
-use zones::{Zone, check_zones};
+use zones::{Zone, check_zones, share};
 
 const LARGEST_GRID_SIDE: u32 = 256;
 
@@ -105,16 +105,6 @@ impl Plugin for Motion {
             zones.map(|zone| (zone.name.as_str(), rounded(zone.score(grid, threshold)))).collect();
         headers.json("motion.zones", &scores)
     }
-}
-
-/// The share of `true`, 0 to 1; 0 of nothing.
-fn share(moving: impl Iterator<Item = bool>) -> f64 {
-    let (mut count, mut all) = (0_u32, 0_u32);
-    for moves in moving {
-        count += u32::from(moves);
-        all += 1;
-    }
-    f64::from(count) / f64::from(all.max(1))
 }
 
 /// To three decimals, as JSON shows it.

@@ -1,6 +1,5 @@
 //! The operator's zones: named parts of the picture that have a score of their own.
 
-use super::share;
 use comux_sdk::prelude::*;
 use comux_sdk::regions::Grid;
 
@@ -71,6 +70,16 @@ pub fn check_zones(zones: &[Zone]) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// The share of `true`, 0 to 1; 0 of nothing.
+pub fn share(moving: impl Iterator<Item = bool>) -> f64 {
+    let (mut count, mut all) = (0_u32, 0_u32);
+    for moves in moving {
+        count += u32::from(moves);
+        all += 1;
+    }
+    f64::from(count) / f64::from(all.max(1))
 }
 
 #[cfg(test)]

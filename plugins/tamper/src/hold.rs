@@ -1,6 +1,24 @@
 //! A state is believed once it has held.
 
-use crate::State;
+/// What a camera may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Ok,
+    Covered,
+    Defocused,
+    Moved,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Covered => "covered",
+            Self::Defocused => "defocused",
+            Self::Moved => "moved",
+        }
+    }
+}
 
 /// The reported state, and how long another one has been seen in its place.
 pub struct Hold {

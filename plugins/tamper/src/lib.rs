@@ -7,7 +7,7 @@ mod measures;
 mod scene;
 
 use comux_sdk::prelude::*;
-use hold::Hold;
+use hold::{Hold, State};
 use measures::Measures;
 use scene::Scene;
 
@@ -33,26 +33,6 @@ comux_sdk::config! {
         memory_frames: u32 = 1500,
         /// After this many frames defocused or moved, what is seen becomes the usual; 0: never.
         relearn_frames: u32 = 15_000,
-    }
-}
-
-/// What a camera may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Ok,
-    Covered,
-    Defocused,
-    Moved,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Covered => "covered",
-            Self::Defocused => "defocused",
-            Self::Moved => "moved",
-        }
     }
 }
 

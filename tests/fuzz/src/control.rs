@@ -15,7 +15,7 @@ use comux::control::fuzzing::{
 };
 use comux::control::wire::{Origin, Request, Target};
 
-use crate::{SEPARATOR, parts};
+use crate::parts::{SEPARATOR, parts};
 
 /// What the longest answer may have, whatever was asked: far less than brokers take.
 const MOST_ANSWERED: usize = 16 * 1024;

@@ -17,6 +17,7 @@ mod control;
 mod cursor;
 mod headers;
 mod packets;
+mod parts;
 
 /// A kind of input, and what is done with it.
 #[derive(Debug, Clone, Copy)]
@@ -35,12 +36,3 @@ pub const TARGETS: [Target; 5] = [
     Target { name: "headers", run: headers::run },
     Target { name: "packets", run: packets::run },
 ];
-
-/// Splits an input at bytes that no UTF-8 text has; what is missing is empty.
-fn parts<const COUNT: usize>(data: &[u8]) -> [&[u8]; COUNT] {
-    let mut parts = data.splitn(COUNT, |byte| *byte == SEPARATOR);
-    [(); COUNT].map(|()| parts.next().unwrap_or_default())
-}
-
-/// See [`parts`].
-const SEPARATOR: u8 = 0xff;

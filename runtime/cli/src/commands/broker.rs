@@ -7,7 +7,8 @@ use comux::config::{Config, Topics};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use super::{Failure, stop_requested};
+use super::failure::Failure;
+use super::stop::stop_requested;
 
 #[derive(clap::Args)]
 #[command(after_help = "The broker keeps everything in memory, at most 5 MiB of a topic.

@@ -6,7 +6,7 @@ use comux::config::Config;
 use comux::plugin::compile::Compiler;
 use comux::preflight::{Finding, preflight, size_conflicts};
 
-use super::Failure;
+use super::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// How long the broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);

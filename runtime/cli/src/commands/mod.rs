@@ -5,31 +5,17 @@ mod check;
 mod compile_plugin;
 mod control;
 mod demo;
+mod failure;
 mod follow;
 mod plugin;
 mod publish;
 mod run;
+mod stop;
 mod watch;
 
 use clap::Subcommand;
 
-/// How a command ends when it does not end well.
-pub enum Failure {
-    /// Wrong usage or configuration: exit code 2.
-    Usage(anyhow::Error),
-    /// Anything else: exit code 1.
-    Failed(anyhow::Error),
-}
-
-impl Failure {
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self::Usage(error.into())
-    }
-
-    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
-        Self::Failed(error.into())
-    }
-}
+pub use failure::Failure;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -78,18 +64,4 @@ impl Command {
             Self::Plugin(command) => plugin::run(command),
         }
     }
-}
-
-/// Listens for the user or the service manager who want the process to end, from now on; resolves
-/// when they do.
-pub fn stop_requested() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use comux::plugin::{PluginStore, sign_file, signatures_of};
 use comux::policy::{PrivateKey, PublicKey};
 
-use super::Failure;
+use super::failure::Failure;
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -10,7 +10,8 @@ use comux::control::camera::CameraReport;
 use comux::plugin::compile::Compiler;
 use comux::runtime::Runtime;
 
-use super::{Failure, stop_requested};
+use super::failure::Failure;
+use super::stop::stop_requested;
 
 /// How long cameras may take to give out what they have received, once told to stop.
 const DRAIN: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use comux::config::Config;
 use rdkafka::Offset;
 
-use super::Failure;
+use super::failure::Failure;
 use super::follow::{Followed, Follower};
 
 #[derive(clap::Args)]
@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     });
-    let stop = super::stop_requested()?;
+    let stop = super::stop::stop_requested()?;
     tokio::select! {
         ended = following => ended.map_err(Failure::failed)?.map_err(Failure::Failed),
         () = stop => {

@@ -19,8 +19,9 @@ use comux::video::MediaReader;
 use rdkafka::Offset;
 
 use super::broker::{EmbeddedBroker, topics_of};
+use super::failure::Failure;
 use super::follow::Follower;
-use super::{Failure, stop_requested};
+use super::stop::stop_requested;
 use cameras::Cameras;
 use screen::Screen;
 use tally::Tally;
