@@ -1,4 +1,4 @@
-//! What a camera's `source` says: which plugin, in words. [`Store`](crate::plugin::Store) finds it.
+//! What a camera's `source` says: which plugin, in words. `plugin::supply::Resolver` finds it.
 
 use std::fmt;
 use std::str::FromStr;
