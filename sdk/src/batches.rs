@@ -36,6 +36,7 @@ use crate::{Frame, Headers, Plugin, PluginError};
 pub trait Batched: Plugin {
     /// Analyses frames of at least two cameras, each of another one. Those of one camera come in
     /// presentation order, here or in [`Plugin::on_frame`], which gets frames that no other came to
-    /// join. Gives what [`Plugin::on_frame`] would, for each frame in order: as many answers as frames.
+    /// join. Gives what [`Plugin::on_frame`] would, for each frame in order: as many answers as
+    /// frames.
     fn on_batch(&mut self, frames: &[Frame]) -> Vec<Result<Headers, PluginError>>;
 }

@@ -2,8 +2,9 @@
 
 use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 
-/// What stands behind a [`Frame`](crate::Frame) in a native build: [`TestFrame`](crate::testing::TestFrame), or pictures of one's own, as those
-/// of a decoder in a benchmark. Each method is asked by the method of [`Frame`](crate::Frame) with its name.
+/// What stands behind a [`Frame`](crate::Frame) in a native build:
+/// [`TestFrame`](crate::testing::TestFrame), or pictures of one's own, as those of a decoder in a
+/// benchmark. Each method is asked by the method of [`Frame`](crate::Frame) with its name.
 #[allow(missing_docs, reason = "they are those of `Frame`")]
 pub trait NativeFrame {
     fn info(&self) -> FrameInfo;

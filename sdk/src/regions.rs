@@ -1,5 +1,5 @@
-//! Groups of touching cells in a grid of changes, as [`Frame::motion_grid`](crate::Frame::motion_grid)
-//! gives it.
+//! Groups of touching cells in a grid of changes, as
+//! [`Frame::motion_grid`](crate::Frame::motion_grid) gives it.
 //!
 //! ```
 //! use comux_sdk::regions::{Grid, Touching};

@@ -1,5 +1,5 @@
-//! Compares the figures of the last `make bench` with `bounds.toml`, row by row: those that are out of
-//! bounds, or were not measured, are named, and it ends with exit code 1.
+//! Compares the figures of the last `make bench` with `bounds.toml`, row by row: those that are out
+//! of bounds, or were not measured, are named, and it ends with exit code 1.
 //!
 //! `make bench-check`. Not a part of the tests: figures are those of a machine.
 #![allow(

@@ -1,20 +1,22 @@
-//! What a tenant's cameras notice of another tenant: p50 and p99 from sending a record to having its
-//! result, without and with a load beside it, in one run and in phases that take turns, so that the
-//! machine's own drift is in both. First some loads at length, then every attack of the hostile suite,
-//! one after the other. Prints the figures as they are and asserts nothing.
+//! What a tenant's cameras notice of another tenant: p50 and p99 from sending a record to having
+//! its result, without and with a load beside it, in one run and in phases that take turns, so that
+//! the machine's own drift is in both. First some loads at length, then every attack of the hostile
+//! suite, one after the other. Prints the figures as they are and asserts nothing.
 //!
-//! One more camera is work for the broker and for the cores whatever it does. So before each attack comes
-//! a phase in which the attacker behaves: it has a camera like the others, if the attack has one, and sends
-//! it as many records. *of both* is the attack against that, what the attack itself adds.
+//! One more camera is work for the broker and for the cores whatever it does. So before each attack
+//! comes a phase in which the attacker behaves: it has a camera like the others, if the attack has
+//! one, and sends it as many records. *of both* is the attack against that, what the attack itself
+//! adds.
 //!
-//! Kafka and those who send and read have a core of their own, as they have machines of their own in
-//! earnest; comux has the others. With `TOGETHER` set to anything all have all cores. Kafka never stands still
-//! to collect garbage, nor for the disk, which would be a hundred milliseconds for all records at once.
+//! Kafka and those who send and read have a core of their own, as they have machines of their own
+//! in earnest; comux has the others. With `TOGETHER` set to anything all have all cores. Kafka
+//! never stands still to collect garbage, nor for the disk, which would be a hundred milliseconds
+//! for all records at once.
 //!
-//! A virtual machine may lack its cores for moments, which are in p99 and make it differ between runs. So
-//! there is also, as *usual*, the median of *of both* of p99 over the turns; for how long the threads that
-//! see the neighbours' records waited for a core, on average each time; and which part of the cores the
-//! machine's host took.
+//! A virtual machine may lack its cores for moments, which are in p99 and make it differ between
+//! runs. So there is also, as *usual*, the median of *of both* of p99 over the turns; for how long
+//! the threads that see the neighbours' records waited for a core, on average each time; and which
+//! part of the cores the machine's host took.
 //!
 //! `make bench-neighbours`
 #![allow(
@@ -50,7 +52,8 @@ const LOADS: [(&str, Load); 6] = [
     ("memory.fill", load(1, "hostile", "how = 'fill', size = 48", 25)),
     ("… with breaker", Load { ends: true, ..load(1, "hostile", "how = 'fill', size = 48", 25) }),
     ("reads in a loop", load(1, "hostile", "how = 'read-loop'", 25)),
-    // Of 2 cores its share is half of one. Few records that take long: Kafka, beside it, has no share.
+    // Of 2 cores its share is half of one. Few records that take long: Kafka, beside it, has no
+    // share.
     ("10 × its share", load(10, "slow", "spin = 150_000_000", 4)),
 ];
 

@@ -1,6 +1,6 @@
 //! What the sandbox costs: `motion` as a component in comux's own `Instance`, and the same source
-//! compiled natively, on the same pictures out of comux's decoder, in turns within one run. CPU time
-//! of the thread, so that other processes do not count; results are compared for equality.
+//! compiled natively, on the same pictures out of comux's decoder, in turns within one run. CPU
+//! time of the thread, so that other processes do not count; results are compared for equality.
 //!
 //! `make bench-sandbox`; also a part of `make bench`, whose rows are kept together.
 #![allow(

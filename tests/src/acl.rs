@@ -63,8 +63,9 @@ fn grant(user: &str, on: On, prefix: &str, operation: rd_kafka_AclOperation_t) {
     let [prefix, principal, host] =
         [prefix, &format!("User:{user}"), "*"].map(|text| CString::new(text).unwrap());
     let no_error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
-    // SAFETY: the client outlives the queue, and the texts the binding; each is freed once, after its
-    // last use, and all pointers that librdkafka gives out are looked at before they are followed.
+    // SAFETY: the client outlives the queue, and the texts the binding; each is freed once, after
+    // its last use, and all pointers that librdkafka gives out are looked at before they are
+    // followed.
     unsafe {
         let mut binding = rd_kafka_AclBinding_new(
             kind,

@@ -1,9 +1,10 @@
 //! Cores for comux alone, and another for all that is beside it in a measurement.
 //!
-//! In earnest Kafka, and those who send and read, have machines of their own. On comux's cores their
-//! threads and comux's wait for each other, and that is more beside a plugin that computes all the time,
-//! though it leaves its core to anybody: where Linux wakes a thread, it looks for another core only while
-//! the cores have much to spare (`SIS_UTIL`, since 6.0), and what such a plugin uses is not spare.
+//! In earnest Kafka, and those who send and read, have machines of their own. On comux's cores
+//! their threads and comux's wait for each other, and that is more beside a plugin that computes
+//! all the time, though it leaves its core to anybody: where Linux wakes a thread, it looks for
+//! another core only while the cores have much to spare (`SIS_UTIL`, since 6.0), and what such a
+//! plugin uses is not spare.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -19,8 +20,9 @@ const THIS_THREAD: Pid = Pid::from_raw(0);
 /// Those for comux, if it has any for itself.
 static FOR_COMUX: OnceLock<CpuSet> = OnceLock::new();
 
-/// From now on the calling thread has one core, with all threads and processes that it begins, and comux
-/// the others. Returns how many those are: none on a machine that has but one core, where nothing changes.
+/// From now on the calling thread has one core, with all threads and processes that it begins, and
+/// comux the others. Returns how many those are: none on a machine that has but one core, where
+/// nothing changes.
 ///
 /// # Panics
 /// When the kernel refuses, or it was called before.
@@ -43,8 +45,8 @@ pub(crate) fn on_own_cores(command: &mut Command) -> &mut Command {
 }
 
 fn on(command: &mut Command, cores: CpuSet) -> &mut Command {
-    // SAFETY: between fork and exec only one system call is made, which allocates nothing and takes no
-    // lock.
+    // SAFETY: between fork and exec only one system call is made, which allocates nothing and takes
+    // no lock.
     unsafe {
         command.pre_exec(move || sched_setaffinity(THIS_THREAD, &cores).map_err(io::Error::from))
     }

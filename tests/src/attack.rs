@@ -28,8 +28,8 @@ pub struct Way {
 }
 
 impl Way {
-    /// What somebody does who sends as many records and attacks nobody: to a camera like any other, where
-    /// the attack has one.
+    /// What somebody does who sends as many records and attacks nobody: to a camera like any other,
+    /// where the attack has one.
     #[must_use]
     pub(crate) fn behaved(&self) -> Self {
         Self {
@@ -53,7 +53,8 @@ enum Asks {
     Camera,
     /// A camera, which is refused, again and again. So it has none.
     Create,
-    /// A camera, and again and again its plugin with another configuration, so that the old one is saved and the new one restored.
+    /// A camera, and again and again its plugin with another configuration, so that the old one is
+    /// saved and the new one restored.
     Deploy,
 }
 
@@ -63,8 +64,9 @@ impl Asks {
     }
 }
 
-/// All ways of the hostile suite, each as an attacker would have most of it: on each frame, and in other
-/// hooks as often as can be asked for. What is needed for them is put into the store of `home`.
+/// All ways of the hostile suite, each as an attacker would have most of it: on each frame, and in
+/// other hooks as often as can be asked for. What is needed for them is put into the store of
+/// `home`.
 ///
 /// # Panics
 /// When a plugin is not built.
@@ -169,7 +171,8 @@ impl Attacker {
                     Asks::Deploy => {
                         // What it runs already would not be put in its own place.
                         deploy["plugins"][0]["config"]["every"] = json!(number);
-                        // Whoever fails to hand its state over, or to take it, stays or does not come.
+                        // Whoever fails to hand its state over, or to take it, stays or does not
+                        // come.
                         let answer = client.ask("deploy", deploy.clone());
                         let handed = answer.ok() || answer["failed_step"] == "hand-over";
                         assert!(handed && !answer.steps().is_empty(), "{answer:?}");

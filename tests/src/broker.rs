@@ -22,10 +22,12 @@ use crate::{PATIENCE, target_dir};
 /// The largest record that the broker takes.
 pub const MAX_RECORD: usize = 20 << 20;
 
-/// The user that may not do anything, with the password of the same name, on [`Broker::restricted`].
+/// The user that may not do anything, with the password of the same name, on
+/// [`Broker::restricted`].
 pub const RESTRICTED_USER: &str = "restricted";
 
-/// A user who may do what [`allow`](crate::acl::allow) says, with the password of the same name, likewise.
+/// A user who may do what [`allow`](crate::acl::allow) says, with the password of the same name,
+/// likewise.
 pub const TENANT_USER: &str = "tenant";
 
 /// What a broker is for.
@@ -43,8 +45,9 @@ impl Purpose {
     const fn java(self) -> &'static [&'static str] {
         match self {
             Self::Tests => &["-XX:+UseSerialGC", "-Xmx512m"],
-            // The live objects are few, and collecting garbage takes as long as they are many. So the more
-            // room there is for garbage, the less often does the broker stand still, and not for longer.
+            // The live objects are few, and collecting garbage takes as long as they are many. So
+            // the more room there is for garbage, the less often does the broker stand still, and
+            // not for longer.
             Self::Measuring => &["-XX:+UseSerialGC", "-Xmx3g", "-Xmn2g"],
             // Not before there is need to.
             Self::MeasuringTails => &["-XX:+UseZGC", "-Xmx4g", "-XX:-ZProactive"],
@@ -203,8 +206,8 @@ pub fn broker() -> &'static Broker {
     shared(Purpose::Tests)
 }
 
-/// Starts the broker of this process for a measurement: it collects garbage, and stands still for 30 to
-/// 150 ms meanwhile, once in minutes and not every ten seconds. Takes 3 GiB of memory.
+/// Starts the broker of this process for a measurement: it collects garbage, and stands still for
+/// 30 to 150 ms meanwhile, once in minutes and not every ten seconds. Takes 3 GiB of memory.
 ///
 /// # Panics
 /// When it can't be started, or was before.
@@ -212,10 +215,10 @@ pub fn start_for_measuring() {
     start_shared(Purpose::Measuring);
 }
 
-/// Starts the broker of this process for a measurement in which single records count: it does not stand
-/// still. It collects garbage beside its work, for which it takes more of its cores, and has its data in
-/// memory, since a write may wait for the disk. Takes 4 GiB, and as much of `/dev/shm` as it is sent, until
-/// what is returned is dropped.
+/// Starts the broker of this process for a measurement in which single records count: it does not
+/// stand still. It collects garbage beside its work, for which it takes more of its cores, and has
+/// its data in memory, since a write may wait for the disk. Takes 4 GiB, and as much of `/dev/shm`
+/// as it is sent, until what is returned is dropped.
 ///
 /// # Panics
 /// When it can't be started, or was before.
@@ -294,9 +297,9 @@ fn java(class: &str, purpose: Purpose) -> Command {
     command
 }
 
-/// Three listeners: one for all that tests do, one on which users have no rights but those they were given, one for the
-/// broker itself. Topics are created by who needs them, with nothing preallocated and nothing
-/// deleted by age, because the tests' timestamps are not of today.
+/// Three listeners: one for all that tests do, one on which users have no rights but those they
+/// were given, one for the broker itself. Topics are created by who needs them, with nothing
+/// preallocated and nothing deleted by age, because the tests' timestamps are not of today.
 fn server_properties(directory: &Path, port: u16, restricted: u16, controller: u16) -> String {
     let data = directory.join("data").display().to_string();
     format!(

@@ -50,9 +50,10 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: for each of
-    /// `loads`, in this order, one without any, and one beside each that `begin` gives of it. That is there
-    /// until it is dropped. `waits` tells what the threads in question waited by now.
+    /// Measures `neighbours`, to which `clip` is sent in real time, in phases of this length: for
+    /// each of `loads`, in this order, one without any, and one beside each that `begin` gives of
+    /// it. That is there until it is dropped. `waits` tells what the threads in question waited by
+    /// now.
     ///
     /// # Panics
     /// When the broker does not take part.
@@ -125,9 +126,9 @@ impl Comparison {
         sorted(latencies.copied().collect())
     }
 
-    /// So many of 1000 beside these loads against what they are beside `other`: the median of what each
-    /// turn says. What the machine does otherwise for moments, and some of a thousand records are late, is
-    /// in few of them.
+    /// So many of 1000 beside these loads against what they are beside `other`: the median of what
+    /// each turn says. What the machine does otherwise for moments, and some of a thousand records
+    /// are late, is in few of them.
     ///
     /// # Panics
     /// When there are none.

@@ -296,8 +296,8 @@ impl Control {
         self.done("status", json!({ "id": camera }))["cameras"][0].clone()
     }
 
-    /// Every record sent here was answered by each of `instances` once. To be asked when all answers
-    /// are there; a last record shows that nothing else comes.
+    /// Every record sent here was answered by each of `instances` once. To be asked when all
+    /// answers are there; a last record shows that nothing else comes.
     ///
     /// # Panics
     /// When one was not, or twice.

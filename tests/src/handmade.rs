@@ -5,15 +5,15 @@ use wit_parser::Resolve;
 
 use crate::tests_dir;
 
-/// A plugin `handmade@1.0.0` with no header to write and one memory, made of text: `fields` stand in
-/// its core module, and `on_frame` is done with each fifth frame.
+/// A plugin `handmade@1.0.0` with no header to write and one memory, made of text: `fields` stand
+/// in its core module, and `on_frame` is done with each fifth frame.
 ///
 /// # Panics
 /// When they are none of WebAssembly.
 #[must_use]
 pub fn plugin(fields: &str, on_frame: &str) -> Vec<u8> {
-    // The descriptor at 0: name, version and no headers, each an address and a length. A frame's answer
-    // at 512 and that of `configure` at 256: zeros mean that it went well, and gave nothing.
+    // The descriptor at 0: name, version and no headers, each an address and a length. A frame's
+    // answer at 512 and that of `configure` at 256: zeros mean that it went well, and gave nothing.
     let module = format!(
         r#"(module
         (import "comux:plugin/frames@0.1.0" "[resource-drop]frame" (func $give_back (param i32)))
@@ -92,8 +92,8 @@ fn leb128(mut number: u32) -> Vec<u8> {
     bytes
 }
 
-/// A component that takes the compiler long: functions of many instructions, with variables that are
-/// all alive.
+/// A component that takes the compiler long: functions of many instructions, with variables that
+/// are all alive.
 ///
 /// # Panics
 /// Never.
@@ -106,8 +106,8 @@ pub fn slow_to_compile(functions: usize) -> Vec<u8> {
     wat::parse_str(format!("(component (core module {}))", function.repeat(functions))).unwrap()
 }
 
-/// A small component that the compiler comes to no end with, and needs ever more memory for: in it are
-/// forty, each of which makes two instances of the one before.
+/// A small component that the compiler comes to no end with, and needs ever more memory for: in it
+/// are forty, each of which makes two instances of the one before.
 ///
 /// # Panics
 /// Never.

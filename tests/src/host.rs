@@ -8,8 +8,8 @@ use serde::Serialize;
 
 /// Whether the kernel shares the cores between sessions before it shares them between threads.
 ///
-/// Then some versions of it have its own threads wait behind a busy session for hundreds of milliseconds, and
-/// whoever waits for those: see `docs/src/operate.md`.
+/// Then some versions of it have its own threads wait behind a busy session for hundreds of
+/// milliseconds, and whoever waits for those: see `docs/src/operate.md`.
 #[must_use]
 pub fn groups_sessions() -> bool {
     let setting = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");

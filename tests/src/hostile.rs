@@ -1,5 +1,5 @@
-//! The ways in which plugins attack, and what each must come to. The suite in `tests/system` sees that
-//! they do; `make bench-neighbours` measures what others notice meanwhile.
+//! The ways in which plugins attack, and what each must come to. The suite in `tests/system` sees
+//! that they do; `make bench-neighbours` measures what others notice meanwhile.
 
 use crate::handmade::{endless_to_compile, plugin, with_instances};
 use crate::home::component;
@@ -11,8 +11,8 @@ pub enum Ends {
     Fails(&'static str),
     /// The record fails with the reason `deadline`, at the deadline.
     Late,
-    /// Likewise, and so many milliseconds more: for one instruction on all of the memory, or one copy
-    /// of pixels into it, which nothing can break off.
+    /// Likewise, and so many milliseconds more: for one instruction on all of the memory, or one
+    /// copy of pixels into it, which nothing can break off.
     LateBy(u64),
     /// It is none: the record is analysed, and `hostile.seen` is this.
     Analysed(&'static str),

@@ -55,8 +55,8 @@ impl Probe {
         Self::with_consumers_of(1, cameras, clip, per_second)
     }
 
-    /// As [`Probe::start`], but a single consumer has the samples of all cameras: as many consumers as
-    /// cameras would take the cores from what is measured.
+    /// As [`Probe::start`], but a single consumer has the samples of all cameras: as many consumers
+    /// as cameras would take the cores from what is measured.
     ///
     /// # Panics
     /// When the broker does not take part.
@@ -134,8 +134,8 @@ impl Probe {
         self.begin.elapsed()
     }
 
-    /// Stops; returns how many records each camera was sent, and each consumer's samples. Waits until
-    /// nothing more comes.
+    /// Stops; returns how many records each camera was sent, and each consumer's samples. Waits
+    /// until nothing more comes.
     ///
     /// # Panics
     /// When a thread failed.

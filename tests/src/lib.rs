@@ -42,7 +42,8 @@ use std::time::Duration;
 /// How long an event may take on a busy machine before a test gives up waiting for it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often a test repeats something: often enough to show the point, or as often as `make soak` does.
+/// How often a test repeats something: often enough to show the point, or as often as `make soak`
+/// does.
 #[must_use]
 pub fn repetitions(usual: usize, at_length: usize) -> usize {
     if std::env::var_os("COMUX_SOAK").is_some() { at_length } else { usual }

@@ -60,8 +60,8 @@ pub struct Clip {
     pub time_base: TimeBase,
     /// Its packets, in decoding order.
     pub packets: Vec<Packet>,
-    /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command; none of a
-    /// clip that was only [scaled](Clip::scaled).
+    /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command; none of
+    /// a clip that was only [scaled](Clip::scaled).
     pub pictures: Vec<Picture>,
     _directory: Option<TempDir>,
 }
@@ -160,9 +160,9 @@ impl Clip {
         Self { _directory: Some(directory), ..Self::of_file(codec, &path) }
     }
 
-    /// The pedestrians in another size, such as `1920x1080`, at 25 fps and so many kbit/s, a key frame
-    /// every two seconds, made once and kept at `path`. Nobody looks at its pictures, so they are not
-    /// decoded here.
+    /// The pedestrians in another size, such as `1920x1080`, at 25 fps and so many kbit/s, a key
+    /// frame every two seconds, made once and kept at `path`. Nobody looks at its pictures, so they
+    /// are not decoded here.
     ///
     /// # Panics
     /// When ffmpeg can't make it.
@@ -176,8 +176,8 @@ impl Clip {
         if !path.is_file() {
             fs::create_dir_all(path.parent().expect("a directory")).unwrap();
             let draft = path.with_extension("draft.mp4");
-            // Sensors are noisy; scaled pictures are not, and those that the footage has too few of least of
-            // all.
+            // Sensors are noisy; scaled pictures are not, and those that the footage has too few of
+            // least of all.
             let filter = format!("scale={},fps=25,noise=alls=2:allf=t", size.replace('x', ":"));
             let rate = format!("{kilobits}k");
             let mut command = ffmpeg();
@@ -262,7 +262,8 @@ impl Clip {
         (0..count).map(|number| self.record(number)).collect()
     }
 
-    /// The record of this number, from 0; behind the clip's end it begins again, and its times go on.
+    /// The record of this number, from 0; behind the clip's end it begins again, and its times go
+    /// on.
     #[must_use]
     pub fn record(&self, number: usize) -> Record {
         let packet = &self.packets[number % self.packets.len()];

@@ -31,8 +31,8 @@ pub struct Load {
     pub ends: bool,
 }
 
-/// A host with three cameras, each of a tenant of its own, and another tenant without any. The cameras'
-/// topics are there.
+/// A host with three cameras, each of a tenant of its own, and another tenant without any. The
+/// cameras' topics are there.
 fn host_of_neighbours(name: &str) -> (Config, [String; 3]) {
     let tenants = ["bob", "carol", "dave"];
     let cameras = tenants.map(|tenant| format!("{name}-{tenant}"));
@@ -62,8 +62,8 @@ fn waits(comux: &Comux) -> Waits {
 
 const LIVE: &str = "mode = 'live'\nstart = 'beginning'\n";
 
-/// Measures three cameras, each of a tenant of its own, without and with a load of another tenant in
-/// one run, in phases that take turns. `name` must be unique.
+/// Measures three cameras, each of a tenant of its own, without and with a load of another tenant
+/// in one run, in phases that take turns. `name` must be unique.
 ///
 /// # Panics
 /// When comux or the broker does not take part.
@@ -99,9 +99,9 @@ pub fn compare(
     (comparison, comux.stop())
 }
 
-/// Measures three cameras, each of a tenant of its own, without and with each of these attacks of another
-/// tenant, and with one that behaves, one after the other in one run, all in as many rounds. `name` must
-/// be unique.
+/// Measures three cameras, each of a tenant of its own, without and with each of these attacks of
+/// another tenant, and with one that behaves, one after the other in one run, all in as many
+/// rounds. `name` must be unique.
 ///
 /// # Panics
 /// When comux or the broker does not take part.

@@ -146,8 +146,8 @@ fn headers_of(headers: &BorrowedHeaders) -> Vec<RecordHeader> {
     let raw: *const rd_kafka_headers_t = ptr::from_ref(headers).cast();
     let header = |index| {
         let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-        // SAFETY: `raw` is valid as long as `headers`; `index` is below their count, so `name` is a C
-        // string, and `value` null or of `size` bytes, and both live as long.
+        // SAFETY: `raw` is valid as long as `headers`; `index` is below their count, so `name` is a
+        // C string, and `value` null or of `size` bytes, and both live as long.
         let (name, value) = unsafe {
             rd_kafka_header_get_all(raw, index, &raw mut name, &raw mut value, &raw mut size);
             let value: *const u8 = value.cast();

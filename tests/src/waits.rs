@@ -1,5 +1,5 @@
-//! For how long threads wait for a core, as Linux counts it: of what delays a record, the part that is
-//! up to the process, whatever the machine's own neighbours do.
+//! For how long threads wait for a core, as Linux counts it: of what delays a record, the part that
+//! is up to the process, whatever the machine's own neighbours do.
 
 use std::collections::HashMap;
 use std::iter::Sum;
@@ -21,8 +21,8 @@ pub struct Waited {
 }
 
 impl Waits {
-    /// Those of a process's threads by now whose names are such. None of them, if the kernel does not
-    /// count (`CONFIG_SCHED_INFO`).
+    /// Those of a process's threads by now whose names are such. None of them, if the kernel does
+    /// not count (`CONFIG_SCHED_INFO`).
     ///
     /// # Panics
     /// When the process has ended.

@@ -1,7 +1,7 @@
 //! Which file of a crate imports which, read from the source.
 //!
-//! An import counts for the file that defines what is imported, whichever folder's face it goes through.
-//! What only tests import does not count.
+//! An import counts for the file that defines what is imported, whichever folder's face it goes
+//! through. What only tests import does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,6 @@
-//! That files import each other in one direction only, as `runtime/ARCHITECTURE.md` says: no circles
-//! between files, and each room of the library looks only at those before it. `make structure`
+//! That files import each other in one direction only, as `runtime/ARCHITECTURE.md` says: no
+//! circles between files, and each room of the library looks only at those before it. `make
+//! structure`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
-//! A plugin that takes batches gets frames of several cameras in one call; each result is on the record
-//! of its own frame, and no camera waits for one that does not come, fails or belongs to somebody else.
+//! A plugin that takes batches gets frames of several cameras in one call; each result is on the
+//! record of its own frame, and no camera waits for one that does not come, fails or belongs to
+//! somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,7 +30,8 @@ fn create_all(cameras: &[&str]) {
     }
 }
 
-/// Sends each camera its records, to all of them by turns: they run, and so have frames at the same time.
+/// Sends each camera its records, to all of them by turns: they run, and so have frames at the same
+/// time.
 fn send_by_turns(cameras: &[&str], records: &[&[Record]]) {
     let writer = Writer::new();
     let most = records.iter().map(|records| records.len()).max().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A plugin that keeps failing is left out, and tried again by and by. Meanwhile its camera's records
-//! pass, and say why they have no results.
+//! A plugin that keeps failing is left out, and tried again by and by. Meanwhile its camera's
+//! records pass, and say why they have no results.
 
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line};

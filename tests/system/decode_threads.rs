@@ -29,7 +29,8 @@ fn every_frame(id: &str, codec: &str, framing: &str) -> Value {
     })
 }
 
-/// The clip in a loop, its parameter sets in the first record alone: whoever takes over has to know them.
+/// The clip in a loop, its parameter sets in the first record alone: whoever takes over has to know
+/// them.
 fn backlog(clip: &Clip) -> Vec<Record> {
     let is_h265 = clip.codec == "h265";
     let mut records = clip.looped(BACKLOG / clip.packets.len() * clip.packets.len());
@@ -55,8 +56,8 @@ fn wait_for_threads(test: &mut Controlled, camera: &str) {
     assert!(seen <= cores() as u64, "{seen} threads on {} cores", cores());
 }
 
-/// Every record out is the one that went in; the first holds parameter sets, and the others' pictures
-/// are those that one thread of ffmpeg decodes.
+/// Every record out is the one that went in; the first holds parameter sets, and the others'
+/// pictures are those that one thread of ffmpeg decodes.
 fn assert_exact(clip: &Clip, sent: &[Record], output: &[Record]) {
     assert_same_records(sent, output);
     assert_eq!(output[0].status(), ("skipped", Some("no-picture")));

@@ -1,8 +1,8 @@
 //! Plugins that attack their host, on a frame: the process lives, the limit holds, the reason is on
 //! the record, the next frame is analysed, and a neighbour's camera loses no frame.
 //!
-//! One process takes all attacks, one after the other, so that each has the machine to itself as far
-//! as the other tests leave it.
+//! One process takes all attacks, one after the other, so that each has the machine to itself as
+//! far as the other tests leave it.
 
 use comux_tests::feed::Feed;
 use comux_tests::hostile::Ends::{Analysed, Fails, Large, Late, LateBy, Unmarked};

@@ -14,13 +14,13 @@ use crate::live::{
 };
 use crate::promises::{assert_same_records, topics};
 
-/// Each fifth frame is an attack, as `handmade::plugin` counts: too few failures to take the plugin for
-/// broken.
+/// Each fifth frame is an attack, as `handmade::plugin` counts: too few failures to take the plugin
+/// for broken.
 const RECORDS: usize = 20;
 const EVERY: usize = 5;
 
-/// What becomes of twenty records of a new camera with this plugin, and these limits of its own: status
-/// and reason of the attacked ones, and of all others.
+/// What becomes of twenty records of a new camera with this plugin, and these limits of its own:
+/// status and reason of the attacked ones, and of all others.
 fn assert_ends(control: &mut Control, id: &str, limits: &Value, attacked: (&str, Option<&str>)) {
     let records = &media::lowdelay().records()[..RECORDS];
     let (input, output) = topics(id);
@@ -72,8 +72,8 @@ fn a_component_has_no_more_memories_tables_and_instances_than_the_limits_say() {
     beside["limits"] = json!({ "deadline_ms": 5_000 });
     control.done("create", beside);
 
-    // It has one instance with one memory. The defaults are 32 instances, 4 memories and 8 tables of
-    // 100,000 elements, and 64 MiB.
+    // It has one instance with one memory. The defaults are 32 instances, 4 memories and 8 tables
+    // of 100,000 elements, and 64 MiB.
     let plain = plugin("", "");
     let with = |fields: &str, count| with_instances(&plain, fields, count);
     let id = format!("{test}-attacker");

@@ -22,8 +22,8 @@ fn sigterm_under_full_load_loses_no_record_and_repeats_none() {
     for (camera, mode) in cameras {
         let (input, output) = topics(camera);
         produce(&input, &records);
-        // Two milliseconds for each frame, so that it is far from done when the signal comes. A live
-        // camera would skip nearly all of what lies on the topic already, so it may lag.
+        // Two milliseconds for each frame, so that it is far from done when the signal comes. A
+        // live camera would skip nearly all of what lies on the topic already, so it may lag.
         let plugins = format!(
             "plugins = [{}, {}]",
             plugin_entry("brightness", ""),
@@ -39,7 +39,8 @@ fn sigterm_under_full_load_loses_no_record_and_repeats_none() {
     for enough in [50, 150, 333, records.len()] {
         let comux = Comux::run(&config);
         let is_last = enough == records.len();
-        // Which camera gets there first is chance, and by how much: the signal waits for none behind it.
+        // Which camera gets there first is chance, and by how much: the signal waits for none
+        // behind it.
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut reached = 0;

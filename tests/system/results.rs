@@ -184,8 +184,8 @@ fn broken(record: &Record, codec: &str) -> Record {
     Record { value: Some(nal::annexb(&[&damaged])), ..record.clone() }
 }
 
-/// Whether no other picture needs this one. H.264: `nal_ref_idc` is 0. H.265: a picture that its sub-layer
-/// does not need, and the clips have no other.
+/// Whether no other picture needs this one. H.264: `nal_ref_idc` is 0. H.265: a picture that its
+/// sub-layer does not need, and the clips have no other.
 fn is_disposable(record: &Record, codec: &str) -> bool {
     let units = record.value.as_deref().map(nal::units).unwrap();
     units.iter().any(|unit| match codec {
@@ -265,7 +265,8 @@ fn where_the_rate_is_as_low_as_that_of_key_frames_these_alone_are_decoded() {
     assert_eq!(sums.analysed, 12);
 }
 
-/// The fifth key frame in a row makes it sure that others are not needed, and comes too early itself.
+/// The fifth key frame in a row makes it sure that others are not needed, and comes too early
+/// itself.
 #[test]
 fn what_is_in_the_decoder_comes_out_when_key_frames_are_enough() {
     let clip = media::bframes();

@@ -1,5 +1,5 @@
-//! THE promise of a swap: no record lost, none analysed twice, none unanalysed, each result from one
-//! known version.
+//! THE promise of a swap: no record lost, none analysed twice, none unanalysed, each result from
+//! one known version.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -230,7 +230,8 @@ fn a_version_that_begins_afresh_needs_nothing_of_the_one_before() {
     }
 }
 
-/// Its state is saved every 10 seconds, too: each time it takes until the deadline, and costs an instance.
+/// Its state is saved every 10 seconds, too: each time it takes until the deadline, and costs an
+/// instance.
 #[test]
 fn a_version_that_never_ends_saving_is_left_afresh_also_behind_the_saves_of_every_ten_seconds() {
     let id = "fresh-periodic";

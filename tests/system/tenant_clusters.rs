@@ -1,5 +1,5 @@
-//! Tenants with credentials and clusters of their own: each reaches its own topics only, and what is
-//! wrong with one tenant's cluster concerns its cameras alone.
+//! Tenants with credentials and clusters of their own: each reaches its own topics only, and what
+//! is wrong with one tenant's cluster concerns its cameras alone.
 
 use std::time::Duration;
 

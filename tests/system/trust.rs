@@ -38,8 +38,8 @@ fn of(tenant: &str, id: &str, source: &str) -> Value {
     camera
 }
 
-/// Every so many bytes of a plugin, a bit of one is flipped and the plugin deployed. More than twenty
-/// times as many flips are in `tests/fuzz/tests/flips.rs`.
+/// Every so many bytes of a plugin, a bit of one is flipped and the plugin deployed. More than
+/// twenty times as many flips are in `tests/fuzz/tests/flips.rs`.
 const FLIPS: usize = 97 * 24;
 
 #[test]

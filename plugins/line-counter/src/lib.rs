@@ -1,6 +1,6 @@
 //! Counts what crosses lines: where the picture moves (the host's motion grid), which cells belong
-//! together (`comux_sdk::regions`), which object each region is (`tracks`), and whether it is past a
-//! line (`line`). See the README for what it writes.
+//! together (`comux_sdk::regions`), which object each region is (`tracks`), and whether it is past
+//! a line (`line`). See the README for what it writes.
 //!
 //! Counts and objects survive a swap: a successor with the same configuration gives the results
 //! that its predecessor would have given.

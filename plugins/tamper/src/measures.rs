@@ -2,8 +2,8 @@
 
 use comux_sdk::prelude::*;
 
-/// Cells of the coarse picture: enough to notice a turn by a few hundredths of the view, few enough to
-/// overlook leaves and rain.
+/// Cells of the coarse picture: enough to notice a turn by a few hundredths of the view, few enough
+/// to overlook leaves and rain.
 const COLS: usize = 32;
 const ROWS: usize = 18;
 /// Gray levels squared; keeps the sharpness of flat pictures finite and near zero.

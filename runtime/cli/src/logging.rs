@@ -1,7 +1,8 @@
-//! The log, on stderr: written by a thread of its own, so that no camera waits for whoever reads it.
+//! The log, on stderr: written by a thread of its own, so that no camera waits for whoever reads
+//! it.
 //!
-//! stderr may be a pipe that nobody empties. Some lines then wait, and what comes after them is dropped;
-//! how much is told as soon as lines can be written again.
+//! stderr may be a pipe that nobody empties. Some lines then wait, and what comes after them is
+//! dropped; how much is told as soon as lines can be written again.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};

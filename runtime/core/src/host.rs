@@ -83,7 +83,8 @@ impl Host {
     /// When a client can't be created or a directory not be used.
     pub fn open(config: Config, loader: Loader) -> Result<Self, HostError> {
         let clients = ClientPool::default();
-        // Wrong properties of the host's own clusters keep it from starting; a tenant's, its cameras.
+        // Wrong properties of the host's own clusters keep it from starting; a tenant's, its
+        // cameras.
         clients.source(&config.consume, &config)?;
         clients.sink(&config.produce, &config)?;
         let memories = SnapshotStore::open(&config.state_dir).map_err(HostError::Memories)?;

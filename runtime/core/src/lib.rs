@@ -1,7 +1,7 @@
 //! comux runs sandboxed WebAssembly plugins on live video in Kafka.
 //!
-//! An application that embeds it loads a configuration, adds control actions of its own, and starts a
-//! node:
+//! An application that embeds it loads a configuration, adds control actions of its own, and starts
+//! a node:
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,8 +17,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What such an application uses is here. The modules are comux's own: the command `comux`, tests and
-//! benchmarks reach into them, and they change without notice. They stand in the order of
+//! What such an application uses is here. The modules are comux's own: the command `comux`, tests
+//! and benchmarks reach into them, and they change without notice. They stand in the order of
 //! `ARCHITECTURE.md`, where each may import those before it only.
 
 pub use config::{Config, ConfigError};

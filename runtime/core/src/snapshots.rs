@@ -46,7 +46,8 @@ pub struct SnapshotStore {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is to be written: the latest snapshots of each camera. A slow disk costs older ones, not memory.
+/// What is to be written: the latest snapshots of each camera. A slow disk costs older ones, not
+/// memory.
 #[derive(Default)]
 pub struct SnapshotQueue {
     queued: Mutex<Queued>,

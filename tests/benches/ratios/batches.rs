@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::run::names;
 
-/// As in the figures of Roboflow's inference server that are to be beaten (its pull request 2651): 7.87
-/// of 8, and 89.8 % of calls full.
+/// As in the figures of Roboflow's inference server that are to be beaten (its pull request 2651):
+/// 7.87 of 8, and 89.8 % of calls full.
 const CAMERAS: usize = 8;
 const PER_SECOND: u32 = 15;
 /// Before that the cameras' rhythm is learnt.

@@ -1,4 +1,5 @@
-//! What is fed: the same scene in the sizes and codecs that are compared, made by ffmpeg at first use.
+//! What is fed: the same scene in the sizes and codecs that are compared, made by ffmpeg at first
+//! use.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
-//! How the cost of a frame grows: with the number of cameras, with the size of the picture, and with the
-//! number of plugins; as rows, as a table in Markdown and as a plot.
+//! How the cost of a frame grows: with the number of cameras, with the size of the picture, and
+//! with the number of plugins; as rows, as a table in Markdown and as a plot.
 
 use std::fs;
 
@@ -14,7 +14,8 @@ const CAMERAS: [usize; 4] = [1, 4, 16, 64];
 const PLUGINS: [&str; 4] = ["motion", "brightness", "line-counter", "tamper"];
 const RESULTS: [&str; 4] =
     ["motion.score", "brightness.mean", "line-counter.counts", "tamper.state"];
-/// Of all cameras together: each of 64 has two groups of pictures, so that little of it is how they begin.
+/// Of all cameras together: each of 64 has two groups of pictures, so that little of it is how they
+/// begin.
 const RECORDS: usize = 64 * 100;
 
 fn cost(name: &str, cameras: usize, footage: &Footage, plugins: usize, records: usize) -> Run {
@@ -81,7 +82,8 @@ fn panel(title: &'static str, found: &[(String, Run)]) -> Panel {
     Panel { title, points }
 }
 
-/// The decoder's and the plugins' part is by the clock, as records say: on a busy machine more than CPU.
+/// The decoder's and the plugins' part is by the clock, as records say: on a busy machine more than
+/// CPU.
 fn markdown(tables: &[(&str, &[(String, Run)])]) -> String {
     let mut text = String::new();
     for (title, found) in tables {

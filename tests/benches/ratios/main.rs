@@ -1,7 +1,7 @@
-//! What comux costs beside the decoder alone, how fast it is, and how that grows: the figures of the
-//! book, each pair measured in one run on the same clip. CPU time is the operating system's, so that
-//! a busy machine matters little; latency is that of an idle one. Nothing is measured less: every record
-//! comes back with what it should say, or the measurement ends with an error.
+//! What comux costs beside the decoder alone, how fast it is, and how that grows: the figures of
+//! the book, each pair measured in one run on the same clip. CPU time is the operating system's, so
+//! that a busy machine matters little; latency is that of an idle one. Nothing is measured less:
+//! every record comes back with what it should say, or the measurement ends with an error.
 //!
 //! `make bench`, or `make bench ONLY=latency,scale` for some parts; the result is kept in
 //! `target/bench/ratios.json` and compared with the one before.

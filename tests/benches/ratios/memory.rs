@@ -1,8 +1,8 @@
 //! What a camera of 1080p holds in memory, item by item.
 //!
-//! The process is measured with one camera and with several, that pass records through, that run one
-//! plugin, and that run two: what each further camera takes, and what the first one takes once for all.
-//! Memory is what the operating system says is resident while cameras send.
+//! The process is measured with one camera and with several, that pass records through, that run
+//! one plugin, and that run two: what each further camera takes, and what the first one takes once
+//! for all. Memory is what the operating system says is resident while cameras send.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ fn resident(kind: &str, count: usize, plugins: &[&str]) -> f64 {
     resident
 }
 
-/// Of a line through the process with one camera and with [`MANY`]: what all cameras have together, and
-/// what each has.
+/// Of a line through the process with one camera and with [`MANY`]: what all cameras have together,
+/// and what each has.
 fn line(kind: &str, plugins: &[&str]) -> (f64, f64) {
     let (one, many) = (resident(kind, 1, plugins), resident(kind, MANY, plugins));
     let each = (many - one) / (MANY - 1) as f64;

@@ -1,4 +1,5 @@
-//! What cameras of others notice of a plugin that never returns: their latency beside it, against without.
+//! What cameras of others notice of a plugin that never returns: their latency beside it, against
+//! without.
 
 use std::time::Duration;
 

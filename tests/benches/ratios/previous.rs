@@ -1,6 +1,6 @@
-//! comux 0.2.0, the Python package that comux succeeds, and comux: how many frames a second each keeps up
-//! with while cameras go on sending. The former does no analysis, since it can't send results; comux
-//! runs `motion` on every frame.
+//! comux 0.2.0, the Python package that comux succeeds, and comux: how many frames a second each
+//! keeps up with while cameras go on sending. The former does no analysis, since it can't send
+//! results; comux runs `motion` on every frame.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,8 +82,8 @@ struct Sustained {
     cpu: Duration,
 }
 
-/// The highest rate that whoever reads the topics of these cameras keeps up with; from `first` frames a
-/// second of each on in steps, until it fails twice at one.
+/// The highest rate that whoever reads the topics of these cameras keeps up with; from `first`
+/// frames a second of each on in steps, until it fails twice at one.
 fn sustained(
     cameras: &[String],
     footage: &'static Footage,

@@ -1,4 +1,5 @@
-//! What a careful engineer writes in Python, for the same results; and how a script of `peers` is run.
+//! What a careful engineer writes in Python, for the same results; and how a script of `peers` is
+//! run.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};

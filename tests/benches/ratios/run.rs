@@ -1,4 +1,5 @@
-//! A clip through comux, as fast as it can take it: what that cost, from outside and as records say.
+//! A clip through comux, as fast as it can take it: what that cost, from outside and as records
+//! say.
 
 use std::time::Duration;
 
@@ -33,8 +34,9 @@ pub fn loops<'a>(camera: &'a String, clip: &'a Clip) -> Load<'a> {
     Load { cameras: std::slice::from_ref(camera), clip, records: LOOPS * clip.packets.len() }
 }
 
-/// Feeds whoever reads the topics of these cameras as fast as it can take it, and waits until all of it is
-/// out; `look` sees each record. CPU time per record, by a clock of the process that does it.
+/// Feeds whoever reads the topics of these cameras as fast as it can take it, and waits until all
+/// of it is out; `look` sees each record. CPU time per record, by a clock of the process that does
+/// it.
 pub fn feed(load: &Load, cpu: impl Fn() -> Duration, mut look: impl FnMut(Record)) -> Duration {
     let records = load.clip.looped(load.records);
     let before = cpu();
@@ -64,12 +66,13 @@ pub fn timing(record: &Record, part: &str) -> f64 {
     figure.and_then(|figure| figure.strip_prefix('=')).expect("a part").parse().unwrap()
 }
 
-/// Feeds cameras of this configuration, in one process that creates their topics; `is_right` looks at each
-/// record. The first camera's name must be unique.
+/// Feeds cameras of this configuration, in one process that creates their topics; `is_right` looks
+/// at each record. The first camera's name must be unique.
 pub fn run(load: &Load, lines: &str, mut is_right: impl FnMut(&Record) -> bool) -> Run {
     let codec = load.clip.codec;
-    // A busy machine takes the core away for longer than a deadline. What it is compared with decodes in
-    // one thread too: several on the cores that broker and reader keep busy as well cost more in all.
+    // A busy machine takes the core away for longer than a deadline. What it is compared with
+    // decodes in one thread too: several on the cores that broker and reader keep busy as well cost
+    // more in all.
     let lines = format!(
         "codec = '{codec}'\nmode = 'every-frame'\nstart = 'beginning'\ndecode_threads = 1\n\
          limits = {{ deadline_ms = 30_000 }}\n{lines}"

@@ -46,8 +46,8 @@ pub fn measure(table: &mut Table) {
         }
         let ratio = format!("1080p {name}: frames per CPU second, ffmpeg alone = 1");
         table.goal(&ratio, median(ratios), "×", Bound::AtLeast(0.90));
-        // The decoder's and the plugin's part is by the clock: where threads wait for a core, it is longer
-        // than all of the CPU time.
+        // The decoder's and the plugin's part is by the clock: where threads wait for a core, it is
+        // longer than all of the CPU time.
         let own = median(own);
         if own > 0.0 {
             let own_work = format!("1080p {name}: own work per frame");

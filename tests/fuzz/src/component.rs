@@ -1,7 +1,9 @@
-//! Components: any bytes, up to the description of a plugin; and files in the cache of compiled code.
+//! Components: any bytes, up to the description of a plugin; and files in the cache of compiled
+//! code.
 //!
 //! The first byte says what the rest is: `t`, a component as text; `c`, a file of the cache; `p`,
-//! changes to such a file, each of a position of two bytes and a byte; everything else, a component.
+//! changes to such a file, each of a position of two bytes and a byte; everything else, a
+//! component.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

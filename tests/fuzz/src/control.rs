@@ -1,8 +1,8 @@
 //! Control records: any key, value and headers, one after the other against one set of cameras.
 //!
-//! An input is a sequence of records, each with its key, value, `correlation-id`, header `tenant` and
-//! header `comux-commands`, all ended by `0xff`. With the key `state` the value is taken as it stood on
-//! the state topic, for the camera that the `correlation-id` names.
+//! An input is a sequence of records, each with its key, value, `correlation-id`, header `tenant`
+//! and header `comux-commands`, all ended by `0xff`. With the key `state` the value is taken as it
+//! stood on the state topic, for the camera that the `correlation-id` names.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Output headers: what a record brought, what the runtime says and what plugins said, in the bytes that
-//! go to the broker; and input headers, which any producer writes.
+//! Output headers: what a record brought, what the runtime says and what plugins said, in the bytes
+//! that go to the broker; and input headers, which any producer writes.
 //!
 //! An input is the facts, the headers of the record, and the plugins' results; see [`Cursor`].
 

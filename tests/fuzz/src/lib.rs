@@ -1,8 +1,8 @@
 //! What is fuzzed: one function for each kind of bytes that come from outside.
 //!
-//! A target takes any bytes, gives them to comux's own code, and panics when a promise does not hold.
-//! libFuzzer calls it in `examples/fuzz.rs`; `tests/replay.rs` calls it with the seeds, and with everything that
-//! was ever found.
+//! A target takes any bytes, gives them to comux's own code, and panics when a promise does not
+//! hold. libFuzzer calls it in `examples/fuzz.rs`; `tests/replay.rs` calls it with the seeds, and
+//! with everything that was ever found.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -2,7 +2,8 @@
 //! camera's queue and its sink that needs neither Kafka nor plugins.
 //!
 //! An input is a byte for the codec, one for how the camera is configured, and the stream, in which
-//! five bytes end a record: `|cut|`, `|end|` (and the stream ends), `|lag|` (and the camera lags behind).
+//! five bytes end a record: `|cut|`, `|end|` (and the stream ends), `|lag|` (and the camera lags
+//! behind).
 
 use std::sync::Once;
 

@@ -1,4 +1,5 @@
-//! Everything that fuzzing ever found, and the seeds that it began with, hold what the targets promise.
+//! Everything that fuzzing ever found, and the seeds that it began with, hold what the targets
+//! promise.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::fs;

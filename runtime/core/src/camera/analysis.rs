@@ -1,8 +1,8 @@
-//! What plugins make of a camera's frames: which frames they see, where another chain of plugins takes
-//! over, and when their state is saved.
+//! What plugins make of a camera's frames: which frames they see, where another chain of plugins
+//! takes over, and when their state is saved.
 //!
-//! It survives a change of the input. Which record a frame belongs to, and when records leave, is not
-//! its business.
+//! It survives a change of the input. Which record a frame belongs to, and when records leave, is
+//! not its business.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -169,9 +169,9 @@ impl Analysis {
         self.chain.turns_on_or_off()
     }
 
-    /// Puts new plugins in place, if they wait and this is the place. With reordering, frames come out
-    /// in another order than their records: the place is where all records before it in the input also
-    /// are before it in the order in which they are shown.
+    /// Puts new plugins in place, if they wait and this is the place. With reordering, frames come
+    /// out in another order than their records: the place is where all records before it in the
+    /// input also are before it in the order in which they are shown.
     pub fn cut_if_possible(&mut self, ledger: &Ledger<InputRecord<'_>>) {
         if self.wants_cut() && ledger.is_settled_before(self.analysed_before) {
             // The plugins hand over their state.
@@ -214,8 +214,8 @@ impl Analysis {
         self.chain.tick();
     }
 
-    /// The camera stops. What has not proved itself does not run after a restart, and its state must
-    /// not be saved.
+    /// The camera stops. What has not proved itself does not run after a restart, and its state
+    /// must not be saved.
     pub fn finish(&mut self) {
         self.chain.abandon_rollout();
         self.save();

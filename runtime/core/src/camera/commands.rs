@@ -1,5 +1,5 @@
-//! What a camera's thread is told, as values: commands overtake the records that wait in its queue. They are
-//! prepared so far that the thread has only to put things in place.
+//! What a camera's thread is told, as values: commands overtake the records that wait in its queue.
+//! They are prepared so far that the thread has only to put things in place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +35,9 @@ pub struct Swap {
     pub probation: u32,
     /// New plugins take over nothing of the state of those before them.
     pub fresh: bool,
-    /// Where to tell how it goes: five events at most, so that nobody has to hold up the camera's thread. The last event is [`SwapEvent::Passed`] or
-    /// [`SwapEvent::Failed`]; an end without either means that the camera has stopped.
+    /// Where to tell how it goes: five events at most, so that nobody has to hold up the camera's
+    /// thread. The last event is [`SwapEvent::Passed`] or [`SwapEvent::Failed`]; an end without
+    /// either means that the camera has stopped.
     pub events: mpsc::UnboundedSender<SwapEvent>,
 }
 

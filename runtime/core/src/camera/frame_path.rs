@@ -91,8 +91,8 @@ impl<'q> FramePath<'q> {
         }
     }
 
-    /// Makes way for an access unit that is to be decoded; else says why it is not. `time_us`: when its
-    /// record was made.
+    /// Makes way for an access unit that is to be decoded; else says why it is not. `time_us`: when
+    /// its record was made.
     fn admit(
         &mut self,
         inspection: Inspection,
@@ -130,8 +130,8 @@ impl<'q> FramePath<'q> {
         Ok(())
     }
 
-    /// A key frame is about to be decoded, before which the decoder was emptied, or can be: from here on
-    /// as many threads decode as suit the load.
+    /// A key frame is about to be decoded, before which the decoder was emptied, or can be: from
+    /// here on as many threads decode as suit the load.
     fn adapt_threads(&mut self, inspection: Inspection, is_empty: bool) {
         if !is_empty && !inspection.is_closed {
             return;
@@ -189,8 +189,8 @@ impl<'q> FramePath<'q> {
         self.ledger.settle(seq, outcome);
     }
 
-    /// Takes the frames out of the decoder that are still inside, and starts it afresh. Records whose
-    /// frame did not come by then have none.
+    /// Takes the frames out of the decoder that are still inside, and starts it afresh. Records
+    /// whose frame did not come by then have none.
     pub fn empty_decoder(&mut self) {
         self.decode.finish();
         self.receive_frames();

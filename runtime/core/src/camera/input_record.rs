@@ -1,4 +1,5 @@
-//! A record as a camera received it, and what its own headers say. It is a plain value that the stages fill.
+//! A record as a camera received it, and what its own headers say. It is a plain value that the
+//! stages fill.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,9 +1,9 @@
 //! A camera: a thread of its own that takes records from its queue to the sink.
 //!
 //! In the order in which one file builds on another: `stages` (one file each), `commands` (what the
-//! thread is told), `rollout` and `plugin_chain` (its plugins), `analysis` (what they make of frames),
-//! `frame_path` (from an access unit to its record's fate), `pipeline` (from a record to the sink),
-//! `reconfigure` (what changes meanwhile), `thread`, `handle`.
+//! thread is told), `rollout` and `plugin_chain` (its plugins), `analysis` (what they make of
+//! frames), `frame_path` (from an access unit to its record's fate), `pipeline` (from a record to
+//! the sink), `reconfigure` (what changes meanwhile), `thread`, `handle`.
 
 mod analysis;
 mod commands;

@@ -1,7 +1,7 @@
 //! What a camera's thread does with a record: queue → frame path → ledger → sink.
 //!
-//! Each stage has its own state; here they are put together. What the camera is told while it runs is
-//! carried out in [`super::reconfigure`].
+//! Each stage has its own state; here they are put together. What the camera is told while it runs
+//! is carried out in [`super::reconfigure`].
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

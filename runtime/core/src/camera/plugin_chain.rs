@@ -86,8 +86,8 @@ impl PluginChain {
         *self.meters.lock() = meters;
     }
 
-    /// Runs every plugin on a frame, one failing or not. The first failure is the record's
-    /// reason; results of the other plugins stay. Gives the microseconds that it took, but for those in
+    /// Runs every plugin on a frame, one failing or not. The first failure is the record's reason;
+    /// results of the other plugins stay. Gives the microseconds that it took, but for those in
     /// which the frame waited for frames of other cameras.
     pub(crate) fn run(
         &mut self,

@@ -1,7 +1,8 @@
 //! A camera: as people write it, and complete with its defaults.
 //!
 //! The same shape stands in `comux.toml`, in control records and in the desired state:
-//! [`CameraTable`] is what is written, [`CameraSpec`] what runs, and each can be had from the other.
+//! [`CameraTable`] is what is written, [`CameraSpec`] what runs, and each can be had from the
+//! other.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -162,8 +163,8 @@ impl CameraTable {
         self.limits
     }
 
-    /// The first of its plugins whose configuration has a null somewhere. A file has no other than what
-    /// JSON makes of numbers that are none.
+    /// The first of its plugins whose configuration has a null somewhere. A file has no other than
+    /// what JSON makes of numbers that are none.
     pub(crate) fn plugin_with_null(&self) -> Option<&PluginRef> {
         fn has_null(value: &Value) -> bool {
             match value {

@@ -43,8 +43,9 @@ impl Config {
         None
     }
 
-    /// Why the topics of `camera`, which its tenant has named by an id, might be another tenant's, if
-    /// they might: with `raw_:tenant_:cam_id`, camera `b_x` of tenant `a` and `x` of `a_b` have the same.
+    /// Why the topics of `camera`, which its tenant has named by an id, might be another tenant's,
+    /// if they might: with `raw_:tenant_:cam_id`, camera `b_x` of tenant `a` and `x` of `a_b` have
+    /// the same.
     #[must_use]
     pub fn ambiguity(&self, camera: &CameraSpec) -> Option<String> {
         let topics = [&camera.consume_topic, &camera.produce_topic];

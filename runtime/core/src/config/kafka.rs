@@ -49,9 +49,9 @@ pub(crate) struct TenantKafkaTable {
 }
 
 impl TenantKafkaTable {
-    /// The cluster for a role: the host's `cluster` overlaid with what the tenant's tables say. Under
-    /// another address, nothing of the host's properties is left: its credentials are not for a cluster
-    /// of somebody else.
+    /// The cluster for a role: the host's `cluster` overlaid with what the tenant's tables say.
+    /// Under another address, nothing of the host's properties is left: its credentials are not for
+    /// a cluster of somebody else.
     pub(crate) fn overlay(&self, cluster: &Cluster, role: Role) -> Cluster {
         let special = match role {
             Role::Consume => self.consume.as_ref(),

@@ -279,8 +279,8 @@ impl Config {
         }
     }
 
-    /// Whether a tenant's packets are on clusters, or under credentials, that are not the host's: what
-    /// is wrong with those concerns its cameras only.
+    /// Whether a tenant's packets are on clusters, or under credentials, that are not the host's:
+    /// what is wrong with those concerns its cameras only.
     #[must_use]
     pub fn has_own_clusters(&self, tenant: &Id) -> bool {
         self.clusters_of(tenant) != [&self.consume, &self.produce]

@@ -42,8 +42,8 @@ pub struct Security {
 }
 
 impl Security {
-    /// Puts `[security]` and what stands in `[[tenants]]` together: each tenant's id, its own store,
-    /// and what it says of security. `common` is the store of all.
+    /// Puts `[security]` and what stands in `[[tenants]]` together: each tenant's id, its own
+    /// store, and what it says of security. `common` is the store of all.
     ///
     /// # Errors
     /// When a tenant could reach another's plugins, or what all share would lie in its own store.

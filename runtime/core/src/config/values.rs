@@ -206,8 +206,8 @@ pub enum DecodeThreads {
     Fixed(u8),
 }
 
-/// The most pictures that are decoded at once: as many as the deepest picture buffer of H.264 and H.265
-/// holds.
+/// The most pictures that are decoded at once: as many as the deepest picture buffer of H.264 and
+/// H.265 holds.
 pub const MAX_DECODE_THREADS: u8 = 16;
 
 impl DecodeThreads {

@@ -33,8 +33,8 @@ pub enum ActionError {
 pub struct Actions(HashMap<String, Handler>);
 
 impl Actions {
-    /// Adds an action. `handler` is called on a thread of its own, one call for each record; what it
-    /// returns is merged into the answer, whose `message` it may give.
+    /// Adds an action. `handler` is called on a thread of its own, one call for each record; what
+    /// it returns is merged into the answer, whose `message` it may give.
     ///
     /// # Errors
     /// When the name is taken, or no name.

@@ -194,8 +194,8 @@ impl Dispatcher {
         self.several(request, cameras, fields.canary, CameraCommand::Deploy(deploy)).await
     }
 
-    /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What can't
-    /// be loaded, or only within limits of a camera's own, each camera says itself.
+    /// Has the plugins of a deploy to several cameras in memory, for each of their tenants. What
+    /// can't be loaded, or only within limits of a camera's own, each camera says itself.
     async fn load_ahead(
         &self,
         request: &Request,

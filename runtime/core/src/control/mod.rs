@@ -10,9 +10,10 @@
 //! end) is done on other threads; a camera's own thread only gets commands that are ready to be
 //! applied.
 //!
-//! Each builds on those before it: `wire` (what goes over the topics), `topics` (the way in and out),
-//! `registry` (which cameras there are), `camera` (one actor each), `actions`, `status` and `dispatch`
-//! (from a request to its answer), `restore` (the start from the desired state), `plane` (all of it).
+//! Each builds on those before it: `wire` (what goes over the topics), `topics` (the way in and
+//! out), `registry` (which cameras there are), `camera` (one actor each), `actions`, `status` and
+//! `dispatch` (from a request to its answer), `restore` (the start from the desired state), `plane`
+//! (all of it).
 
 mod actions;
 pub mod camera;

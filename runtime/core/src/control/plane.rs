@@ -21,14 +21,14 @@ use crate::control::wire::{
 use crate::host::Host;
 use crate::kafka::{Compaction, TopicClients, ensure_compacted, ensure_topic, reach};
 
-/// Commands of the operator that are executed at the same time, with what people write onto the state
-/// topic; further ones wait in Kafka.
+/// Commands of the operator that are executed at the same time, with what people write onto the
+/// state topic; further ones wait in Kafka.
 const MOST_COMMANDS: usize = 64;
-/// Commands of one tenant that are executed at the same time; further ones are refused, so that nobody
-/// waits for them.
+/// Commands of one tenant that are executed at the same time; further ones are refused, so that
+/// nobody waits for them.
 const MOST_OF_A_TENANT: usize = 16;
-/// Refusals beyond a tenant's share that wait for their acknowledgement; then nothing is taken until the
-/// broker has caught up.
+/// Refusals beyond a tenant's share that wait for their acknowledgement; then nothing is taken
+/// until the broker has caught up.
 const MOST_REFUSALS: usize = 64;
 
 /// How often components that are no longer used are removed.
@@ -116,8 +116,8 @@ impl ControlPlane {
 /// Sees to it that the topics of control exist.
 ///
 /// # Errors
-/// When one can't be created, or has more than one partition, or the state topic is not compacted and can't
-/// be made so.
+/// When one can't be created, or has more than one partition, or the state topic is not compacted
+/// and can't be made so.
 pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
     let clients = TopicClients::new(&config.control, config)?;
     reach(&clients.consumer, &config.control.bootstrap_servers)?;

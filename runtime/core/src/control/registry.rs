@@ -1,5 +1,5 @@
-//! Which cameras there are: where to send commands for them, which topics they have, and what is to be seen of
-//! them. Nobody waits here: its lock is held for a look or a change.
+//! Which cameras there are: where to send commands for them, which topics they have, and what is to
+//! be seen of them. Nobody waits here: its lock is held for a look or a change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The start from the desired state: what the state topic says, beside what the configuration file says.
+//! The start from the desired state: what the state topic says, beside what the configuration file
+//! says.
 
 use std::collections::{BTreeMap, HashMap};
 

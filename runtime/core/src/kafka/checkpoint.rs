@@ -57,14 +57,14 @@ impl Checkpoint {
         self.thread.get_or_init(std::thread::current);
     }
 
-    /// Sleeps until fewer records than `unacknowledged` wait for acknowledgement, or something else wakes
-    /// the thread, but for `nap` at most.
+    /// Sleeps until fewer records than `unacknowledged` wait for acknowledgement, or something else
+    /// wakes the thread, but for `nap` at most.
     ///
     /// Only who sleeps here is woken: acknowledgements come for every record, and the way into the
     /// kernel and back costs more than all else that is done for one.
     pub fn wait(&self, unacknowledged: usize, nap: Duration) {
-        // Either this thread sees that an acknowledgement has come, or whoever brings it sees that this
-        // one waits: both write first and then look, in one order that all threads agree on.
+        // Either this thread sees that an acknowledgement has come, or whoever brings it sees that
+        // this one waits: both write first and then look, in one order that all threads agree on.
         self.waits.store(true, Ordering::SeqCst);
         if self.unacknowledged.load(Ordering::SeqCst) >= unacknowledged {
             std::thread::park_timeout(nap);
@@ -108,8 +108,8 @@ impl Checkpoint {
         self.unacknowledged_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// The broker has answered for a record of so many bytes: with it, what is acknowledged, or why it
-    /// was refused.
+    /// The broker has answered for a record of so many bytes: with it, what is acknowledged, or why
+    /// it was refused.
     pub(super) fn answered(&self, bytes: usize, answer: Result<Acknowledged, KafkaError>) {
         let has_failed = answer.is_err();
         {

@@ -26,8 +26,8 @@ pub struct ClientPool {
 
 type Shared<T> = Mutex<HashMap<Cluster, Arc<T>>>;
 
-/// Clients to ask one cluster with. One question at a time: they are rare, and none is on the way of a
-/// frame.
+/// Clients to ask one cluster with. One question at a time: they are rare, and none is on the way
+/// of a frame.
 pub struct TopicClients {
     /// For metadata.
     pub consumer: BaseConsumer<Quiet>,
@@ -84,8 +84,8 @@ impl ClientPool {
         get(&self.topics, cluster, || TopicClients::new(cluster, config).map(Into::into))
     }
 
-    /// Commits what is acknowledged, on all clusters at once: one that does not answer does not hold up
-    /// the others. Waits for the brokers.
+    /// Commits what is acknowledged, on all clusters at once: one that does not answer does not
+    /// hold up the others. Waits for the brokers.
     pub fn commit(&self) {
         let sources: Vec<Arc<PacketSource>> = self.sources.lock().values().cloned().collect();
         std::thread::scope(|scope| {

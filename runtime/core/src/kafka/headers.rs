@@ -1,6 +1,7 @@
 //! A record's headers, as they are: bytes.
 //!
-//! Any producer may give a header a name that is no UTF-8, and rdkafka's own iterator panics on one.
+//! Any producer may give a header a name that is no UTF-8, and rdkafka's own iterator panics on
+//! one.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -28,8 +29,9 @@ fn get(headers: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<&[u8]>)
     // rdkafka's reference is librdkafka's pointer; see `BorrowedHeaders::from_native_ptr`.
     let headers: *const rd_kafka_headers_t = ptr::from_ref(headers).cast();
     let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
-    // SAFETY: `headers` is valid for as long as the reference it came from. Without an error, `name` is
-    // a C string and `value`, where it is not null, has `length` bytes; both live as long as `headers`.
+    // SAFETY: `headers` is valid for as long as the reference it came from. Without an error,
+    // `name` is a C string and `value`, where it is not null, has `length` bytes; both live as long
+    // as `headers`.
     unsafe {
         let answer =
             rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut length);

@@ -8,9 +8,9 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 
-/// How long the thread may outlive the producer's last user. rdkafka's own threaded producer waits a
-/// tenth of a second at a time, and spins for the last millisecond of each: a hundredth of a core for
-/// nothing.
+/// How long the thread may outlive the producer's last user. rdkafka's own threaded producer waits
+/// a tenth of a second at a time, and spins for the last millisecond of each: a hundredth of a core
+/// for nothing.
 const POLL: Duration = Duration::from_secs(1);
 
 /// A record to be produced, and what is known of it when its delivery is reported.

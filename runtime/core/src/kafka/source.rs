@@ -86,8 +86,8 @@ impl PacketSource {
         Ok(Self { consumer, committed, stop, thread: Some(thread) })
     }
 
-    /// Begins to consume a camera's topic; `goes_on`: where its output was acknowledged last, whatever
-    /// its `start` says. `checkpoint` is committed from now on.
+    /// Begins to consume a camera's topic; `goes_on`: where its output was acknowledged last,
+    /// whatever its `start` says. `checkpoint` is committed from now on.
     ///
     /// # Errors
     /// When the broker can't say where to begin.

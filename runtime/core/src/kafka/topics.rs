@@ -65,7 +65,8 @@ pub fn reach<C: ConsumerContext>(
     answer.map(drop).map_err(|cause| TopicError::Unreachable { servers, cause })
 }
 
-/// Sees to it that `topic` exists with one partition. `true`: it was created, with these `settings`.
+/// Sees to it that `topic` exists with one partition. `true`: it was created, with these
+/// `settings`.
 ///
 /// # Errors
 /// When it can't be created, or has more partitions.
@@ -98,8 +99,8 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
     }
 }
 
-/// The first offset of a topic, and the one behind its last record. Topics that were created a moment
-/// ago are waited for.
+/// The first offset of a topic, and the one behind its last record. Topics that were created a
+/// moment ago are waited for.
 ///
 /// # Errors
 /// When the broker can't say.
@@ -129,8 +130,8 @@ fn is_not_known_yet(error: &KafkaError) -> bool {
     })
 }
 
-/// The largest record that a topic takes, in bytes: its `max.message.bytes`. `None`: the broker does
-/// not tell.
+/// The largest record that a topic takes, in bytes: its `max.message.bytes`. `None`: the broker
+/// does not tell.
 pub async fn largest_record<A: ClientContext + 'static>(
     admin: &AdminClient<A>,
     topic: &str,

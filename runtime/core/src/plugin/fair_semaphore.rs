@@ -25,8 +25,8 @@ impl FairSemaphore {
         Self { all: Arc::new(Semaphore::new(all)), per_tenant, of_tenants: Mutex::default() }
     }
 
-    /// Waits for a permit. A tenant's come in the order in which they are asked for; among tenants, each
-    /// has no more than `per_tenant` in the queue, however many it asks for.
+    /// Waits for a permit. A tenant's come in the order in which they are asked for; among tenants,
+    /// each has no more than `per_tenant` in the queue, however many it asks for.
     pub async fn take(&self, tenant: &str) -> FairPermit {
         let tenants = self.of(tenant).acquire_owned().await.ok();
         let all = Arc::clone(&self.all).acquire_owned().await.ok();

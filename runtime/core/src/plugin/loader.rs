@@ -2,9 +2,9 @@
 //! checked and described, away from the cameras' threads.
 //!
 //! Tenants share this, and one that loads much must not keep others from loading a little. What is
-//! short (reading, checking, configuring) waits for one of a few permits, of which no tenant has all.
-//! Compiling, which is long, has permits of its own; so what is in the cache never waits for it, and
-//! nobody who compiles waits for a plugin that takes its time to describe itself.
+//! short (reading, checking, configuring) waits for one of a few permits, of which no tenant has
+//! all. Compiling, which is long, has permits of its own; so what is in the cache never waits for
+//! it, and nobody who compiles waits for a plugin that takes its time to describe itself.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -132,9 +132,9 @@ impl Loader {
         &self.0.instances
     }
 
-    /// Loads a plugin for a tenant; when `pinned`, just the component with this digest. It describes
-    /// itself within the default limits. Blocks, for seconds when it has to be compiled, and waits for no
-    /// permit.
+    /// Loads a plugin for a tenant; when `pinned`, just the component with this digest. It
+    /// describes itself within the default limits. Blocks, for seconds when it has to be compiled,
+    /// and waits for no permit.
     ///
     /// # Errors
     /// When it is no plugin that this host can run for this tenant; see [`LoadError`].
@@ -161,8 +161,8 @@ impl Loader {
     }
 
     /// As [`Loader::load`], on other threads, in turn with others, and within the time that
-    /// [`LoadLimits::time`](crate::policy::LoadLimits::time) allows for compiling and for waiting before. It
-    /// describes itself within these limits, which should be those that it is to run in.
+    /// [`LoadLimits::time`](crate::policy::LoadLimits::time) allows for compiling and for waiting
+    /// before. It describes itself within these limits, which should be those that it is to run in.
     ///
     /// # Errors
     /// As [`Loader::load`], and when the time is over.
@@ -197,8 +197,8 @@ impl Loader {
             Err(underway) => underway,
         };
         let compiling = Arc::clone(&underway.slot.compiling);
-        // In this order: whoever waits for a permit keeps nobody from compiling the same for another
-        // tenant.
+        // In this order: whoever waits for a permit keeps nobody from compiling the same for
+        // another tenant.
         let waiting =
             async { (self.0.compilations.take(&tenant.id).await, compiling.lock_owned().await) };
         let permits = tokio::time::timeout(time, waiting).await.map_err(busy)?;
@@ -220,9 +220,9 @@ impl Loader {
         tokio::time::timeout(time, finishing).await.map_err(late)??
     }
 
-    /// Runs a short job for a tenant that blocks, such as configuring an instance, on another thread:
-    /// a few at a time, together with the short parts of [`Loader::load_within`]. It runs to its end
-    /// also when nobody waits any more.
+    /// Runs a short job for a tenant that blocks, such as configuring an instance, on another
+    /// thread: a few at a time, together with the short parts of [`Loader::load_within`]. It runs
+    /// to its end also when nobody waits any more.
     ///
     /// # Errors
     /// When the job panics.
@@ -240,8 +240,8 @@ impl Loader {
         running.await.map_err(|_| JobFailed)
     }
 
-    /// Keeps the components with these digests of these tenants, and those in use, for a rollback or
-    /// a restart; removes all others.
+    /// Keeps the components with these digests of these tenants, and those in use, for a rollback
+    /// or a restart; removes all others.
     ///
     /// # Errors
     /// When the directory can't be read.
@@ -304,7 +304,8 @@ impl Inner {
         let Fetched { digest, bytes } = &underway.component;
         let code = self.compile_queue.compile(bytes, &self.settings.limits, &underway.tenant)?;
         underway.steps.push((Step::Compile, begin.elapsed()));
-        // Also if it is refused later: who asks for it again has the answer without another compilation.
+        // Also if it is refused later: who asks for it again has the answer without another
+        // compilation.
         if let Some(cache) = &self.cache {
             cache.put(*digest, &code);
         }

@@ -4,13 +4,13 @@
 //! `comux:plugin/plugin`, called synchronously on the camera's own thread, with a deadline and a
 //! memory limit on every entry. One store per camera and plugin; a trap ends the store.
 //!
-//! Its folders are used in one direction: [`supply`] (where components come from), [`sandbox`] (what runs
-//! them), [`compile`], [`instance`] (plugins on cameras), and above them the [`Loader`]. None imports
-//! what comes after it.
+//! Its folders are used in one direction: [`supply`] (where components come from), [`sandbox`]
+//! (what runs them), [`compile`], [`instance`] (plugins on cameras), and above them the [`Loader`].
+//! None imports what comes after it.
 //!
 //! A plugin is named by a [`PluginRef`](crate::policy::PluginRef) and known by its
-//! [`Digest`](crate::policy::Digest). The [`Loader`] leads from one to the other, and to machine code,
-//! off the cameras' threads.
+//! [`Digest`](crate::policy::Digest). The [`Loader`] leads from one to the other, and to machine
+//! code, off the cameras' threads.
 
 pub mod compile;
 mod fair_semaphore;

@@ -1,4 +1,5 @@
-//! The interface between host and plugins by its name and version, as components import and export it.
+//! The interface between host and plugins by its name and version, as components import and export
+//! it.
 
 /// The package whose interfaces a plugin may import, and the version this host has.
 pub(crate) const INTERFACE_PACKAGE: &str = "comux:plugin/";

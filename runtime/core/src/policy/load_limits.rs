@@ -8,19 +8,20 @@ pub struct LoadLimits {
     /// Bytes of a component. Those made of Rust have 20 to 250 KB, and those that bring a Python or
     /// JavaScript engine 12 to 18 MB; the default has room for three times that.
     pub component_bytes: u64,
-    /// Bytes of a component's compiled code. It has two to four times the size of the component, 52 MB
-    /// for the largest known; the default is more than twice that.
+    /// Bytes of a component's compiled code. It has two to four times the size of the component, 52
+    /// MB for the largest known; the default is more than twice that.
     pub code_bytes: u64,
     /// Bytes of all compiled plugins on the disk: the default holds a thousand plugins of Rust, or
     /// some twenty of Python or JavaScript, and is little beside the video that a host with so many
     /// plugins handles.
     pub compiled_bytes: u64,
-    /// How long compiling may take, and how long it may wait for its turn before. The largest plugins
-    /// known compile in 15 s on an idle core; a busy machine gets four times that.
+    /// How long compiling may take, and how long it may wait for its turn before. The largest
+    /// plugins known compile in 15 s on an idle core; a busy machine gets four times that.
     pub time: Duration,
-    /// Bytes of address space that a process may have which compiles one plugin. The program and its
-    /// libraries take 290 MiB of it, a plugin of Rust 430 and one of 8 MB with 20,000 functions 450 MiB; the default leaves the
-    /// largest components known four times that, and two at once leave a small machine its cameras.
+    /// Bytes of address space that a process may have which compiles one plugin. The program and
+    /// its libraries take 290 MiB of it, a plugin of Rust 430 and one of 8 MB with 20,000 functions
+    /// 450 MiB; the default leaves the largest components known four times that, and two at once
+    /// leave a small machine its cameras.
     pub compile_memory: u64,
     /// Plugins that are read, checked or configured at once; more wait their turn. Each may hold a
     /// component and its code in memory, for the largest that are known some 70 MB.
@@ -45,14 +46,14 @@ pub struct LoadLimits {
     pub instances: u64,
     /// Functions. A plugin of Rust has hundreds; Python and JavaScript have about 30,000.
     pub functions: u64,
-    /// Bytes of one function. The compiler's time grows faster than a function does; the main loop of
-    /// a Python interpreter, the largest that is known, has about 200 KB.
+    /// Bytes of one function. The compiler's time grows faster than a function does; the main loop
+    /// of a Python interpreter, the largest that is known, has about 200 KB.
     pub function_bytes: u64,
     /// Local variables of all functions together: a few bytes can declare 50,000, each of which the
     /// compiler looks after. Python and JavaScript have about 300,000.
     pub locals: u64,
-    /// Types, imports, exports, segments and the like together: below 1,000 for a plugin of Rust, and
-    /// tens of thousands with an engine.
+    /// Types, imports, exports, segments and the like together: below 1,000 for a plugin of Rust,
+    /// and tens of thousands with an engine.
     pub declarations: u64,
 }
 

@@ -1,7 +1,8 @@
-//! What people may ask for, as plain values: limits, quotas, grants, keys, the names of plugins and of steps.
+//! What people may ask for, as plain values: limits, quotas, grants, keys, the names of plugins and
+//! of steps.
 //!
-//! Everything here can be written down in a configuration or a command and says what is wrong with it
-//! when it is parsed. It does nothing, and imports nothing else of this crate.
+//! Everything here can be written down in a configuration or a command and says what is wrong with
+//! it when it is parsed. It does nothing, and imports nothing else of this crate.
 
 mod breaker;
 mod digest;

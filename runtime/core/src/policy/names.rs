@@ -24,8 +24,8 @@ pub(crate) fn check_header(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a plugin may call itself so: `comux-plugin` lists plugins with commas between them, and the
-/// store has them under `NAME@VERSION`.
+/// Whether a plugin may call itself so: `comux-plugin` lists plugins with commas between them, and
+/// the store has them under `NAME@VERSION`.
 pub(crate) fn check_plugin(name: &str, version: &str) -> Result<(), NoPluginRef> {
     if name.len() > MAX_BYTES || version.len() > MAX_BYTES {
         return Err(NoPluginRef::TooLong(name.len() + version.len()));

@@ -63,8 +63,8 @@ impl Quota {
         Self {
             // The figure that comux is built and tested for.
             cameras: self.cameras.or(Some(1000)),
-            // Each memory reserves some 6 GiB of addresses, of which a process has 128 TiB, and takes
-            // a few of the 65,530 mappings that Linux allows.
+            // Each memory reserves some 6 GiB of addresses, of which a process has 128 TiB, and
+            // takes a few of the 65,530 mappings that Linux allows.
             instances: self.instances.or(Some(5_000)),
             // The other half is for frames, packets and everything else.
             memory_mb: self.memory_mb.or_else(|| Some(machine_memory_mb()? / 2)),

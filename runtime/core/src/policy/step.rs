@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The component is found and read, its digest compared, its signature verified; what runs is kept
-    /// by its digest.
+    /// The component is found and read, its digest compared, its signature verified; what runs is
+    /// kept by its digest.
     Fetch,
     /// Its machine code comes from the cache of compiled plugins, or is in memory already.
     Load,
     /// Its machine code is made.
     Compile,
-    /// Its imports and what it declares are looked at, before it is compiled; its exports, headers, name
-    /// and version, after.
+    /// Its imports and what it declares are looked at, before it is compiled; its exports, headers,
+    /// name and version, after.
     Check,
     /// It is instantiated for the camera and configured.
     Configure,

@@ -15,9 +15,9 @@ pub type Seq = u64;
 /// picture buffer that H.264 and H.265 allow. What is overtaken more often never comes out.
 pub const MAX_OVERTAKEN: u32 = 16;
 
-/// The most records that may wait behind one whose picture has not come. What follows it may hold no
-/// pictures at all, and then nothing overtakes it; a decoder that has all its threads and its whole
-/// picture buffer at work needs 32.
+/// The most records that may wait behind one whose picture has not come. What follows it may hold
+/// no pictures at all, and then nothing overtakes it; a decoder that has all its threads and its
+/// whole picture buffer at work needs 32.
 pub const MOST_WAITING: usize = 256;
 
 #[derive(Debug)]
@@ -105,7 +105,8 @@ impl<R> Ledger<R> {
         self.admit(record, Fate::Decoding { pending: 1, latest: None, overtaken: 0 })
     }
 
-    /// Takes in a record in which any number of access units may begin; see [`Ledger::seal_before`].
+    /// Takes in a record in which any number of access units may begin; see
+    /// [`Ledger::seal_before`].
     pub fn admit_chunk(&mut self, record: R) -> Seq {
         self.admit(record, Fate::Open { pending: 0, latest: None, overtaken: 0 })
     }
@@ -178,8 +179,8 @@ impl<R> Ledger<R> {
         }
     }
 
-    /// The decoder is empty: whatever still waits for a picture gets `outcome`. Chunks in which more
-    /// access units may begin stay open.
+    /// The decoder is empty: whatever still waits for a picture gets `outcome`. Chunks in which
+    /// more access units may begin stay open.
     pub fn settle_waiting(&mut self, outcome: &Outcome) {
         for entry in &mut self.entries {
             match &mut entry.fate {

@@ -1,6 +1,7 @@
 //! A record's number, the order in which records leave, and the words for what became of each.
 //!
-//! Plain values and pure logic, without Kafka and without video; imports nothing else of this crate.
+//! Plain values and pure logic, without Kafka and without video; imports nothing else of this
+//! crate.
 
 mod ledger;
 mod outcome;

@@ -59,8 +59,8 @@ impl CoreClaim {
         CorePermit(Arc::clone(self))
     }
 
-    /// Leaves the core to others for as long as `wait` waits for something else. Without a permit it
-    /// does nothing but that.
+    /// Leaves the core to others for as long as `wait` waits for something else. Without a permit
+    /// it does nothing but that.
     pub fn leave_while<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
         if !self.contender.is_running() {
             return wait();
@@ -114,25 +114,27 @@ impl CoreClaim {
 
     // === other threads of the machine ===
 
-    /// A long piece of work begins, which locks nothing that others need: it is done on cores that no
-    /// other thread wants, if the tenant has used more than its part. Without a permit it does nothing.
+    /// A long piece of work begins, which locks nothing that others need: it is done on cores that
+    /// no other thread wants, if the tenant has used more than its part. Without a permit it does
+    /// nothing.
     pub fn demote(&self) {
         if self.contender.is_running() {
             self.standing.begin_work(&self.scheduler.watchdog);
         }
     }
 
-    /// A call of a plugin begins that has to end by `ends_at`, likewise, and also if the camera's calls
-    /// are long. Whether it may have to give way soon: to all others, or to some who wait for a permit.
+    /// A call of a plugin begins that has to end by `ends_at`, likewise, and also if the camera's
+    /// calls are long. Whether it may have to give way soon: to all others, or to some who wait for
+    /// a permit.
     pub fn begin_call(&self, ends_at: Instant) -> bool {
         let is_demoted = self.contender.is_running()
             && self.standing.begin_call(&self.scheduler.watchdog, ends_at);
         is_demoted || self.scheduler.has_pressure()
     }
 
-    /// A call of a plugin goes on that has lasted since the start of `within` and has to end by its end:
-    /// gives way to those with the better claim by now, and to all other threads if it is long. Returns
-    /// for how long the former had the core. Without a permit it does nothing.
+    /// A call of a plugin goes on that has lasted since the start of `within` and has to end by its
+    /// end: gives way to those with the better claim by now, and to all other threads if it is
+    /// long. Returns for how long the former had the core. Without a permit it does nothing.
     pub fn give_way(&self, within: Range<Instant>) -> Duration {
         if !self.contender.is_running() {
             return Duration::ZERO;
@@ -158,8 +160,8 @@ impl CoreClaim {
         self.standing.promote(&self.scheduler.watchdog);
     }
 
-    /// Threads that `begin` starts run only on cores which nobody else wants, for good, if the operating
-    /// system lets the calling thread come back from there.
+    /// Threads that `begin` starts run only on cores which nobody else wants, for good, if the
+    /// operating system lets the calling thread come back from there.
     pub fn demoted_while<T>(&self, begin: impl FnOnce() -> T) -> T {
         // The watchdog must not promote it meanwhile.
         self.promote();

@@ -1,11 +1,12 @@
-//! How many threads a camera may decode with: what nobody else needs, or what is in its tenant's part.
+//! How many threads a camera may decode with: what nobody else needs, or what is in its tenant's
+//! part.
 //!
-//! A camera's own thread runs by its claim to a core; threads that libavcodec decodes with have none.
-//! So they are given out by what is known of the time just past: each camera tells now and then how
-//! many cores it could keep busy, and one that wants more threads gets those for which there are
-//! cores left. Where there are none, its tenant may still have some of its part; those of others have
-//! more than theirs then. All threads that cameras have beside their own are fewer than there are
-//! cores.
+//! A camera's own thread runs by its claim to a core; threads that libavcodec decodes with have
+//! none. So they are given out by what is known of the time just past: each camera tells now and
+//! then how many cores it could keep busy, and one that wants more threads gets those for which
+//! there are cores left. Where there are none, its tenant may still have some of its part; those of
+//! others have more than theirs then. All threads that cameras have beside their own are fewer than
+//! there are cores.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
@@ -71,8 +72,8 @@ impl DecodeThreadPool {
         idle.max(room(part.cores, part.load.cores()))
     }
 
-    /// Takes, or gives back, what a camera needs to decode with so many threads on a machine with so
-    /// many cores. How many it has then.
+    /// Takes, or gives back, what a camera needs to decode with so many threads on a machine with
+    /// so many cores. How many it has then.
     pub fn reserve(&self, camera: &DecodeThreads, threads: usize, cores: usize) -> usize {
         let (most, had) = (cores - 1, camera.helpers.load(Relaxed));
         let mut has = had;

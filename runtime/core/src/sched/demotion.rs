@@ -1,18 +1,19 @@
 //! Threads that leave the cores to others for now.
 //!
-//! Permits are comux's own affair: the operating system knows nothing of them, and threads that need
-//! none, such as those that talk to Kafka, would wait behind plugins for milliseconds at each step of
-//! a record's way. So a thread may be *demoted*: it then runs on cores that no other thread wants (see
-//! [`sched_idle`](super::sched_idle)). Two are:
+//! Permits are comux's own affair: the operating system knows nothing of them, and threads that
+//! need none, such as those that talk to Kafka, would wait behind plugins for milliseconds at each
+//! step of a record's way. So a thread may be *demoted*: it then runs on cores that no other thread
+//! wants (see [`sched_idle`](super::sched_idle)). Two are:
 //!
 //! - whose tenant has used more than its part of the cores, while it decodes and calls plugins;
 //! - whose plugin takes long. Whoever goes after a long call waits long, whoever goes after a short
-//!   one does not: that the short go first costs the long ones little and is worth much to the others.
+//!   one does not: that the short go first costs the long ones little and is worth much to the
+//!   others.
 //!
 //! A core that others want all the time would never be theirs. So a watchdog looks after demoted
 //! threads: whose tenant has not had its part, and who was kept from a core for [`STARVED`], is
-//! promoted until what it does is done. A long call is promoted of itself for the last moments before
-//! its deadline, so that it can be stopped in time.
+//! promoted until what it does is done. A long call is promoted of itself for the last moments
+//! before its deadline, so that it can be stopped in time.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -35,14 +36,14 @@ pub(super) const REMEMBERED: u64 = 8;
 pub(super) const STARVED: Duration = Duration::from_millis(5);
 /// How often the watchdog looks.
 const ROUND: Duration = Duration::from_millis(5);
-/// In the last moments before its deadline a call is not demoted, so that it ends in time. Whoever is
-/// kept from a core just before them has been promoted when they are over.
+/// In the last moments before its deadline a call is not demoted, so that it ends in time. Whoever
+/// is kept from a core just before them has been promoted when they are over.
 pub(super) const LAST_MOMENTS: Duration = STARVED.saturating_add(ROUND);
 /// How long the watchdog's thread may outlive what it watches.
 const MOST_IDLE: Duration = Duration::from_secs(1);
 
-/// How a camera's thread stands to the other threads of the machine. But for what is said otherwise,
-/// its own thread alone asks and changes it.
+/// How a camera's thread stands to the other threads of the machine. But for what is said
+/// otherwise, its own thread alone asks and changes it.
 #[derive(Debug)]
 pub(super) struct Standing {
     fair: Arc<FairShare>,
@@ -97,8 +98,8 @@ impl Standing {
         }
     }
 
-    /// A call of a plugin begins that has to end by `ends_at`, likewise, and also if the camera's calls
-    /// are long. Whether it should be demoted.
+    /// A call of a plugin begins that has to end by `ends_at`, likewise, and also if the camera's
+    /// calls are long. Whether it should be demoted.
     pub fn begin_call(
         self: &Arc<Self>,
         watchdog: &Arc<StarvationWatchdog>,
@@ -189,7 +190,8 @@ fn is_nearly_over(ends_at: Instant) -> bool {
 }
 
 impl StarvationWatchdog {
-    /// The calling thread, whose standing this is, is about to be demoted. Whether it is looked after.
+    /// The calling thread, whose standing this is, is about to be demoted. Whether it is looked
+    /// after.
     fn watch(self: &Arc<Self>, standing: &Arc<Standing>) -> bool {
         let begin = || {
             let (name, watchdog) = ("starvation".to_owned(), Arc::downgrade(self));

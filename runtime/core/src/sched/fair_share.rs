@@ -17,8 +17,8 @@ const BURST: Duration = Duration::from_millis(50);
 pub(crate) struct ActiveTenants {
     cores: f64,
     round: Mutex<Round>,
-    /// The bits of an `f64`: how much time goes by while a tenant of average weight uses its part of
-    /// one nanosecond on all cores.
+    /// The bits of an `f64`: how much time goes by while a tenant of average weight uses its part
+    /// of one nanosecond on all cores.
     per_nanosecond: AtomicU64,
 }
 
@@ -89,8 +89,8 @@ mod tests {
 
     const MILLISECOND: u64 = 1_000_000;
 
-    /// Tenants that use so many thousandths of a core for five seconds: who has exceeded its part by
-    /// then.
+    /// Tenants that use so many thousandths of a core for five seconds: who has exceeded its part
+    /// by then.
     fn exceeding(cores: usize, tenants: &[(f64, u64)]) -> Vec<bool> {
         let active = ActiveTenants::new(cores);
         let shares: Vec<FairShare> = tenants.iter().map(|_| FairShare::default()).collect();

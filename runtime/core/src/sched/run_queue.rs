@@ -1,18 +1,19 @@
 //! Who may use a core: tenants by their weights, and within a tenant its cameras alike.
 //!
 //! Camera threads are more than cores, and the operating system would share the cores between
-//! *threads*: a tenant with a hundred busy cameras would get a hundred times the share of one with a
-//! single camera. So a camera takes a permit before it decodes and analyses a record, and there are
-//! as many permits as cores. While some are free nobody waits. When they are short, a permit goes to
-//! the tenant that has used least for its weight, and among its cameras to the one that has.
+//! *threads*: a tenant with a hundred busy cameras would get a hundred times the share of one with
+//! a single camera. So a camera takes a permit before it decodes and analyses a record, and there
+//! are as many permits as cores. While some are free nobody waits. When they are short, a permit
+//! goes to the tenant that has used least for its weight, and among its cameras to the one that
+//! has.
 //!
 //! This is start-time fair queueing (Goyal, Vin, Cheng, 1996) with CPU time as the service: each
-//! tenant has a *virtual time*, its CPU time divided by its weight (relative to the average, so that
-//! times mean the same whatever numbers people choose), and whoever was idle is lifted to
-//! the virtual time of the others, less a small credit, so that nobody saves up. Thanks to the
-//! credit, whoever uses less than its share is served at once: beyond the number of permits if need
-//! be, until one of those who use more gives way. A plugin gives way in the middle of a call, within
-//! a millisecond if others waited when it began, or its tenant had used more than its share, and else
+//! tenant has a *virtual time*, its CPU time divided by its weight (relative to the average, so
+//! that times mean the same whatever numbers people choose), and whoever was idle is lifted to the
+//! virtual time of the others, less a small credit, so that nobody saves up. Thanks to the credit,
+//! whoever uses less than its share is served at once: beyond the number of permits if need be,
+//! until one of those who use more gives way. A plugin gives way in the middle of a call, within a
+//! millisecond if others waited when it began, or its tenant had used more than its share, and else
 //! within some ten; a decoder when its frame is done.
 //!
 //! This file is the order alone: it wakes nobody and reads no clock.

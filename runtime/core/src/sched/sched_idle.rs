@@ -1,10 +1,10 @@
 //! Threads and processes that run only on cores which no other thread wants.
 //!
-//! Linux calls that `SCHED_IDLE`: any thread of the ordinary kind takes the core from such a one the
-//! moment it wakes. Niceness is no substitute, since a thread that was given the core, nice or not,
-//! keeps it for some milliseconds. An unprivileged thread may always become one, but may come back
-//! only if its resource limit `RLIMIT_NICE` allows niceness 0 (sched(7)); without that nobody steps
-//! back.
+//! Linux calls that `SCHED_IDLE`: any thread of the ordinary kind takes the core from such a one
+//! the moment it wakes. Niceness is no substitute, since a thread that was given the core, nice or
+//! not, keeps it for some milliseconds. An unprivileged thread may always become one, but may come
+//! back only if its resource limit `RLIMIT_NICE` allows niceness 0 (sched(7)); without that nobody
+//! steps back.
 
 use std::sync::LazyLock;
 
@@ -71,8 +71,8 @@ pub(crate) fn demote_process(process: u32) -> bool {
 
 /// Ends what [`send_back`] began.
 pub(crate) fn promote_process(process: u32) {
-    // The first thread, which begins the others, has the number of the process. When it is back, there
-    // is none to come that is not.
+    // The first thread, which begins the others, has the number of the process. When it is back,
+    // there is none to come that is not.
     set_policy(process, Policy::Normal);
     let threads =
         std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();

@@ -1,10 +1,10 @@
 //! Tenants at run time: what each uses, what it may use, and its share of the cores.
 //!
-//! Quotas are kept in two ways. What is *held* (instances and their memory) is taken when a plugin is
-//! asked for, and refused with the numbers when there is none left. What is *spent* (CPU time, bytes)
-//! is paid after the fact, and who is in debt waits or is skipped. Both are kept twice, for the tenant
-//! and for the host as a whole. Where the host's budget is spent, a tenant still has its fair part of
-//! it, by weight: one tenant's use never reduces another's part.
+//! Quotas are kept in two ways. What is *held* (instances and their memory) is taken when a plugin
+//! is asked for, and refused with the numbers when there is none left. What is *spent* (CPU time,
+//! bytes) is paid after the fact, and who is in debt waits or is skipped. Both are kept twice, for
+//! the tenant and for the host as a whole. Where the host's budget is spent, a tenant still has its
+//! fair part of it, by weight: one tenant's use never reduces another's part.
 
 mod token_bucket;
 mod usage;
@@ -198,8 +198,8 @@ impl Tenant {
         self.has_room(|budgets| budgets.output.has_room(now))
     }
 
-    /// Whether faster decoding could spend what it, or all together, may use per second, so that frames
-    /// are skipped which would not have been.
+    /// Whether faster decoding could spend what it, or all together, may use per second, so that
+    /// frames are skipped which would not have been.
     #[must_use]
     pub fn is_rationed(&self) -> bool {
         [&self.quota, &self.host.quota].iter().any(|quota| {
@@ -225,9 +225,9 @@ impl Tenant {
         self.usage.add_cpu(cpu);
     }
 
-    /// A plugin was compiled for it. That is counted, and spends none of its budgets: it ran on cores
-    /// that nobody else wanted, and a debt of seconds would have its cameras skip what they may
-    /// analyse.
+    /// A plugin was compiled for it. That is counted, and spends none of its budgets: it ran on
+    /// cores that nobody else wanted, and a debt of seconds would have its cameras skip what they
+    /// may analyse.
     pub fn charge_compile(&self, cpu: Duration) {
         self.usage.add_cpu(cpu);
     }

@@ -1,5 +1,5 @@
-//! What a tenant may use per second: paid after the fact, so that nobody has to know beforehand what
-//! a frame will cost.
+//! What a tenant may use per second: paid after the fact, so that nobody has to know beforehand
+//! what a frame will cost.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -26,8 +26,8 @@ pub struct Usage {
 pub struct UsageCounts {
     /// Frames that plugins were called with.
     pub calls: u64,
-    /// Microseconds of CPU time in plugins, what the host does for them included; of a tenant also what
-    /// compiling them took.
+    /// Microseconds of CPU time in plugins, what the host does for them included; of a tenant also
+    /// what compiling them took.
     pub cpu_us: u64,
     /// Microseconds of CPU time in decoders; of a tenant only.
     #[serde(skip_serializing_if = "is_zero")]

@@ -2,7 +2,8 @@
 //! in the way that its configuration names. What it does is what no author means to do: it stands
 //! below the SDK, on the generated bindings, an allocator with a tripwire and `unsafe`.
 //!
-//! Between attacks it is a plugin like any other, so that a test sees whether the host still is one.
+//! Between attacks it is a plugin like any other, so that a test sees whether the host still is
+//! one.
 #![cfg_attr(
     target_family = "wasm",
     expect(

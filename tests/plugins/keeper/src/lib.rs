@@ -1,5 +1,5 @@
-//! A plugin that keeps the frames of its first batch, and asks one of them in each later call: what it
-//! gets to know by that would be of a picture that it is not called with.
+//! A plugin that keeps the frames of its first batch, and asks one of them in each later call: what
+//! it gets to know by that would be of a picture that it is not called with.
 
 use comux_sdk::bindings::comux::plugin::frames::Frame as HostFrame;
 use comux_sdk::prelude::*;

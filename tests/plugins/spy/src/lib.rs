@@ -1,6 +1,6 @@
-//! A plugin for tests that looks at everything it can reach, and reports it in a header: all that the
-//! interface offers, and its own memory to the last byte. It leaves a mark wherever it can, so that
-//! another instance would find it.
+//! A plugin for tests that looks at everything it can reach, and reports it in a header: all that
+//! the interface offers, and its own memory to the last byte. It leaves a mark wherever it can, so
+//! that another instance would find it.
 
 #[cfg(target_family = "wasm")]
 mod memory;

@@ -90,8 +90,9 @@ impl Admission {
         std::mem::take(&mut self.follows_gap)
     }
 
-    /// An access unit comes, recorded at `time_us` if it is to be analysed at all. Gives what it holds
-    /// by what is known of the stream, and whether nothing but key frames is decoded from it on.
+    /// An access unit comes, recorded at `time_us` if it is to be analysed at all. Gives what it
+    /// holds by what is known of the stream, and whether nothing but key frames is decoded from it
+    /// on.
     pub fn unit_comes(
         &mut self,
         inspection: Inspection,
@@ -109,8 +110,8 @@ impl Admission {
         (inspection, took_all && self.only_keys())
     }
 
-    /// Whether the access unit that has come is decoded. `may_decode`: whether the tenant may; it is
-    /// asked only if that matters.
+    /// Whether the access unit that has come is decoded. `may_decode`: whether the tenant may; it
+    /// is asked only if that matters.
     pub fn judge(
         &mut self,
         inspection: Inspection,

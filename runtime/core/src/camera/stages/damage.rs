@@ -1,6 +1,7 @@
 //! Which decoded frames can be trusted, after libavcodec reported damage.
 //!
-//! A frame that it had to mend is wrong, and so is each that builds on it, up to the next key frame.
+//! A frame that it had to mend is wrong, and so is each that builds on it, up to the next key
+//! frame.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The decoder of one camera: what goes in and comes out, which of it can be trusted, what it costs,
-//! and how many threads do it.
+//! The decoder of one camera: what goes in and comes out, which of it can be trusted, what it
+//! costs, and how many threads do it.
 //!
 //! It does not know what a frame is for, nor which access units are to be decoded.
 
@@ -16,8 +16,8 @@ use crate::tenancy::Tenant;
 use crate::video::decode::{Decoded, Decoder, DecoderError};
 use crate::video::packet::{Content, Inspection};
 
-/// From so long on it is looked how much of it the thread had a core: the kernel's clock of that costs as
-/// much as to ask the decoder for a frame that is not there.
+/// From so long on it is looked how much of it the thread had a core: the kernel's clock of that
+/// costs as much as to ask the decoder for a frame that is not there.
 const LONG: Duration = Duration::from_micros(50);
 
 /// See the module.
@@ -181,8 +181,8 @@ impl Decode {
         self.threads.watch(self.decoder.threads(), &self.claim);
     }
 
-    /// Reserves as many threads as suit the load; `None`: as many as there are. `only_keys`: each frame
-    /// is waited for.
+    /// Reserves as many threads as suit the load; `None`: as many as there are. `only_keys`: each
+    /// frame is waited for.
     pub fn reserve_threads(&mut self, only_keys: bool) -> Option<usize> {
         if !self.threads.is_automatic() {
             return None;
@@ -207,7 +207,8 @@ impl Decode {
             self.claim.promote();
             self.decoder.reopen(threads)
         } else {
-            // Beyond its part is what nobody else wants now; before the next key frame, somebody may.
+            // Beyond its part is what nobody else wants now; before the next key frame, somebody
+            // may.
             let decoder = &mut self.decoder;
             self.claim.demoted_while(|| decoder.reopen(threads))
         };

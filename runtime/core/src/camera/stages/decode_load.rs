@@ -1,19 +1,19 @@
 //! How many threads a camera's decoder should have, judged by what its decoding took lately.
 //!
-//! One is best while it keeps up: each further one delays every result by a frame. It does not keep up
-//! where records have waited behind the present one for a whole window, and much of that time went into
-//! the decoder. It could do with one again where nothing waited for a while, and all that the camera
-//! does would have fitted into one thread with some room to spare.
+//! One is best while it keeps up: each further one delays every result by a frame. It does not keep
+//! up where records have waited behind the present one for a whole window, and much of that time
+//! went into the decoder. It could do with one again where nothing waited for a while, and all that
+//! the camera does would have fitted into one thread with some room to spare.
 
 use std::time::{Duration, Instant};
 
-/// What is judged at once: longer than a burst behind a hiccup of the network takes to decode, and short
-/// against the time in which a live camera falls so far behind that it skips.
+/// What is judged at once: longer than a burst behind a hiccup of the network takes to decode, and
+/// short against the time in which a live camera falls so far behind that it skips.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Fewer records than these come in one fetch also where nothing is late.
 const WAITING: u64 = 5;
-/// So large a share of a window makes another thread worth while: it would take over at least a part of
-/// it.
+/// So large a share of a window makes another thread worth while: it would take over at least a
+/// part of it.
 const MUCH: f64 = 0.4;
 /// So many cores are some room to spare in one thread.
 const FITS: f64 = 0.8;
@@ -75,8 +75,8 @@ impl DecodeLoad {
         (passed >= WINDOW).then_some(passed)
     }
 
-    /// The window ends, and was `passed` long; all that was done for the camera in it, `threads` decoding,
-    /// took so many cores. Gives how many it would have liked to have.
+    /// The window ends, and was `passed` long; all that was done for the camera in it, `threads`
+    /// decoding, took so many cores. Gives how many it would have liked to have.
     pub fn end_window(&mut self, now: Instant, passed: Duration, threads: usize, used: f64) -> f64 {
         let share_of = |time: Duration| time.as_secs_f64() / passed.as_secs_f64();
         let share = share_of(self.decoding);

@@ -1,4 +1,5 @@
-//! How many threads decode: what the camera's load asks for, told to the scheduler and to the decoder.
+//! How many threads decode: what the camera's load asks for, told to the scheduler and to the
+//! decoder.
 //!
 //! [`super::decode_load`] judges; what has to happen for another number, and when it may, is
 //! [`super::decode`]'s business.
@@ -44,8 +45,8 @@ impl ThreadAdvice {
         self.load.worked(took);
     }
 
-    /// The camera's thread was in the decoder for so long, and the decoder's own threads used so much
-    /// of the processor meanwhile.
+    /// The camera's thread was in the decoder for so long, and the decoder's own threads used so
+    /// much of the processor meanwhile.
     pub fn decoded(&mut self, took: Duration, helpers: Duration) {
         self.load.decoded(took);
         self.helpers_cpu += helpers;

@@ -1,8 +1,9 @@
-//! The first stage: records from the queue, and what can be said of them before anything is decoded.
+//! The first stage: records from the queue, and what can be said of them before anything is
+//! decoded.
 //!
-//! It knows where in its topic the camera is: whether records are missing, whether those that come only
-//! fill the decoder, and from which key frame decoding could begin again. What is decoded it leaves to
-//! [`super::admission`].
+//! It knows where in its topic the camera is: whether records are missing, whether those that come
+//! only fill the decoder, and from which key frame decoding could begin again. What is decoded it
+//! leaves to [`super::admission`].
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,8 +43,8 @@ enum Reading {
     Filling { until: i64 },
     /// They are analysed and output.
     Following,
-    /// The same, but the decoder was emptied because the camera was silent: frames that go on in the
-    /// same GOP need it filled again from this offset on.
+    /// The same, but the decoder was emptied because the camera was silent: frames that go on in
+    /// the same GOP need it filled again from this offset on.
     Drained { gop_start: i64 },
 }
 
@@ -105,8 +106,8 @@ impl<'q> Intake<'q> {
         }
     }
 
-    /// Whether the record that came last only fills the decoder: an earlier run, or this one before a
-    /// silence, has output it.
+    /// Whether the record that came last only fills the decoder: an earlier run, or this one before
+    /// a silence, has output it.
     pub fn is_filling(&self) -> bool {
         matches!(self.reading, Reading::Filling { .. })
     }

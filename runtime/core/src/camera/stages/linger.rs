@@ -1,15 +1,15 @@
 //! Whether records that could leave wait for the next ones, to leave with them.
 //!
-//! A record that leaves alone is a request to the broker, and an answer, of its own. Where a camera is far
-//! behind anyway, a few records more make no difference to who waits for them.
+//! A record that leaves alone is a request to the broker, and an answer, of its own. Where a camera
+//! is far behind anyway, a few records more make no difference to who waits for them.
 
 use std::time::{Duration, Instant};
 
 /// A camera is far behind when so many records wait: a second of most cameras.
 const FAR: u64 = 25;
-/// So many leave together. An idempotent producer of librdkafka begins no request while so many messages of
-/// a partition are on their way, and its thread spins for as long as others wait for that
-/// (`RD_KAFKA_IDEMP_MAX_INFLIGHT` in `rd_kafka_toppar_producer_serve`).
+/// So many leave together. An idempotent producer of librdkafka begins no request while so many
+/// messages of a partition are on their way, and its thread spins for as long as others wait for
+/// that (`RD_KAFKA_IDEMP_MAX_INFLIGHT` in `rd_kafka_toppar_producer_serve`).
 pub(crate) const MOST: usize = 5;
 /// So long after the ones before, they leave however many there are.
 const LONGEST: Duration = Duration::from_millis(50);
@@ -56,8 +56,8 @@ impl Linger {
 mod tests {
     use super::*;
 
-    /// How many leave after each record, each taking so long and making so many ready, while the last has
-    /// so many behind it.
+    /// How many leave after each record, each taking so long and making so many ready, while the
+    /// last has so many behind it.
     fn leaving(ready: &[usize], each: Duration, behind: usize) -> Vec<usize> {
         let (mut now, mut linger, mut waiting) = (Instant::now(), Linger::new(Instant::now()), 0);
         let step = |(number, more): (usize, &usize)| {

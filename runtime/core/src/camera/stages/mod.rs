@@ -1,5 +1,5 @@
-//! What a record passes on its camera, one file each; [`super::frame_path`] and [`super::pipeline`] put
-//! them together.
+//! What a record passes on its camera, one file each; [`super::frame_path`] and [`super::pipeline`]
+//! put them together.
 
 pub(super) mod admission;
 mod damage;

@@ -1,5 +1,5 @@
-//! A camera's way out: settled records from the ledger into the sink, together where that saves requests,
-//! and the wait when the broker or the tenant's quota pushes back.
+//! A camera's way out: settled records from the ledger into the sink, together where that saves
+//! requests, and the wait when the broker or the tenant's quota pushes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,8 @@ use crate::record::{Ledger, Outcome, Seq};
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 
-/// A camera's longest sleep: a safety net, since arrivals, acknowledgements, commands and stops wake
-/// it.
+/// A camera's longest sleep: a safety net, since arrivals, acknowledgements, commands and stops
+/// wake it.
 pub(crate) const PARK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Where one camera's records leave.

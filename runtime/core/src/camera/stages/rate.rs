@@ -1,5 +1,5 @@
-//! Which frames a camera's `rate` lets through, by the times at which they were recorded. It knows no clock of
-//! its own.
+//! Which frames a camera's `rate` lets through, by the times at which they were recorded. It knows
+//! no clock of its own.
 
 use crate::config::Rate;
 

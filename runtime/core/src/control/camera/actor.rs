@@ -1,7 +1,8 @@
-//! One camera's commands, one after the other: taken from its mailbox, validated, executed, answered.
+//! One camera's commands, one after the other: taken from its mailbox, validated, executed,
+//! answered.
 //!
-//! Each command either is executed, kept as the desired state and answered, in this order, or it changes
-//! nothing.
+//! Each command either is executed, kept as the desired state and answered, in this order, or it
+//! changes nothing.
 
 use std::sync::Arc;
 

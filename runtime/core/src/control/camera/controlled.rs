@@ -87,7 +87,8 @@ impl ControlledCamera {
         Ok(spec)
     }
 
-    /// Configured instances of a chain of plugins, with their state of before where `remembers` says so.
+    /// Configured instances of a chain of plugins, with their state of before where `remembers`
+    /// says so.
     async fn instances(
         &self,
         spec: &CameraSpec,

@@ -1,8 +1,8 @@
 //! One camera under control: an actor that takes its commands one after the other.
 //!
-//! In the order in which one file builds on another: `context`, `resolve` (its plugins before they run),
-//! `runner` (what runs of it) and `kept` (what it should be), `controlled` (both together), `plan` and
-//! `swap` (other plugins), `deploy`, `lifecycle`, `update` (the commands), `actor`.
+//! In the order in which one file builds on another: `context`, `resolve` (its plugins before they
+//! run), `runner` (what runs of it) and `kept` (what it should be), `controlled` (both together),
+//! `plan` and `swap` (other plugins), `deploy`, `lifecycle`, `update` (the commands), `actor`.
 
 mod actor;
 mod context;

@@ -1,4 +1,5 @@
-//! A chain of plugins to come, as a command names it: what stays, what is loaded already, what is to be.
+//! A chain of plugins to come, as a command names it: what stays, what is loaded already, what is
+//! to be.
 
 use super::resolve::Placed;
 use crate::config::PluginEntry;

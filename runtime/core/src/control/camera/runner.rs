@@ -133,8 +133,8 @@ impl Runner {
         start == self.starts
     }
 
-    /// Stops the camera, which gives out what it has received; its input is closed behind it. Why it
-    /// had stopped by itself.
+    /// Stops the camera, which gives out what it has received; its input is closed behind it. Why
+    /// it had stopped by itself.
     pub async fn stop(&mut self, host: Arc<Host>, spec: Option<CameraSpec>) -> Option<String> {
         let (camera, chain) = match std::mem::replace(&mut self.state, RunState::Stopped(None)) {
             RunState::Running { camera, chain } => (camera, chain),
@@ -194,8 +194,8 @@ impl Runner {
         }
     }
 
-    /// Has the thread swap its plugins, and waits for the end of probation. `consume_topic`: where its
-    /// records come from.
+    /// Has the thread swap its plugins, and waits for the end of probation. `consume_topic`: where
+    /// its records come from.
     pub async fn swap(
         &self,
         chain: Vec<Link>,

@@ -1,5 +1,6 @@
-//! The way into the control plane: commands, and what people write onto the state topic. It commits the
-//! offsets of what was answered, and waits while too much is under way: nothing is taken that has no place.
+//! The way into the control plane: commands, and what people write onto the state topic. It commits
+//! the offsets of what was answered, and waits while too much is under way: nothing is taken that
+//! has no place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

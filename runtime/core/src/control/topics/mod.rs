@@ -1,4 +1,5 @@
-//! The control plane's topics: requests and desired state in, answers, events and desired state out.
+//! The control plane's topics: requests and desired state in, answers, events and desired state
+//! out.
 
 mod listener;
 mod publisher;

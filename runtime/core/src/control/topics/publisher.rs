@@ -1,5 +1,5 @@
-//! The way out of the control plane: answers, events and the desired state, each acknowledged by the broker
-//! before whoever gave it goes on.
+//! The way out of the control plane: answers, events and the desired state, each acknowledged by
+//! the broker before whoever gave it goes on.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

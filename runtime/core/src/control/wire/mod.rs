@@ -1,5 +1,5 @@
-//! What goes over the control topics: requests with their fields, answers, and the desired state of a
-//! camera. Parsed at the edge, so that inside there are only values that can be right.
+//! What goes over the control topics: requests with their fields, answers, and the desired state of
+//! a camera. Parsed at the edge, so that inside there are only values that can be right.
 
 mod answer;
 mod command;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::answer::{ErrorCode, Refusal};
 use crate::config::Id;
 
-/// The largest value of a control record, in bytes: a thousand cameras in one command, and still far
-/// below what a broker takes by default.
+/// The largest value of a control record, in bytes: a thousand cameras in one command, and still
+/// far below what a broker takes by default.
 pub const MAX_VALUE: usize = 512 * 1024;
 
 /// The longest `correlation-id`, in bytes: it goes into each answer twice.
@@ -175,8 +175,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The one camera that it names, if it does. A text that is no id names none: it could be of any
-    /// length, and is repeated in answers.
+    /// The one camera that it names, if it does. A text that is no id names none: it could be of
+    /// any length, and is repeated in answers.
     #[must_use]
     pub fn camera(&self) -> Option<&str> {
         let named = ["id", "_id"].iter().find_map(|key| self.value.get(*key)?.as_str());

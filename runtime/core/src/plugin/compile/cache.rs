@@ -77,10 +77,11 @@ impl CompiledCache {
         let found = self.read(&path, digest).and_then(|code| {
             let Some(code) = code else { return Ok(None) };
             // SAFETY: `deserialize` needs what `serialize` gave out. The file belongs to this user
-            // and nobody else may write to it, so it was written by `put`, unless this user made it,
-            // who could replace this program as well. Its header says that the code was compiled by
-            // this version of comux for this engine's settings and processor, and from this
-            // component; its digest, that it is whole. wasmtime compares its own version again.
+            // and nobody else may write to it, so it was written by `put`, unless this user made
+            // it, who could replace this program as well. Its header says that the code was
+            // compiled by this version of comux for this engine's settings and processor, and from
+            // this component; its digest, that it is whole. wasmtime compares its own version
+            // again.
             let component = unsafe { Component::deserialize(engine, code) };
             component.map(Some).map_err(|error| error.to_string())
         });

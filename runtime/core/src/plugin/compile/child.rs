@@ -96,8 +96,8 @@ fn confine(arguments: &ChildArguments) -> std::io::Result<()> {
     // No core files of somebody's component.
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_AS, arguments.memory)?;
-    // At the hard limit the kernel kills, which looks like a want of memory; a second before, it says
-    // that the time is over.
+    // At the hard limit the kernel kills, which looks like a want of memory; a second before, it
+    // says that the time is over.
     let seconds = arguments.cpu_seconds;
     setrlimit(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
     // Beyond what may be given out, for an error's text.
@@ -113,9 +113,8 @@ fn confine(arguments: &ChildArguments) -> std::io::Result<()> {
 fn die_with(parent: u32) -> std::io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     nix::sys::prctl::set_no_new_privs()?;
-    // A kernel without it (before 5.9) has nothing left open that matters.
-    // SAFETY: it takes numbers. Nothing in this process has opened a file yet, so none that it closes
-    // is in use.
+    // A kernel without it (before 5.9) has nothing left open that matters. SAFETY: it takes
+    // numbers. Nothing in this process has opened a file yet, so none that it closes is in use.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     // It may have ended before we asked to be told.
     if std::os::unix::process::parent_id() != parent {

@@ -3,8 +3,8 @@
 //! A component is written by somebody who is not trusted, and a compiler that is given one may use
 //! gigabytes, recurse until its stack is gone, or take hours; and a thread that compiles can't be
 //! ended. So a host compiles in a process of its own, `child`, which has limits of the operating
-//! system and is killed when its time is over. What that process is given and gives back, and how it
-//! says what went wrong, is known to `child` and `process` alone.
+//! system and is killed when its time is over. What that process is given and gives back, and how
+//! it says what went wrong, is known to `child` and `process` alone.
 //!
 //! It is not a sandbox against a compiler that can be made to run the component's bytes: such a
 //! compiler could as well put them into the code that it gives out.

@@ -21,8 +21,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A thread for each core: when cores are idle a plugin is ready the sooner, and when cameras want
-    /// them the low priority gives way.
+    /// A thread for each core: when cores are idle a plugin is ready the sooner, and when cameras
+    /// want them the low priority gives way.
     pub fn of_all_cores() -> Result<Self, ThreadPoolBuildError> {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
     }
@@ -57,8 +57,8 @@ impl Pool {
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     use rustix::process::{getpriority_process, setpriority_process};
-    // On Linux it concerns the calling thread alone, and what that begins. Such a process may be who
-    // calls this. Nothing depends on whether it is granted.
+    // On Linux it concerns the calling thread alone, and what that begins. Such a process may be
+    // who calls this. Nothing depends on whether it is granted.
     if getpriority_process(None).is_ok_and(|own| own < NICENESS) {
         let _ = setpriority_process(None, NICENESS);
     }

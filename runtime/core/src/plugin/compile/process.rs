@@ -28,12 +28,12 @@ const OUT_OF_STACK: &str = "overflowed its stack";
 
 /// A process that leaves the cores to others is looked at so often …
 const TRIAL: Duration = Duration::from_secs(1);
-/// … and has to get on: with less of a core than one in so many, it shares them at low priority. That
-/// is about what its niceness gives it beside one other thread.
+/// … and has to get on: with less of a core than one in so many, it shares them at low priority.
+/// That is about what its niceness gives it beside one other thread.
 const ENOUGH: u32 = 10;
 
-/// Has `program` compile a component for an engine with this key; the code. `charge` gets the CPU time
-/// that went into it, as soon as the process has ended, in whatever way.
+/// Has `program` compile a component for an engine with this key; the code. `charge` gets the CPU
+/// time that went into it, as soon as the process has ended, in whatever way.
 pub(crate) fn compile(
     program: &Path,
     engine: Digest,
@@ -249,8 +249,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (text, program) = (directory.path().join("text"), directory.path().join("compiler"));
         std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
-        // Not written by ourselves: whatever another test starts meanwhile has our open files until it is
-        // another program, and no file is executed while somebody may write into it.
+        // Not written by ourselves: whatever another test starts meanwhile has our open files until
+        // it is another program, and no file is executed while somebody may write into it.
         let mut install = Command::new("install");
         let installed = install.args(["-m", "700"]).args([&text, &program]).status().unwrap();
         assert!(installed.success(), "{installed}");
@@ -320,8 +320,8 @@ mod tests {
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was waited for as well");
     }
 
-    /// It shows in what the tenant has used, and takes nothing from what its frames may use: it ran on
-    /// cores that nobody else wanted.
+    /// It shows in what the tenant has used, and takes nothing from what its frames may use: it ran
+    /// on cores that nobody else wanted.
     #[test]
     #[cfg(target_os = "linux")]
     fn what_compiling_took_is_charged_however_it_ended_and_has_no_frame_skipped() {

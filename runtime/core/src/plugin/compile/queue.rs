@@ -1,5 +1,6 @@
-//! Compiling components for one engine, in this process or in one of its own: where, and how many at
-//! once. It keeps nothing of what it compiles, and chooses nobody: who may compile next, others say.
+//! Compiling components for one engine, in this process or in one of its own: where, and how many
+//! at once. It keeps nothing of what it compiles, and chooses nobody: who may compile next, others
+//! say.
 
 use std::path::PathBuf;
 
@@ -16,8 +17,8 @@ use crate::tenancy::Tenant;
 /// Where plugins are compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Compiler {
-    /// On threads of this process: nothing more is needed, and nothing bounds what a component takes
-    /// of memory and time. For plugins of one's own.
+    /// On threads of this process: nothing more is needed, and nothing bounds what a component
+    /// takes of memory and time. For plugins of one's own.
     #[default]
     InProcess,
     /// In a process of its own for each, running this program: the `comux` binary of this very
@@ -47,8 +48,8 @@ pub(crate) struct CompileQueue {
 /// Where components are compiled, and the threads that see to it.
 pub(crate) enum CompilePlace {
     InProcess(Pool),
-    /// From the pool's threads, so that it has their low priority from its first moment. It ends with
-    /// the thread that began it, and they stay.
+    /// From the pool's threads, so that it has their low priority from its first moment. It ends
+    /// with the thread that began it, and they stay.
     Process(PathBuf, Pool),
 }
 
@@ -69,9 +70,9 @@ impl CompileQueue {
         Ok(Self { engine: engine.clone(), engine_key: engine_key(engine), place })
     }
 
-    /// Compiles a component for a tenant, to which a process of its own is charged. Blocks until it is
-    /// done, or until its time is over. In this process neither the one nor the other is known: its
-    /// threads take up parts of several jobs.
+    /// Compiles a component for a tenant, to which a process of its own is charged. Blocks until it
+    /// is done, or until its time is over. In this process neither the one nor the other is known:
+    /// its threads take up parts of several jobs.
     pub fn compile(
         &self,
         bytes: &[u8],
@@ -79,7 +80,8 @@ impl CompileQueue {
         tenant: &Tenant,
     ) -> Result<Component, LoadProblem> {
         match &self.place {
-            // Nothing but this runs in the pool: what a job waits for must not be locked by another.
+            // Nothing but this runs in the pool: what a job waits for must not be locked by
+            // another.
             CompilePlace::InProcess(pool) => pool.run(|| compile_here(&self.engine, bytes))?,
             CompilePlace::Process(program, pool) => {
                 let key = self.engine_key;

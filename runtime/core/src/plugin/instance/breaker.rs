@@ -3,12 +3,12 @@
 //! A failure costs its camera up to two deadlines: the call, and the instance that takes over. The
 //! breaker bounds how much of a camera's time that can be. After too many failures it *opens*, and
 //! records pass as `quarantined`. When the back-off is over a single frame *probes* the plugin: if
-//! that fails too the back-off doubles, else the breaker closes. What fails again soon after goes on
-//! where the back-off was.
+//! that fails too the back-off doubles, else the breaker closes. What fails again soon after goes
+//! on where the back-off was.
 //!
-//! What fails on many cameras fails on all of them at once, and must not come back at once: each stays
-//! open for up to a fifth less than its back-off, how much less depends on the camera. Nothing here
-//! looks at a clock or draws lots: times and the seed are passed in.
+//! What fails on many cameras fails on all of them at once, and must not come back at once: each
+//! stays open for up to a fifth less than its back-off, how much less depends on the camera.
+//! Nothing here looks at a clock or draws lots: times and the seed are passed in.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -116,8 +116,8 @@ impl Breaker {
     }
 }
 
-/// A number from 0 to 1, as good as drawn by lot, of a seed and of how often one was asked for: splitmix64
-/// (Steele, Lea, Flood, 2014).
+/// A number from 0 to 1, as good as drawn by lot, of a seed and of how often one was asked for:
+/// splitmix64 (Steele, Lea, Flood, 2014).
 fn fraction(seed: u64, count: u64) -> f64 {
     let mut bits = seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -51,8 +51,8 @@ impl CameraPlugin {
     /// Instantiates and configures `loaded` with the JSON object `config`.
     ///
     /// # Errors
-    /// When the tenant has no room for it, or the plugin refuses the configuration or fails while it
-    /// is configured.
+    /// When the tenant has no room for it, or the plugin refuses the configuration or fails while
+    /// it is configured.
     pub fn start(
         instances: &Instances,
         loaded: Arc<LoadedPlugin>,
@@ -122,8 +122,8 @@ impl CameraPlugin {
         self.breaker.set(settings);
     }
 
-    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'. `claim`:
-    /// the camera's, on whose thread this is.
+    /// Calls the plugin with a frame; `headers` are the input record's and earlier plugins'.
+    /// `claim`: the camera's, on whose thread this is.
     ///
     /// # Errors
     /// When the plugin fails, or is left out because it did so too often. A trapped instance is
@@ -236,8 +236,8 @@ impl CameraPlugin {
         }
     }
 
-    /// Gives the plugin what it, or its predecessor, remembered. `claim` is the calling thread's claim to
-    /// a core.
+    /// Gives the plugin what it, or its predecessor, remembered. `claim` is the calling thread's
+    /// claim to a core.
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.

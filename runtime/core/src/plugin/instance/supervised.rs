@@ -1,8 +1,8 @@
 //! An instance of a plugin that is replaced when it is lost, with what it remembered.
 //!
-//! It promises that an entry which trapped is the last one into that instance, that a replacement is
-//! ready within the time of one call, and that it is not restored from what made it fail. When an
-//! instance should be replaced, and whether a plugin is called at all, is for others to say.
+//! It promises that an entry which trapped is the last one into that instance, that a replacement
+//! is ready within the time of one call, and that it is not restored from what made it fail. When
+//! an instance should be replaced, and whether a plugin is called at all, is for others to say.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ impl SupervisedInstance {
     /// Instantiates and configures a plugin.
     ///
     /// # Errors
-    /// When the tenant has no room for it, or the plugin refuses the configuration or fails while it
-    /// is configured.
+    /// When the tenant has no room for it, or the plugin refuses the configuration or fails while
+    /// it is configured.
     pub fn start(spec: InstanceSpec) -> Result<Self, ConfigureError> {
         let tenant = &spec.meter.tenant;
         let reservation = tenant.reserve(spec.limits.memory_mb)?;
@@ -107,8 +107,8 @@ impl SupervisedInstance {
         self.instance.take().map_or_else(|| self.replace(Some(claim)), Ok)
     }
 
-    /// Calls the plugin with one frame, now or as soon as there is an instance again. `give_back` gets
-    /// the frame, unless the instance was lost.
+    /// Calls the plugin with one frame, now or as soon as there is an instance again. `give_back`
+    /// gets the frame, unless the instance was lost.
     pub fn call_with(
         &mut self,
         frame: LentFrame,
@@ -316,8 +316,8 @@ mod tests {
             .unwrap()
     }
 
-    /// It ran on after the ticks of its call had been ended: where no other call ran, it looked at its
-    /// deadline only when somebody happened to tick.
+    /// It ran on after the ticks of its call had been ended: where no other call ran, it looked at
+    /// its deadline only when somebody happened to tick.
     #[test]
     fn restoring_after_a_trap_is_held_to_its_deadline_as_every_entry_is() {
         let deadline = Duration::from_secs(2);

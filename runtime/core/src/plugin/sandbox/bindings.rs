@@ -1,7 +1,7 @@
 //! The bindings that wasmtime generates from `wit/`.
 
-/// Stands for a frame of the call under way. The canonical ABI sees to it that a plugin can't keep the
-/// handle of a single one; those of a batch it can, and learns nothing by them later.
+/// Stands for a frame of the call under way. The canonical ABI sees to it that a plugin can't keep
+/// the handle of a single one; those of a batch it can, and learns nothing by them later.
 pub struct FrameHandle;
 
 /// What every plugin has.

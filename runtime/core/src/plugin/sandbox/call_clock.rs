@@ -93,8 +93,8 @@ impl CallClock {
             let absent = absence(claim, self.seen_at);
             let waited = claim.give_way(self.began..self.ends_at);
             self.absent += absent + waited;
-            // The time that others had by their better claim is given back; what the operating system
-            // took, it took, and so did those who went before a long call.
+            // The time that others had by their better claim is given back; what the operating
+            // system took, it took, and so did those who went before a long call.
             self.ends_at += waited + if was_behind { absent } else { Duration::ZERO };
             self.seen_at = Instant::now();
         }
@@ -127,8 +127,8 @@ impl Drop for CallClock {
     }
 }
 
-/// For how long the thread of a call had no core since it was seen last. What it was charged for may
-/// go back to before the call.
+/// For how long the thread of a call had no core since it was seen last. What it was charged for
+/// may go back to before the call.
 fn absence(claim: &CoreClaim, seen_at: Instant) -> Duration {
     let spent = claim.charge();
     spent.absent.min(spent.until - seen_at)

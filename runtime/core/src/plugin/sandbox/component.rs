@@ -1,4 +1,5 @@
-//! A plugin as it is loaded: compiled, checked and described, to be instantiated as often as needed.
+//! A plugin as it is loaded: compiled, checked and described, to be instantiated as often as
+//! needed.
 
 use super::exports::LinkedComponent;
 use crate::policy::Digest;

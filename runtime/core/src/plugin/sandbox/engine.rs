@@ -65,9 +65,9 @@ impl Engine {
         &self.ticker
     }
 
-    /// Checks what a component with this digest exports, and asks it to describe itself, which takes
-    /// this tenant's cores and is held to these limits. What it imports was checked before it was
-    /// compiled; what is not in the linker it can't have.
+    /// Checks what a component with this digest exports, and asks it to describe itself, which
+    /// takes this tenant's cores and is held to these limits. What it imports was checked before it
+    /// was compiled; what is not in the linker it can't have.
     pub(crate) fn check(
         &self,
         component: &Component,

@@ -88,7 +88,8 @@ impl FrameView {
 }
 
 impl LentFrame {
-    /// It is shown to the instance of this number, which may not be the one that saw the frame before.
+    /// It is shown to the instance of this number, which may not be the one that saw the frame
+    /// before.
     pub fn shown_to(mut self, instance: u64) -> Self {
         let before = std::mem::replace(&mut self.instance, instance);
         if before != 0 && before != instance {

@@ -1,10 +1,10 @@
 //! An instance in its store, and the one way into it.
 //!
-//! Whatever runs a plugin's code goes through [`Instance::start`] or [`Instance::enter`]. They see to
-//! it that the clock runs as long as the plugin does and no longer, that ticks are made meanwhile,
-//! and that what was used is charged: nobody else can start a clock, and nobody can forget to stop
-//! one. What a plugin is asked, and what becomes of an instance that is lost, is for those to say who
-//! enter.
+//! Whatever runs a plugin's code goes through [`Instance::start`] or [`Instance::enter`]. They see
+//! to it that the clock runs as long as the plugin does and no longer, that ticks are made
+//! meanwhile, and that what was used is charged: nobody else can start a clock, and nobody can
+//! forget to stop one. What a plugin is asked, and what becomes of an instance that is lost, is for
+//! those to say who enter.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! How much memory one instance may have, all linear memories together, and how many elements of tables.
+//! How much memory one instance may have, all linear memories together, and how many elements of
+//! tables.
 
 use wasmtime::ResourceLimiter;
 

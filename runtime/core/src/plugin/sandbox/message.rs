@@ -2,8 +2,8 @@
 
 use crate::policy::LOG_LINE_BYTES;
 
-/// The beginning of what a plugin says, without what would make it look like several lines, or like those of
-/// somebody else.
+/// The beginning of what a plugin says, without what would make it look like several lines, or like
+/// those of somebody else.
 pub(crate) fn one_line(message: &str) -> String {
     let visible = |character: char| if character.is_control() { ' ' } else { character };
     beginning(message).chars().map(visible).collect()

@@ -46,8 +46,8 @@ impl Meter {
         }
     }
 
-    /// The same, of a plugin whose instance several cameras share, with what it tells and counts for all
-    /// of them.
+    /// The same, of a plugin whose instance several cameras share, with what it tells and counts
+    /// for all of them.
     pub(crate) fn sharing(self, metrics: Arc<MetricsBook>, batches: Arc<BatchCounts>) -> Self {
         Self { metrics, batches: Some(batches), ..self }
     }

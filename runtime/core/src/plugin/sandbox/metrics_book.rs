@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-/// Bytes of a name. It becomes part of the name of a time series, and those of common collectors are
-/// held to some hundred bytes altogether.
+/// Bytes of a name. It becomes part of the name of a time series, and those of common collectors
+/// are held to some hundred bytes altogether.
 const LONGEST_NAME: usize = 64;
 
 /// Names that a book has room for, whatever the limits say: the room is taken when it is opened.

@@ -1,7 +1,8 @@
 //! wasmtime, narrowed to what a plugin may be: a component of the world `comux:plugin/plugin` with
 //! limits and a deadline on every entry, and the interfaces that it may import (`imports`).
 //!
-//! It runs what it is given, and knows neither where a plugin comes from nor which camera it is for.
+//! It runs what it is given, and knows neither where a plugin comes from nor which camera it is
+//! for.
 
 mod batch_counts;
 pub(crate) mod bindings;

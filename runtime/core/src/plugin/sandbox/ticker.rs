@@ -1,8 +1,8 @@
-//! The ticks by which calls look at their deadline: made by one thread for all calls of an engine, and
-//! only while calls run that need them.
+//! The ticks by which calls look at their deadline: made by one thread for all calls of an engine,
+//! and only while calls run that need them.
 //!
-//! It knows how many calls run and nothing else of them. That each call which begins also ends is for
-//! [`super::call_clock`] to see to.
+//! It knows how many calls run and nothing else of them. That each call which begins also ends is
+//! for [`super::call_clock`] to see to.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,8 +13,8 @@ use wasmtime::EngineWeak;
 
 /// How often calls look at their deadline.
 pub(super) const TICK: Duration = Duration::from_millis(1);
-/// How often it is looked whether calls run that need ticks. Most calls are shorter than a tick, and to
-/// wake a thread for each costs more than they do.
+/// How often it is looked whether calls run that need ticks. Most calls are shorter than a tick,
+/// and to wake a thread for each costs more than they do.
 const ROUND: Duration = Duration::from_millis(10);
 /// A call whose deadline is as near as this needs ticks at once.
 pub(super) const NEAR: Duration = ROUND.saturating_mul(4);
@@ -66,7 +66,8 @@ impl Ticker {
             drop(engine);
             if self.calls.load(Ordering::Acquire) > 0 {
                 let now = Instant::now();
-                // Ticks that were missed are over: a call that is late looks at its clock at the next.
+                // Ticks that were missed are over: a call that is late looks at its clock at the
+                // next.
                 next = (next + TICK).max(now);
                 std::thread::sleep(next - now);
                 continue;
@@ -76,12 +77,12 @@ impl Ticker {
             seen = begun;
             let (rate, longest) = match quiet {
                 ..QUIET_ROUNDS => (TickRate::Rounds, ROUND),
-                // A hundred wake-ups a second would be most of what an idle process does. The engine may
-                // end meanwhile.
+                // A hundred wake-ups a second would be most of what an idle process does. The
+                // engine may end meanwhile.
                 _ => (TickRate::Sleeps, MOST_IDLE),
             };
-            // Either a call that begins now sees the rate, or it is seen here: both write first and then
-            // look, in one order that all threads agree on.
+            // Either a call that begins now sees the rate, or it is seen here: both write first and
+            // then look, in one order that all threads agree on.
             self.rate.store(rate as u8, Ordering::SeqCst);
             if self.begun.load(Ordering::SeqCst) == seen {
                 std::thread::park_timeout(longest);
@@ -110,7 +111,8 @@ impl Ticker {
 /// granted.
 fn raise_priority() {
     #[cfg(target_os = "linux")]
-    // SAFETY: it takes numbers and touches no memory of ours. On Linux it concerns this thread alone.
+    // SAFETY: it takes numbers and touches no memory of ours. On Linux it concerns this thread
+    // alone.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
 }
 

@@ -29,8 +29,8 @@ impl LoadError {
 #[error("it failed by a bug in comux; see the log, and report it")]
 pub struct JobFailed;
 
-/// A job of the compiler ended by a panic: a bug in the compiler, which must cost no more than that one
-/// plugin.
+/// A job of the compiler ended by a panic: a bug in the compiler, which must cost no more than that
+/// one plugin.
 #[derive(Debug, thiserror::Error)]
 #[error("the compiler failed by a bug of its own: {0}")]
 pub struct JobPanicked(pub(crate) String);

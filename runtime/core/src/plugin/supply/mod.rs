@@ -1,5 +1,5 @@
-//! Where components come from, and whose are trusted: looked up by their `source`, read, compared with
-//! digests, and verified before a byte of them is interpreted.
+//! Where components come from, and whose are trusted: looked up by their `source`, read, compared
+//! with digests, and verified before a byte of them is interpreted.
 
 mod load_error;
 mod pinned;

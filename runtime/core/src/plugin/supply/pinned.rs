@@ -1,6 +1,6 @@
 //! The components that run, by their digest: a rollback or a restart finds exactly the bytes that
-//! ran, although the file they came from has changed or is gone. Each tenant's are its own, so that a
-//! digest is of no use to who was not given the component.
+//! ran, although the file they came from has changed or is gone. Each tenant's are its own, so that
+//! a digest is of no use to who was not given the component.
 
 use std::io;
 use std::path::{Path, PathBuf};

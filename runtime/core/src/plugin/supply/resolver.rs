@@ -15,8 +15,8 @@ use super::search_path::SearchPath;
 use crate::policy::Digest;
 use crate::policy::{ENDING, PluginRef};
 
-/// Why a component can't be had. The words are for whoever named it, who may be a tenant: they name no
-/// directory of this host. [`FetchError::path`] is for the log.
+/// Why a component can't be had. The words are for whoever named it, who may be a tenant: they name
+/// no directory of this host. [`FetchError::path`] is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The path leads elsewhere.
@@ -107,8 +107,8 @@ impl Resolver {
         Self { search_path, pinned, most_bytes }
     }
 
-    /// Finds the component that `source` names for a tenant and, when `pinned`, that has this digest:
-    /// then one that is pinned for that tenant will do, whatever has become of the file.
+    /// Finds the component that `source` names for a tenant and, when `pinned`, that has this
+    /// digest: then one that is pinned for that tenant will do, whatever has become of the file.
     pub fn fetch(
         &self,
         tenant: &str,
@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use crate::plugin::supply::search_path::TenantSearchPath;
 
-    /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all in a
-    /// directory with a comux.toml that names the sources of `named` for `acme`.
+    /// A store `plugins` beside one of tenant `acme`, a file `outside.wasm` and what is kept, all
+    /// in a directory with a comux.toml that names the sources of `named` for `acme`.
     fn resolver(named: &[&str]) -> (tempfile::TempDir, Resolver) {
         let base = tempfile::tempdir().unwrap();
         let write = |path: &str, bytes: &[u8]| {

@@ -51,13 +51,13 @@ pub struct Decoded {
 pub enum Fidelity {
     /// Every sample is as the codec's standard says.
     Exact,
-    /// Pictures that no other needs keep the edges between their blocks: the loop filter is left out.
-    /// All others are exact, so that nothing adds up.
+    /// Pictures that no other needs keep the edges between their blocks: the loop filter is left
+    /// out. All others are exact, so that nothing adds up.
     Fast,
 }
 
-/// One camera's decoder. It is opened when it is first needed: that of H.264 takes 750 KiB, which a camera
-/// that passes its records through can do without.
+/// One camera's decoder. It is opened when it is first needed: that of H.264 takes 750 KiB, which a
+/// camera that passes its records through can do without.
 pub struct Decoder {
     codec: Codec,
     fidelity: Fidelity,
@@ -80,8 +80,8 @@ struct Open {
     workers: Option<Arc<Workers>>,
 }
 
-/// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and libavcodec
-/// alone would believe gigabytes of a record of a hundred bytes.
+/// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and
+/// libavcodec alone would believe gigabytes of a record of a hundred bytes.
 const MAX_PIXELS: i64 = 8192 * 4320;
 
 /// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
@@ -119,8 +119,8 @@ impl Open {
 }
 
 impl Decoder {
-    /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once, each a
-    /// picture later.
+    /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once,
+    /// each a picture later.
     #[must_use]
     pub fn new(codec: Codec, threads: usize, fidelity: Fidelity) -> Self {
         Self {
@@ -173,16 +173,16 @@ impl Decoder {
         self.sets.learn(self.codec, data);
     }
 
-    /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode several
-    /// pictures at once, and all that the stream has said so far has to be known.
+    /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode
+    /// several pictures at once, and all that the stream has said so far has to be known.
     #[must_use]
     pub fn can_reopen(&self) -> bool {
         let capabilities = self.codec.decoder().capabilities();
         capabilities.contains(Capabilities::FRAME_THREADS) && self.sets.all().is_some()
     }
 
-    /// Decodes with so many threads from here on. It must be empty, as behind [`Self::restart`], and a
-    /// key frame must come next.
+    /// Decodes with so many threads from here on. It must be empty, as behind [`Self::restart`],
+    /// and a key frame must come next.
     ///
     /// # Errors
     /// When libavcodec can't open another decoder; then it is as before.
@@ -201,14 +201,15 @@ impl Decoder {
         Ok(())
     }
 
-    /// CPU time of its own threads since this was asked last. `None`: it has some, and libavcodec does not
-    /// tell which.
+    /// CPU time of its own threads since this was asked last. `None`: it has some, and libavcodec
+    /// does not tell which.
     pub fn workers_cpu(&mut self) -> Option<Duration> {
         let before = std::mem::take(&mut self.unasked);
         match self.open.as_ref().and_then(|open| open.workers.as_ref()) {
             None => Some(before),
             Some(workers) => {
-                // Decoders of other libraries may have threads that libavcodec does not know either.
+                // Decoders of other libraries may have threads that libavcodec does not know
+                // either.
                 let are_others = self.codec.has_threads_of_its_own();
                 (!are_others).then(|| before + workers.cpu_since_last())
             }

@@ -1,7 +1,7 @@
 //! The CPU time of the threads with which libavcodec decodes several frames at once.
 //!
-//! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every frame
-//! that it begins, in a callback that is ours: there it is noted, with its clock.
+//! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every
+//! frame that it begins, in a callback that is ours: there it is noted, with its clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +29,14 @@ struct Worker {
 }
 
 impl Workers {
-    /// The threads of a decoder that is to be opened with them, and fed by the calling thread. They must
-    /// be kept for as long as it is open.
+    /// The threads of a decoder that is to be opened with them, and fed by the calling thread. They
+    /// must be kept for as long as it is open.
     pub fn of(context: &mut Context) -> Arc<Self> {
         // SAFETY: it asks for nothing but the thread's name.
         let feeder = unsafe { libc::pthread_self() };
         let workers = Arc::new(Self { feeder, threads: Mutex::default() });
-        // SAFETY: the context is ours, and not open yet. libavcodec hands `opaque` on to the callback
-        // and does nothing else with it.
+        // SAFETY: the context is ours, and not open yet. libavcodec hands `opaque` on to the
+        // callback and does nothing else with it.
         unsafe {
             let context = context.as_mut_ptr();
             (*context).opaque = Arc::as_ptr(&workers).cast_mut().cast();
@@ -83,8 +83,8 @@ unsafe extern "C" fn get_buffer(
     frame: *mut ffi::AVFrame,
     flags: libc::c_int,
 ) -> libc::c_int {
-    // SAFETY: libavcodec's contexts have the `opaque` that `of` has set, and are closed before it is
-    // dropped; all else is passed on as it came.
+    // SAFETY: libavcodec's contexts have the `opaque` that `of` has set, and are closed before it
+    // is dropped; all else is passed on as it came.
     unsafe {
         let workers = (*context).opaque.cast::<Workers>().as_ref();
         if let Some(workers) = workers {

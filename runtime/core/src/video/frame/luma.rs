@@ -9,8 +9,9 @@ use ffmpeg_next::format::Pixel;
 /// Samples whose squares add up in 32 bit, which is four at once in SIMD code.
 const RUN: usize = 4096;
 
-/// Of 1, 2 and 4 rows, and looks at each 64, 128 and 512 bytes of them, one look 2 rows ahead was best:
-/// reading pictures just decoded, a motion grid takes 350 µs in place of 500, with H.265 430 of 810.
+/// Of 1, 2 and 4 rows, and looks at each 64, 128 and 512 bytes of them, one look 2 rows ahead was
+/// best: reading pictures just decoded, a motion grid takes 350 µs in place of 500, with H.265 430
+/// of 810.
 const ROWS_AHEAD: usize = 2;
 
 /// A plane of 8-bit luma samples. Rows are `stride` bytes apart.
@@ -65,8 +66,8 @@ impl<'a> Luma<'a> {
     pub fn rows(self) -> impl Iterator<Item = &'a [u8]> {
         let (width, stride) = (self.width as usize, self.stride.max(1));
         let rows = self.data.chunks(stride).take(self.height as usize);
-        // Processors prefetch to the end of a 4 KiB page and no further, which is two rows of 1080p.
-        // A look at what comes after has them begin with the next page in time.
+        // Processors prefetch to the end of a 4 KiB page and no further, which is two rows of
+        // 1080p. A look at what comes after has them begin with the next page in time.
         let ahead = self.data.iter().step_by(stride).skip(ROWS_AHEAD).map(Some);
         rows.zip(ahead.chain(iter::repeat(None))).map(move |(row, ahead)| {
             black_box(ahead.copied());

@@ -45,8 +45,8 @@ fn spans(cells: u32, size: u32) -> Vec<Range<usize>> {
 
 /// Sum of absolute differences of two runs of samples of one length.
 fn absolute_difference(a: &[u8], b: &[u8]) -> u32 {
-    // Runs of a fixed length become one or two SIMD instructions each. Cells are rarely a multiple of 16
-    // wide, and samples left over one by one would cost more than all others.
+    // Runs of a fixed length become one or two SIMD instructions each. Cells are rarely a multiple
+    // of 16 wide, and samples left over one by one would cost more than all others.
     let (sum_32, a, b) = difference_in_chunks::<32>(a, b);
     let (sum_16, a, b) = difference_in_chunks::<16>(a, b);
     let (sum_8, a, b) = difference_in_chunks::<8>(a, b);

@@ -48,9 +48,10 @@ pub fn alone(from: &[u8]) -> &[u8] {
     unit
 }
 
-/// Calls `visit` with the beginning of each NAL unit until it returns `false`. In Annex B, what follows
-/// the unit comes with it, since the end of one is looked for only where the next is wanted: of most
-/// records the first unit says it all, and is nearly all of the record. [`alone`] looks for it.
+/// Calls `visit` with the beginning of each NAL unit until it returns `false`. In Annex B, what
+/// follows the unit comes with it, since the end of one is looked for only where the next is
+/// wanted: of most records the first unit says it all, and is nearly all of the record. [`alone`]
+/// looks for it.
 pub fn for_each_unit(data: &[u8], packaging: Packaging, mut visit: impl FnMut(&[u8]) -> bool) {
     match packaging {
         Packaging::LengthPrefixed => {

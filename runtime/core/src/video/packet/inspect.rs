@@ -194,12 +194,12 @@ pub(crate) fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
     }
     let is_base_layer = header & 1 == 0 && layer >> 3 == 0;
     match (header >> 1) & 0x3f {
-        // Behind a clean random access picture may come some that are shown before it and need what was
-        // before; behind one that breaks the link, such can't be decoded anyway.
+        // Behind a clean random access picture may come some that are shown before it and need what
+        // was before; behind one that breaks the link, such can't be decoded anyway.
         21 => Some(NalUnit::KeySlice { closed: false }),
         16..=20 => Some(NalUnit::KeySlice { closed: true }),
-        // Pictures that their own temporal sub-layer does not need, those above it may. Of another layer
-        // than the base layer it is not known what it is for.
+        // Pictures that their own temporal sub-layer does not need, those above it may. Of another
+        // layer than the base layer it is not known what it is for.
         kind @ 0..=9 => {
             let is_of_sub_layer = kind % 2 == 0 && is_base_layer;
             let needed_by =

@@ -1,8 +1,9 @@
 //! The parameter sets of a stream so far, for a decoder that takes over from another one.
 //!
-//! Streams need not repeat them: a set holds until another one of its kind and number comes. Numbers are
-//! not looked at here. Of sets that are alike the latest is kept, in the order in which they came, so
-//! that the last of each number is the one that holds, as it was for the decoder before.
+//! Streams need not repeat them: a set holds until another one of its kind and number comes.
+//! Numbers are not looked at here. Of sets that are alike the latest is kept, in the order in which
+//! they came, so that the last of each number is the one that holds, as it was for the decoder
+//! before.
 
 use ffmpeg_next::codec::Id;
 
@@ -56,8 +57,8 @@ impl ParameterSets {
         }
     }
 
-    /// All of them in Annex B, as they are to be told to another decoder. `None`: they were too many to
-    /// be kept.
+    /// All of them in Annex B, as they are to be told to another decoder. `None`: they were too
+    /// many to be kept.
     #[must_use]
     pub fn all(&self) -> Option<Vec<u8>> {
         if self.are_too_many {
@@ -151,8 +152,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, what holds in the end is what came last of each kind and number; here the
-        /// number is the byte behind the header.
+        /// Whatever comes, what holds in the end is what came last of each kind and number; here
+        /// the number is the byte behind the header.
         #[test]
         fn the_last_of_each_number_holds(
             came in proptest::collection::vec((0..3_usize, 1..4_u8, 1..4_u8), 0..60),

@@ -154,8 +154,8 @@ impl Splitter {
             (used, (size > 0).then(|| std::slice::from_raw_parts(output, size).to_vec()))
         };
         let unit = data.map(|mut data| {
-            // The parser gives out every byte that it takes, and its own `frame_offset` is off where
-            // a start code lies across chunks.
+            // The parser gives out every byte that it takes, and its own `frame_offset` is off
+            // where a start code lies across chunks.
             let mut begin = self.next_begin;
             self.given += data.len() as u64;
             // The H.265 parser leaves the first byte of a four-byte start code to the unit before.

@@ -11,8 +11,8 @@ use crate::record::ResultHeader;
 use crate::sched::CoreClaim;
 use crate::video::frame::Frame;
 
-/// Frames that a camera is called with alone after one of its calls failed: at any usual rate enough
-/// for the camera to show whether it was its fault.
+/// Frames that a camera is called with alone after one of its calls failed: at any usual rate
+/// enough for the camera to show whether it was its fault.
 const ALONE: u32 = 50;
 
 /// A camera's handle to an instance that it shares.

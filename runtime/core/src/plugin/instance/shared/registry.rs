@@ -1,5 +1,5 @@
-//! Which instances are shared, and by whom: each is started when the first camera asks for it, and gone
-//! with the last that uses it.
+//! Which instances are shared, and by whom: each is started when the first camera asks for it, and
+//! gone with the last that uses it.
 
 use std::sync::{Arc, Weak};
 
@@ -31,8 +31,8 @@ struct Key {
 }
 
 impl SharedInstances {
-    /// A handle to the instance of this tenant, plugin, configuration and limits, which is started when
-    /// there is none.
+    /// A handle to the instance of this tenant, plugin, configuration and limits, which is started
+    /// when there is none.
     ///
     /// # Errors
     /// When it can't be started.

@@ -1,17 +1,17 @@
 //! Which frames go into one call, and when it is made.
 //!
-//! Frames come one at a time from each camera, and a camera gives no other before it has the answer:
-//! so a call has at most one frame of each. A *round* begins with the first frame and ends in a call.
-//! It is over
+//! Frames come one at a time from each camera, and a camera gives no other before it has the
+//! answer: so a call has at most one frame of each. A *round* begins with the first frame and ends
+//! in a call. It is over
 //!
 //! - when all have come that can be expected, or as many as there may be;
-//! - when the next one is further away than half of the shortest interval among those that wait: then
-//!   it belongs to the next round, and the cameras' own rhythm shows where one ends;
+//! - when the next one is further away than half of the shortest interval among those that wait:
+//!   then it belongs to the next round, and the cameras' own rhythm shows where one ends;
 //! - when one has waited for as long as its camera can afford without falling behind.
 //!
-//! A camera is expected one interval after its last frame, and no longer once it is half an interval
-//! late: whoever pauses or is gone is waited for once. Intervals are counted over a span of frames,
-//! not estimated from the last one, so that a frame which is late does not upset them.
+//! A camera is expected one interval after its last frame, and no longer once it is half an
+//! interval late: whoever pauses or is gone is waited for once. Intervals are counted over a span
+//! of frames, not estimated from the last one, so that a frame which is late does not upset them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 const SPAN: usize = 16;
 /// … and the fewest that say anything.
 const LEAST_SPAN: usize = 4;
-/// How far a camera may be behind its own pace because its frames waited: a fraction of its interval.
-/// It is more than what frames of a network are early or late.
+/// How far a camera may be behind its own pace because its frames waited: a fraction of its
+/// interval. It is more than what frames of a network are early or late.
 const SLACK: f64 = 0.25;
 /// How much the latest call counts in what calls are supposed to take.
 const LATEST: f64 = 0.125;
@@ -47,8 +47,8 @@ pub(crate) struct Rounds {
 struct Rhythm {
     arrivals: VecDeque<Instant>,
     /// When its latest frame would have come at the camera's own pace. Waiting makes the next frame
-    /// come late, and so looks like a slower pace; measured from here, what a frame is late shortens
-    /// its wait, and no camera falls behind for good.
+    /// come late, and so looks like a slower pace; measured from here, what a frame is late
+    /// shortens its wait, and no camera falls behind for good.
     due: Option<Instant>,
 }
 
@@ -99,7 +99,8 @@ impl Rounds {
         let rhythm = self.rhythms.entry(member).or_default();
         rhythm.beat(now);
         let interval = rhythm.interval();
-        // Without a rhythm there is nothing to wait by, and nobody waits for longer than an interval.
+        // Without a rhythm there is nothing to wait by, and nobody waits for longer than an
+        // interval.
         let until = match (interval, rhythm.due) {
             (Some(interval), Some(due)) => {
                 let paced = due + interval.mul_f64(1.0 + SLACK);

@@ -122,7 +122,8 @@ impl SharedInstance {
         self.changed.notify_all();
     }
 
-    /// Has a frame wait for a call, on which `busy` was spent before, and waits for what comes of it.
+    /// Has a frame wait for a call, on which `busy` was spent before, and waits for what comes of
+    /// it.
     pub fn answer(
         &self,
         waiting: PendingFrame,

@@ -1,8 +1,8 @@
-//! What a host interface knows when a plugin calls it: whose instance calls, what that one has used,
-//! when it has to be done, and what the interface itself keeps for it.
+//! What a host interface knows when a plugin calls it: whose instance calls, what that one has
+//! used, when it has to be done, and what the interface itself keeps for it.
 //!
-//! Interfaces are linked without knowing the type of the store's data: each is given a way from there
-//! to its own [`Caller`], and nothing else.
+//! Interfaces are linked without knowing the type of the store's data: each is given a way from
+//! there to its own [`Caller`], and nothing else.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

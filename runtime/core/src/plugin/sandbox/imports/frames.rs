@@ -42,7 +42,8 @@ struct SharedPixels {
 pub(crate) struct State {
     /// The frames of the call under way, …
     frames: Vec<LentFrame>,
-    /// … and the handle that stands for the first of them. Each call has others than the one before.
+    /// … and the handle that stands for the first of them. Each call has others than the one
+    /// before.
     first_handle: u32,
     scaler: Scaler,
     /// The buffer that pixels are lowered from; reused as soon as the call has copied it.

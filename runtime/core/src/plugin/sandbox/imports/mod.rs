@@ -1,6 +1,7 @@
-//! The interfaces of `wit/` that the host offers: a file each, which has all that there is to say of
-//! it. `NAME` is what it is called, `NEEDS` what an operator has to grant to who imports it, `State`
-//! what the host keeps of it for one instance, and `link` puts its functions into the linker.
+//! The interfaces of `wit/` that the host offers: a file each, which has all that there is to say
+//! of it. `NAME` is what it is called, `NEEDS` what an operator has to grant to who imports it,
+//! `State` what the host keeps of it for one instance, and `link` puts its functions into the
+//! linker.
 //!
 //! A new interface is a new file, a `mod` line, and its name in the list of [`interfaces!`].
 
@@ -55,8 +56,8 @@ macro_rules! interfaces {
 
 interfaces!(types, frames, log, metrics);
 
-/// Checks what a component imports against what the host offers, and what plugins of this tenant may
-/// reach of it.
+/// Checks what a component imports against what the host offers, and what plugins of this tenant
+/// may reach of it.
 pub(crate) fn check(import: &str, tenant: &str, trust: &Trust) -> Result<(), LoadProblem> {
     let Some(interface) = import.strip_prefix(INTERFACE_PACKAGE) else {
         return Err(LoadProblem::ForeignImport(one_line(import)));

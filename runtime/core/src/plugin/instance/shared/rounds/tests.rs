@@ -1,5 +1,5 @@
-//! Rounds of cameras that are simulated: each sends at its own times, and has its next frame looked at
-//! when it has the answer about the one before.
+//! Rounds of cameras that are simulated: each sends at its own times, and has its next frame looked
+//! at when it has the answer about the one before.
 
 use proptest::prelude::*;
 
@@ -216,8 +216,8 @@ fn no_more_go_into_one_call_than_may() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever pauses and bursts there are: every frame is called about, and none waits for longer than
-    /// frames may, beyond the call that is under way.
+    /// Whatever pauses and bursts there are: every frame is called about, and none waits for longer
+    /// than frames may, beyond the call that is under way.
     #[test]
     fn every_frame_has_its_call_in_time(
         pauses in proptest::collection::vec(proptest::collection::vec(0_u64..400, 5..60), 1..6),
