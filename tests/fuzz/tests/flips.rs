@@ -7,8 +7,10 @@ use std::thread;
 
 use comux_fuzz::TARGETS;
 
-/// So many bytes lie between two flips.
-const STRIDE: usize = 97;
+/// So many bytes lie between two flips: a prime, and in `make soak` five times as many flips.
+fn stride() -> usize {
+    if std::env::var_os("COMUX_SOAK").is_some() { 97 } else { 487 }
+}
 
 /// As `make plugins` builds it.
 fn brightness() -> Vec<u8> {
@@ -20,14 +22,14 @@ fn brightness() -> Vec<u8> {
 
 #[test]
 fn a_plugin_with_a_flipped_bit_is_one_or_an_error() {
-    let real = brightness();
+    let (real, stride) = (brightness(), stride());
     let run = TARGETS.iter().find(|target| target.name == "component").unwrap().run;
     let (next, threads) = (AtomicUsize::new(0), thread::available_parallelism().unwrap().get());
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
-                    let at = next.fetch_add(STRIDE, Ordering::Relaxed);
+                    let at = next.fetch_add(stride, Ordering::Relaxed);
                     let mut flipped = real.clone();
                     let Some(byte) = flipped.get_mut(at) else { break };
                     *byte ^= 0x10;
