@@ -30,7 +30,7 @@ unpack() {
         *) source="$(archive_of "$suite") $suite main" ;;
     esac
     rm -rf "$directory"
-    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$directory/root"
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$directory/unpacked"
     printf 'deb %s\n' "$source" >"$apt/sources.list"
     local options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=-
         -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root
@@ -40,10 +40,10 @@ unpack() {
     (cd "$apt" && apt-get "${options[@]}" download "${packages[@]}" >>log 2>&1) || return 1
     local package
     for package in "$apt"/*.deb; do
-        dpkg -x "$package" "$directory/root"
+        dpkg -x "$package" "$directory/unpacked"
     done
-    ln -s "$directory"/root/usr/include/*-linux-* "$directory/include"
-    ln -s "$directory"/root/usr/lib/*-linux-* "$directory/lib"
+    ln -s "$directory"/unpacked/usr/include/*-linux-* "$directory/include"
+    ln -s "$directory"/unpacked/usr/lib/*-linux-* "$directory/lib"
     touch "$directory/complete"
 }
 

@@ -295,7 +295,9 @@ mod tests {
     use super::*;
 
     fn metadata(crate_type: &str) -> Metadata {
-        let target = |name: &str, crate_type: &str| json!({ "name": name, "kind": [crate_type], "crate_types": [crate_type], "src_path": "" });
+        let target = |name: &str, kind: &str| {
+            json!({ "name": name, "kind": [kind], "crate_types": [kind], "src_path": "" })
+        };
         let package = |name: &str, directory: &str, targets: &[Value]| {
             json!({
                 "name": name, "version": "0.1.0", "id": name, "dependencies": [], "features": {},

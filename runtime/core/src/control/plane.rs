@@ -272,8 +272,8 @@ async fn declare(dispatcher: &Dispatcher, record: StateRecord) {
     if let Some(writer) = &record.writer {
         // To put it back would only make the other one put back ours.
         let message = format!(
-            "✘ state {key}: written by {writer}: another instance has this one's name; give each its \
-             own, or another `state` topic"
+            "✘ state {key}: written by {writer}: another instance has this one's name; give each \
+             its own, or another `state` topic"
         );
         tracing::error!(camera = key, writer, "another instance of the same name is running");
         dispatcher.context.publisher.event("state-refused", &key, &message).await;

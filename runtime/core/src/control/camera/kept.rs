@@ -48,7 +48,8 @@ impl KeptState {
         self.0 = Some(desired);
         kept.map_err(|error| {
             ErrorCode::Failed.because(format!(
-                "done, but the state topic did not take it ({error}): after a restart it is as before"
+                "done, but the state topic did not take it ({error}): after a restart it is \
+                 as before"
             ))
         })
     }
