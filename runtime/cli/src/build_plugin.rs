@@ -294,10 +294,11 @@ mod tests {
 
     use super::*;
 
+    fn target(name: &str, kind: &str) -> Value {
+        json!({ "name": name, "kind": [kind], "crate_types": [kind], "src_path": "" })
+    }
+
     fn metadata(crate_type: &str) -> Metadata {
-        let target = |name: &str, kind: &str| {
-            json!({ "name": name, "kind": [kind], "crate_types": [kind], "src_path": "" })
-        };
         let package = |name: &str, directory: &str, targets: &[Value]| {
             json!({
                 "name": name, "version": "0.1.0", "id": name, "dependencies": [], "features": {},
