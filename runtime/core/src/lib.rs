@@ -21,12 +21,13 @@
 //! and benchmarks reach into them, and they change without notice. They stand in the order of
 //! `ARCHITECTURE.md`, where each may import those before it only.
 
-pub use config::{Config, ConfigError};
+pub use config::{CameraSpec, Config, ConfigError, Id};
 pub use control::camera::CameraReport;
 pub use control::wire::{Origin, Request, Target};
 pub use control::{ActionError, ActionResult, Actions, CameraView, Phase};
+pub use plugin::compile::Compiler;
 pub use runtime::{Runtime, StartError};
-pub use stats::CameraCounts;
+pub use stats::{CameraCounts, CameraStats};
 
 #[doc(hidden)]
 pub mod camera;

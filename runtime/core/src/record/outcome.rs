@@ -3,96 +3,72 @@
 //! The words here are a public contract (`comux-status`, `comux-reason`); the counters in
 //! [`crate::stats`] are indexed by them, so that every record is counted under exactly one.
 
-/// Why a record was not analysed although nothing is wrong with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SkipReason {
+/// Makes of one list of reasons the enum, its words, and all of them in the order of their counters:
+/// one that is missing somewhere would not be counted.
+macro_rules! reasons {
+    (
+        $(#[$of_all:meta])* $Reasons:ident:
+        $($(#[$why:meta])* $Reason:ident = $word:literal,)*
+    ) => {
+        $(#[$of_all])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $Reasons {
+            $($(#[$why])* $Reason,)*
+        }
+
+        impl $Reasons {
+            /// All reasons, in the order of their counters.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$Reason),*];
+
+            /// The word in `comux-reason`.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$Reason => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a record was not analysed although nothing is wrong with it.
+    SkipReason:
+
     /// The camera's `rate` asks for fewer frames.
-    Rate,
+    Rate = "rate",
     /// The camera fell behind and analysis moved on to a newer key frame.
-    Lag,
+    Lag = "lag",
     /// Nothing can be decoded until the next key frame.
-    NoKeyframe,
+    NoKeyframe = "no-keyframe",
     /// The record holds no picture of its own: parameter sets, a hidden frame, the middle of one.
-    NoPicture,
+    NoPicture = "no-picture",
     /// The camera is paused.
-    Paused,
+    Paused = "paused",
     /// A plugin that keeps failing is left out for a while.
-    Quarantined,
+    Quarantined = "quarantined",
     /// The tenant, or the host, has used what its quota allows.
-    Quota,
+    Quota = "quota",
 }
 
-/// Why a record that should have been analysed was not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailReason {
+reasons! {
+    /// Why a record that should have been analysed was not.
+    FailReason:
+
     /// The record is empty or holds nothing of the camera's codec.
-    NotVideo,
+    NotVideo = "not-video",
     /// libavcodec refused the picture or decoded it with errors.
-    DecodeError,
+    DecodeError = "decode-error",
     /// The plugin returned an error, or a header it may not write.
-    PluginError,
+    PluginError = "plugin-error",
     /// The plugin trapped; a fresh instance takes over.
-    PluginTrap,
+    PluginTrap = "plugin-trap",
     /// The plugin ran past its deadline and was stopped.
-    Deadline,
+    Deadline = "deadline",
     /// The plugin wanted more memory than it may have.
-    Memory,
+    Memory = "memory",
     /// The plugin gave more, or larger, headers than it may, or other data that is too large.
-    Output,
-}
-
-impl SkipReason {
-    /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 7] = [
-        Self::Rate,
-        Self::Lag,
-        Self::NoKeyframe,
-        Self::NoPicture,
-        Self::Paused,
-        Self::Quarantined,
-        Self::Quota,
-    ];
-
-    /// The word in `comux-reason`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Lag => "lag",
-            Self::NoKeyframe => "no-keyframe",
-            Self::NoPicture => "no-picture",
-            Self::Paused => "paused",
-            Self::Quarantined => "quarantined",
-            Self::Quota => "quota",
-        }
-    }
-}
-
-impl FailReason {
-    /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 7] = [
-        Self::NotVideo,
-        Self::DecodeError,
-        Self::PluginError,
-        Self::PluginTrap,
-        Self::Deadline,
-        Self::Memory,
-        Self::Output,
-    ];
-
-    /// The word in `comux-reason`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NotVideo => "not-video",
-            Self::DecodeError => "decode-error",
-            Self::PluginError => "plugin-error",
-            Self::PluginTrap => "plugin-trap",
-            Self::Deadline => "deadline",
-            Self::Memory => "memory",
-            Self::Output => "output",
-        }
-    }
+    Output = "output",
 }
 
 /// The final word on a record.
