@@ -14,12 +14,13 @@ use crate::policy::LimitsTable;
 pub(crate) const OPERATORS_KEYS: [&str; 3] = ["consume", "produce", "decode_threads"];
 
 /// See [`OPERATORS_KEYS`].
-pub(crate) const KEYS_ARE_THE_OPERATORS: &str = "only the operator may set `consume`, `produce` and `decode_threads`; a tenant's cameras have \
-     those of [topics] and [camera_defaults]";
+pub(crate) const KEYS_ARE_THE_OPERATORS: &str = "only the operator may set \
+     `consume`, `produce` and `decode_threads`; a tenant's cameras have those of [topics] and \
+     [camera_defaults]";
 
 /// With `raw_:cam_id`, whoever chooses the id chooses the topic.
-const TOPICS_ARE_SHARED: &str = "tenants may create cameras only where `consume` and `produce` of [topics] have `:tenant` in \
-     them: else an id could name another tenant's topics";
+const TOPICS_ARE_SHARED: &str = "tenants may create cameras only where `consume` and \
+     `produce` of [topics] have `:tenant` in them: else an id could name another tenant's topics";
 
 impl ControlledCamera {
     pub async fn resume_as(&mut self, desired: Desired, swap: &mut Option<SwapReport>) -> Done {
