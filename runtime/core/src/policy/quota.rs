@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
 /// How much a tenant, or all of them together, may use. What is absent is not limited.
@@ -77,10 +78,9 @@ impl Quota {
 
 /// MiB of memory that this process may have: the machine's, or its container's.
 fn machine_memory_mb() -> Option<u32> {
-    // SAFETY: they take a number and touch no memory of ours.
-    let (pages, size) =
-        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
-    let machine = u64::try_from(pages).ok()?.checked_mul(u64::try_from(size).ok()?)?;
+    let value = |of| sysconf(of).ok().flatten().and_then(|value| u64::try_from(value).ok());
+    let (pages, size) = (value(SysconfVar::_PHYS_PAGES)?, value(SysconfVar::PAGE_SIZE)?);
+    let machine = pages.checked_mul(size)?;
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse::<u64>().ok());
     u32::try_from(container.map_or(machine, |most| most.min(machine)) / (1024 * 1024)).ok()

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::libc;
+use nix::time::ClockId;
 
 /// Nanoseconds of CPU time that the calling thread has used.
 #[must_use]
 pub fn of_this_thread() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+    // Every system that comux runs on has this clock.
+    let time = ClockId::CLOCK_THREAD_CPUTIME_ID.now().map(Duration::from).unwrap_or_default();
+    time.as_nanos() as u64
 }
 
 /// The clock of a thread's CPU time, for other threads to look at.
 #[derive(Debug, Clone, Copy)]
-pub struct ThreadClock(nix::time::ClockId);
+pub struct ThreadClock(ClockId);
 
 impl ThreadClock {
     /// That of the calling thread, with what it shows. Absent when the operating system has none.
@@ -23,7 +24,7 @@ impl ThreadClock {
         let mut clock = 0;
         // SAFETY: the thread runs, since it is this one; the clock lives until the call returns.
         let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
-        let clock = (error == 0).then(|| Self(nix::time::ClockId::from_raw(clock)))?;
+        let clock = (error == 0).then(|| Self(ClockId::from_raw(clock)))?;
         Some((clock, clock.now()?))
     }
 
@@ -40,7 +41,7 @@ impl ThreadClock {
 #[must_use]
 pub fn of_process(process: u32) -> Option<Duration> {
     let process = nix::unistd::Pid::from_raw(i32::try_from(process).ok()?);
-    let time = nix::time::ClockId::pid_cpu_clock_id(process).and_then(nix::time::ClockId::now);
+    let time = ClockId::pid_cpu_clock_id(process).and_then(ClockId::now);
     time.ok().map(Duration::from)
 }
 

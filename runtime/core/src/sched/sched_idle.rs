@@ -8,6 +8,9 @@
 
 use std::sync::LazyLock;
 
+#[cfg(target_os = "linux")]
+use nix::libc;
+
 /// Whether threads may come back, found out on one that is not needed.
 static IS_ALLOWED: LazyLock<bool> = LazyLock::new(|| {
     let probe = std::thread::spawn(|| {
@@ -31,7 +34,7 @@ pub(crate) struct ThreadId(u32);
 impl ThreadId {
     /// That of the calling thread.
     pub fn own() -> Self {
-        Self(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs())
+        Self(nix::unistd::gettid().as_raw().unsigned_abs())
     }
 }
 

@@ -115,7 +115,7 @@ fn die_with(parent: u32) -> std::io::Result<()> {
     nix::sys::prctl::set_no_new_privs()?;
     // A kernel without it (before 5.9) has nothing left open that matters. SAFETY: it takes
     // numbers. Nothing in this process has opened a file yet, so none that it closes is in use.
-    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    let _ = unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, nix::libc::c_uint::MAX, 0) };
     // It may have ended before we asked to be told.
     if std::os::unix::process::parent_id() != parent {
         return Err(std::io::Error::other("the process that asked for it has ended"));

@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+#[cfg(target_os = "linux")]
+use nix::libc;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::plugin::supply::JobPanicked;
@@ -56,12 +58,19 @@ impl Pool {
 
 #[cfg(target_os = "linux")]
 fn lower_priority() {
-    use rustix::process::{getpriority_process, setpriority_process};
     // On Linux it concerns the calling thread alone, and what that begins. Such a process may be
     // who calls this. Nothing depends on whether it is granted.
-    if getpriority_process(None).is_ok_and(|own| own < NICENESS) {
-        let _ = setpriority_process(None, NICENESS);
+    if niceness() < NICENESS {
+        // SAFETY: it takes numbers and touches no memory of ours.
+        let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
     }
+}
+
+/// That of the calling thread.
+#[cfg(target_os = "linux")]
+fn niceness() -> i32 {
+    // SAFETY: it takes numbers and touches no memory of ours.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -84,7 +93,6 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn jobs_and_their_parts_run_at_low_priority_and_callers_do_not() {
-        let niceness = || rustix::process::getpriority_process(None).unwrap();
         let own = niceness();
         let pool = Pool::of_all_cores().unwrap();
         let (job, part) = pool.run(|| rayon::join(niceness, niceness)).unwrap();

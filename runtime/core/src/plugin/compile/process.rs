@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use nix::libc;
+use nix::sys::wait::WaitPidFlag;
 
 use super::child;
 use crate::plugin::supply::LoadProblem;
@@ -110,7 +110,7 @@ impl CompilerProcess {
     fn wait(&mut self, time: Duration) -> io::Result<bool> {
         let deadline = Instant::now() + time;
         loop {
-            if self.await_end(WaitIdOptions::NOHANG)? {
+            if self.await_end(WaitPidFlag::WNOHANG)? {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
@@ -128,19 +128,32 @@ impl CompilerProcess {
     fn end(mut self) -> io::Result<(ExitStatus, Duration)> {
         // It fails only when it has been waited for.
         let _ = self.child.kill();
-        while !self.await_end(WaitIdOptions::empty())? {}
-        // Its clock goes when it is reaped.
+        while !self.await_end(WaitPidFlag::empty())? {}
         let used = cpu_time::of_process(self.child.id()).unwrap_or_default();
         Ok((self.child.wait()?, used))
     }
 
-    /// Whether it has ended.
-    fn await_end(&self, options: WaitIdOptions) -> io::Result<bool> {
-        let process = WaitId::Pid(Pid::from_child(&self.child));
-        match waitid(process, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | options) {
-            Ok(status) => Ok(status.is_some()),
-            Err(Errno::INTR) => Ok(false),
+    /// Whether it has ended. Its clock stays until it is reaped.
+    #[cfg(target_os = "linux")]
+    fn await_end(&mut self, flags: WaitPidFlag) -> io::Result<bool> {
+        use nix::errno::Errno;
+        use nix::sys::wait::{Id, WaitStatus, waitid};
+        use nix::unistd::Pid;
+        let process = Id::Pid(Pid::from_raw(self.child.id().cast_signed()));
+        match waitid(process, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | flags) {
+            Ok(status) => Ok(status != WaitStatus::StillAlive),
+            Err(Errno::EINTR) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Likewise, where nobody could read its clock.
+    #[cfg(not(target_os = "linux"))]
+    fn await_end(&mut self, flags: WaitPidFlag) -> io::Result<bool> {
+        if flags.contains(WaitPidFlag::WNOHANG) {
+            Ok(self.child.try_wait()?.is_some())
+        } else {
+            self.child.wait().map(|_| true)
         }
     }
 }

@@ -113,7 +113,7 @@ fn raise_priority() {
     #[cfg(target_os = "linux")]
     // SAFETY: it takes numbers and touches no memory of ours. On Linux it concerns this thread
     // alone.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+    let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -20) };
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
 /// How the temporary files begin that [`write`] renames when they are complete.
 const PART: &str = ".part-";
 
@@ -15,9 +17,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
 
 /// Who else could change a file or directory: nobody when absent.
 pub(crate) fn exposure(metadata: &Metadata) -> Option<&'static str> {
-    // SAFETY: it has no arguments, no preconditions, and always succeeds.
-    let own = unsafe { libc::geteuid() };
-    if metadata.uid() != own {
+    if metadata.uid() != geteuid().as_raw() {
         Some("it belongs to another user")
     } else if metadata.mode() & 0o022 != 0 {
         Some("others than its owner may write to it")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
+use nix::libc;
 use parking_lot::Mutex;
 
 use crate::sched::ThreadClock;
