@@ -4,6 +4,7 @@ mod checkpoint;
 mod client_pool;
 mod compaction;
 mod headers;
+mod lag;
 mod producer;
 mod properties;
 mod sink;

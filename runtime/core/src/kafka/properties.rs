@@ -49,14 +49,14 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// Properties for packets in. Offsets are committed for the group `comux.<instance>`; partitions
+/// Properties for packets in. Offsets are committed for the group `comux.<node>`; partitions
 /// are assigned by comux itself, so that no rebalance ever interrupts a camera.
 #[must_use]
-pub fn consumer_config(cluster: &Cluster, instance: &Id) -> ClientConfig {
+pub fn consumer_config(cluster: &Cluster, node: &Id) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
-        .set("client.id", format!("comux.{instance}"))
-        .set("group.id", format!("comux.{instance}"))
+        .set("client.id", format!("comux.{node}"))
+        .set("group.id", format!("comux.{node}"))
         // Offsets are committed behind acknowledged output, never by a timer.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -74,10 +74,10 @@ pub fn consumer_config(cluster: &Cluster, instance: &Id) -> ClientConfig {
 
 /// Properties for packets out.
 #[must_use]
-pub fn producer_config(cluster: &Cluster, instance: &Id) -> ClientConfig {
+pub fn producer_config(cluster: &Cluster, node: &Id) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
-        .set("client.id", format!("comux.{instance}"))
+        .set("client.id", format!("comux.{node}"))
         // Retries neither duplicate nor reorder records.
         .set("enable.idempotence", "true")
         // Results are wanted now; librdkafka still batches what waits for a connection.

@@ -85,8 +85,8 @@ impl PacketSink {
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
-        let config = producer_config(cluster, instance);
+    pub fn new(cluster: &Cluster, node: &Id) -> Result<Self, KafkaError> {
+        let config = producer_config(cluster, node);
         let producer = PolledProducer::new(&config, Deliveries, "sink")?;
         Ok(Self { producer: Arc::new(producer) })
     }

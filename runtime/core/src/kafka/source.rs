@@ -4,7 +4,6 @@
 //! own. A full queue stops fetching for that camera alone and keeps what was fetched, so a slow
 //! camera neither delays others nor fills memory.
 
-use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,6 +17,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::checkpoint::Checkpoint;
+use super::lag::Lag;
 use super::properties::{Logging, consumer_config};
 use super::topics::watermarks;
 use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
@@ -45,13 +45,12 @@ struct Committed {
 
 /// One camera's records, from where it begins.
 pub struct CameraQueue {
+    lag: Lag,
     queue: PartitionQueue<Logging>,
     consumer: Arc<BaseConsumer<Logging>>,
     topic: String,
-    /// The same for librdkafka, which is asked with each record.
-    topic_name: CString,
     /// Records before this offset were output by an earlier run, and come only so that the decoder
-    /// can make the pictures that need them.
+    /// can make the frames that need them.
     pub output_from: i64,
 }
 
@@ -60,8 +59,8 @@ impl PacketSource {
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn new(cluster: &Cluster, instance: &Id) -> Result<Self, KafkaError> {
-        let config = consumer_config(cluster, instance);
+    pub fn new(cluster: &Cluster, node: &Id) -> Result<Self, KafkaError> {
+        let config = consumer_config(cluster, node);
         let consumer: BaseConsumer<_> = config.create_with_context(Logging)?;
         let consumer = Arc::new(consumer);
         let committed: Arc<Mutex<Vec<Committed>>> = Arc::default();
@@ -98,24 +97,23 @@ impl PacketSource {
         checkpoint: Arc<Checkpoint>,
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
-        let topic_name =
-            CString::new(topic).map_err(|error| KafkaError::Subscription(error.to_string()))?;
         let position = self.position(camera, goes_on)?;
         // Split before it is assigned, so that no record can go to the common queue.
         let queue = self
             .consumer
             .split_partition_queue(topic, PARTITION)
             .ok_or_else(|| KafkaError::Subscription(format!("no queue for the topic `{topic}`")))?;
+        let lag = Lag::new(Arc::clone(&self.consumer), topic)?;
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, PARTITION, Offset::Offset(position.read_from))?;
         self.consumer.incremental_assign(&assignment)?;
         let entry = Committed { topic: topic.to_owned(), checkpoint, last: None };
         self.committed.lock().push(entry);
         Ok(CameraQueue {
+            lag,
             queue,
             consumer: Arc::clone(&self.consumer),
             topic: topic.to_owned(),
-            topic_name,
             output_from: position.output_from,
         })
     }
@@ -214,28 +212,11 @@ impl CameraQueue {
         }
     }
 
-    /// How many records lie behind `offset` in the topic, as of the latest fetch: no question to
-    /// the broker.
+    /// How many records lie behind `offset` in the topic, as far as it is known: no question to the
+    /// broker.
     #[must_use]
     pub fn behind(&self, offset: i64) -> u64 {
-        let (mut low, mut high) = (0, 0);
-        // SAFETY: the client lives as long as `consumer`; the call reads what librdkafka remembers
-        // of the latest fetch.
-        let answer = unsafe {
-            rdkafka::bindings::rd_kafka_get_watermark_offsets(
-                self.consumer.client().native_ptr(),
-                self.topic_name.as_ptr(),
-                PARTITION,
-                &raw mut low,
-                &raw mut high,
-            )
-        };
-        match answer {
-            rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                u64::try_from(high - offset - 1).unwrap_or(0)
-            }
-            _ => 0,
-        }
+        self.lag.behind(offset)
     }
 
     /// Reads again from `offset` on.
