@@ -1,4 +1,4 @@
-//! What all cameras of an instance share, and what it takes to start and stop one.
+//! What all cameras of a node share, and what it takes to start and stop one.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::plugin::{Loader, OpenError};
 use crate::snapshots::SnapshotStore;
 use crate::tenancy::{Tenant, Tenants};
 
-/// The instance could not be started.
+/// The node could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
@@ -63,9 +63,9 @@ pub struct CameraStart {
     pub remembers: bool,
 }
 
-/// What all cameras of an instance share.
+/// What all cameras of a node share.
 pub struct Host {
-    /// How the instance is configured.
+    /// How the node is configured.
     pub config: Config,
     /// Where plugins come from.
     pub loader: Loader,

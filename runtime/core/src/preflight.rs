@@ -15,7 +15,7 @@ use crate::kafka::ClientPool;
 use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
 
-/// Something that would keep the instance from starting.
+/// Something that would keep the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
     /// Plugins can't be run here.

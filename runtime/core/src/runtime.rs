@@ -1,4 +1,4 @@
-//! An instance: all cameras that should run, and the control plane that changes them.
+//! A node: all cameras that should run, and the control plane that changes them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::kafka::TopicClients;
 use crate::kafka::{TopicError, reach};
 use crate::plugin::{Loader, OpenError};
 
-/// The instance could not be started.
+/// The node could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -26,7 +26,7 @@ pub enum StartError {
     Control(#[from] control::ControlPlaneError),
 }
 
-/// A running instance. It lives on the tokio runtime on which it was started.
+/// A running node. It lives on the tokio runtime on which it was started.
 pub struct Runtime {
     host: Arc<Host>,
     control: ControlPlane,

@@ -38,7 +38,7 @@ pub type Meters = Arc<Mutex<Vec<Arc<Meter>>>>;
 pub struct CameraCounts {
     /// Records taken from the input topic.
     pub received: u64,
-    /// Records whose picture every plugin saw.
+    /// Records whose frame every plugin saw.
     pub analysed: u64,
     /// Records of a camera without plugins.
     pub passthrough: u64,

@@ -1,4 +1,4 @@
-//! `comux control`: a command to running instances, and its answer.
+//! `comux control`: a command to running nodes, and its answer.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::failure::Failure;
 
 /// How long the broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
-/// When one instance does not know the camera, another may.
+/// When one node does not know the camera, another may.
 const OTHERS: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
@@ -42,10 +42,10 @@ pub struct Arguments {
     /// Kafka's address, to command without a configuration.
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap_servers: Option<String>,
-    /// Only the instance of this name acts.
+    /// Only the node of this name acts.
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
-    /// Only instances that have this camera act.
+    /// Only nodes that have this camera act.
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
     /// Use this tenant's own control topic, which reaches its cameras only.
@@ -170,7 +170,7 @@ impl Answers {
         Ok(Self { consumer, id: id.to_owned() })
     }
 
-    /// The first answer; one of an instance that knows the camera is preferred.
+    /// The first answer; one of a node that knows the camera is preferred.
     fn wait(&self, patience: Duration) -> anyhow::Result<Value> {
         let deadline = Instant::now() + patience;
         let mut unknown = None;
@@ -187,10 +187,7 @@ impl Answers {
             unknown.get_or_insert((answer, Instant::now()));
         }
         unknown.map(|(answer, _)| answer).ok_or_else(|| {
-            anyhow!(
-                "no answer within {} s: is an instance of that name running?",
-                patience.as_secs()
-            )
+            anyhow!("no answer within {} s: is a node of that name running?", patience.as_secs())
         })
     }
 

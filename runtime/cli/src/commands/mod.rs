@@ -29,7 +29,7 @@ pub enum Command {
     Publish(publish::Arguments),
     /// Follow the results of cameras.
     Watch(watch::Arguments),
-    /// Send a command to running instances, and print the answer.
+    /// Send a command to running nodes, and print the answer.
     Control(control::Arguments),
     /// Check everything that can fail at start, each with its remedy.
     Check(check::Arguments),

@@ -32,7 +32,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let name = config.name.clone();
     let stop = std::pin::pin!(stop_requested()?);
     let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;
-    tracing::info!(instance = name.as_str(), cameras = runtime.cameras().len(), "running");
+    tracing::info!(node = name.as_str(), cameras = runtime.cameras().len(), "running");
     stop.await;
     tracing::info!("stopping: in-flight frames finish, output is acknowledged, offsets committed");
     let reports = tokio::select! {

@@ -97,7 +97,7 @@ fn as_json<'de, D: Deserializer<'de>>(written: D) -> Result<Map<String, Value>, 
 /// A camera, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraSpec {
-    /// Its id, unique in this instance.
+    /// Its id, unique in this node.
     pub id: Id,
     /// Whose it is.
     pub tenant: Id,
@@ -119,11 +119,11 @@ pub struct CameraSpec {
     pub max_age: Option<Duration>,
     /// How many frames are analysed.
     pub rate: Rate,
-    /// How closely its pictures are decoded.
+    /// How closely its frames are decoded.
     pub decode: Fidelity,
-    /// Pictures decoded at once; each one above 1 delays results by a picture.
+    /// Frames decoded at once; each one above 1 delays results by a frame.
     pub decode_threads: DecodeThreads,
-    /// When no record came for this long, pictures that the decoder still holds are given out.
+    /// When no record came for this long, frames that the decoder still holds are given out.
     pub drain_after: Duration,
     /// The limits of its plugins, where they are others than its tenant's.
     pub limits: LimitsTable,

@@ -67,9 +67,9 @@ pub enum ConfigError {
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This instance's name, in logs and answers, and in the consumer group's name.
+    /// This node's name, in logs and answers, and in the consumer group's name.
     pub name: Id,
-    /// What this instance keeps on disk: compiled plugins, components by digest, snapshots.
+    /// What this node keeps on disk: compiled plugins, components by digest, snapshots.
     pub state_dir: PathBuf,
     /// The plugin store.
     pub plugin_dir: PathBuf,

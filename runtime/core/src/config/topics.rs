@@ -38,18 +38,18 @@ pub struct Topics {
     pub control: String,
     /// Answers.
     pub status: String,
-    /// The desired state of this instance.
+    /// The desired state of this node.
     pub state: String,
 }
 
 impl TopicsTable {
-    pub(crate) fn complete(self, instance: &Id) -> Topics {
+    pub(crate) fn complete(self, node: &Id) -> Topics {
         Topics {
             consume: self.consume,
             produce: self.produce,
-            control: self.control.topic(instance),
-            status: self.status.topic(instance),
-            state: self.state.topic(instance),
+            control: self.control.topic(node),
+            status: self.status.topic(node),
+            state: self.state.topic(node),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Topics {
         self.consume.names_tenant() && self.produce.names_tenant()
     }
 
-    /// Whether commands, answers or the desired state, of this instance or another one, may be on a
+    /// Whether commands, answers or the desired state, of this node or another one, may be on a
     /// topic: no camera may write there.
     #[must_use]
     pub fn is_of_control(&self, topic: &str) -> bool {

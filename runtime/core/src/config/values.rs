@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The tenant of cameras that name none.
 pub const DEFAULT_TENANT: &str = "default";
 
-/// The name of a camera, a tenant or an instance: 1 to 128 of `A-Z a-z 0-9 . _ -`, what Kafka
+/// The name of a camera, a tenant or a node: 1 to 128 of `A-Z a-z 0-9 . _ -`, what Kafka
 /// allows in the name of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for TopicTemplate {
     }
 }
 
-/// The name of a topic of the whole instance, with `:runtime` for its name.
+/// The name of a topic of the whole node, with `:runtime` for its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstanceTopic(String);
 
@@ -105,8 +105,8 @@ impl InstanceTopic {
         Self(text.to_owned())
     }
 
-    pub(crate) fn topic(&self, instance: &Id) -> String {
-        self.0.replace(":runtime", instance.as_str())
+    pub(crate) fn topic(&self, node: &Id) -> String {
+        self.0.replace(":runtime", node.as_str())
     }
 }
 
@@ -197,7 +197,7 @@ impl Serialize for Rate {
     }
 }
 
-/// How many pictures of a camera are decoded at once, each by a thread.
+/// How many frames of a camera are decoded at once, each by a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeThreads {
     /// One while the camera keeps up, more when it does not and there are cores for them.
@@ -206,7 +206,7 @@ pub enum DecodeThreads {
     Fixed(u8),
 }
 
-/// The most pictures that are decoded at once: as many as the deepest picture buffer of H.264 and
+/// The most frames that are decoded at once: as many as the deepest picture buffer of H.264 and
 /// H.265 holds.
 pub const MAX_DECODE_THREADS: u8 = 16;
 

@@ -28,11 +28,11 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Whether this instance, and the camera that is meant, if one is, are here.
+    /// Whether this node, and the camera that is meant, if one is, are here.
     pub fn is_meant(&self, request: &Request) -> bool {
         let target = &request.target;
-        let instance = self.context.host.config.name.as_str();
-        if target.runtime.as_ref().is_some_and(|name| name != instance) {
+        let node = self.context.host.config.name.as_str();
+        if target.runtime.as_ref().is_some_and(|name| name != node) {
             return false;
         }
         let creates = request.action == "create";
@@ -155,7 +155,7 @@ impl Dispatcher {
         }
     }
 
-    /// Never comes back when the instance ends: the command stays unanswered, and is carried out
+    /// Never comes back when the node ends: the command stays unanswered, and is carried out
     /// after the restart.
     async fn unless_stopping(&self) {
         if self.context.is_stopping() {
@@ -163,10 +163,10 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a command of the instance itself, to a camera that may not be there yet.
+    /// Sends a command of the node itself, to a camera that may not be there yet.
     pub fn tell(&self, id: &Id, envelope: Envelope) {
         let open = || Actor::open(id.clone(), Arc::clone(&self.context));
-        // Fails only when the instance ends.
+        // Fails only when the node ends.
         let _ = self.context.registry.send(id, envelope, Some(open));
     }
 

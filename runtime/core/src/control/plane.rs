@@ -272,10 +272,10 @@ async fn declare(dispatcher: &Dispatcher, record: StateRecord) {
     if let Some(writer) = &record.writer {
         // To put it back would only make the other one put back ours.
         let message = format!(
-            "✘ state {key}: written by {writer}: another instance has this one's name; give each \
+            "✘ state {key}: written by {writer}: another node has this one's name; give each \
              its own, or another `state` topic"
         );
-        tracing::error!(camera = key, writer, "another instance of the same name is running");
+        tracing::error!(camera = key, writer, "another node of the same name is running");
         dispatcher.context.publisher.event("state-refused", &key, &message).await;
         return;
     }

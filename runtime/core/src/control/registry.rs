@@ -56,7 +56,7 @@ struct RegisteredCamera {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotSent;
 
-/// All cameras of an instance.
+/// All cameras of a node.
 #[derive(Default)]
 pub(crate) struct Registry {
     cameras: Mutex<BTreeMap<Id, RegisteredCamera>>,

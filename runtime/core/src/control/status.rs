@@ -77,7 +77,7 @@ fn describe_usage(meter: &Meter) -> Value {
     used
 }
 
-/// What a tenant has used since the start of the instance, and what it may use.
+/// What a tenant has used since the start of the node, and what it may use.
 fn describe_tenant(tenant: &Tenant) -> Value {
     let mut used = json!(tenant.usage());
     if let Value::Object(fields) = &mut used {

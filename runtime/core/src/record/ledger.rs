@@ -11,11 +11,11 @@ use super::outcome::{FailReason, Outcome, SkipReason};
 /// A record's number on its camera, counted from 0 at the camera's start.
 pub type Seq = u64;
 
-/// The most pictures that may overtake another between decoding and presentation: the deepest
+/// The most frames that may overtake another between decoding and presentation: the deepest
 /// picture buffer that H.264 and H.265 allow. What is overtaken more often never comes out.
 pub const MAX_OVERTAKEN: u32 = 16;
 
-/// The most records that may wait behind one whose picture has not come. What follows it may hold
+/// The most records that may wait behind one whose frame has not come. What follows it may hold
 /// no pictures at all, and then nothing overtakes it; a decoder that has all its threads and its
 /// whole picture buffer at work needs 32.
 pub const MOST_WAITING: usize = 256;
@@ -34,7 +34,7 @@ enum Fate {
         latest: Option<Outcome>,
         overtaken: u32,
     },
-    /// This many of its pictures are in the decoder.
+    /// This many of its frames are in the decoder.
     Decoding {
         pending: u32,
         latest: Option<Outcome>,
@@ -162,7 +162,7 @@ impl<R> Ledger<R> {
         }
     }
 
-    /// The picture of `seq` came out of the decoder. Earlier records that wait for theirs and
+    /// The frame of `seq` came out of the decoder. Earlier records that wait for theirs and
     /// have now been overtaken more than `limit` times will never see it come: they have failed.
     pub fn frame_out(&mut self, seq: Seq, limit: u32) {
         let count = usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
@@ -179,7 +179,7 @@ impl<R> Ledger<R> {
         }
     }
 
-    /// The decoder is empty: whatever still waits for a picture gets `outcome`. Chunks in which
+    /// The decoder is empty: whatever still waits for a frame gets `outcome`. Chunks in which
     /// more access units may begin stay open.
     pub fn settle_waiting(&mut self, outcome: &Outcome) {
         for entry in &mut self.entries {
@@ -293,7 +293,7 @@ mod tests {
         ledger.settle(begins, analysed());
         ledger.unit_begins(end);
         ledger.seal_before(end);
-        assert!(ledger.pop_settled().is_none(), "one picture is still in the decoder");
+        assert!(ledger.pop_settled().is_none(), "one frame is still in the decoder");
         ledger.settle(begins, analysed());
         assert_eq!(ledger.pop_settled().map(|(seq, ..)| seq), Some(begins));
         let (seq, _, outcome) = ledger.pop_settled().expect("a chunk without a picture");
@@ -315,7 +315,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order pictures come out in, and whichever never come, records leave once,
+        /// Whatever order frames come out in, and whichever never come, records leave once,
         /// all of them, in input order.
         #[test]
         fn records_leave_once_and_in_order(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::nanos;
 use super::cpu_time;
-use super::decode_threads::{DecodeThreads, Part};
+use super::decode_threads::{DecodeShare, Part};
 use super::demotion::Standing;
 use super::run_queue::{Contender, Share};
 use super::sched_idle;
@@ -19,7 +19,7 @@ pub struct CoreClaim {
     contender: Arc<Contender>,
     standing: Arc<Standing>,
     /// What it decodes with.
-    decode_threads: DecodeThreads,
+    decode_threads: DecodeShare,
     /// CPU time of the thread up to which it is charged, …
     charged: AtomicU64,
     /// … and when that was.
@@ -47,7 +47,7 @@ impl CoreClaim {
             scheduler: Arc::clone(scheduler),
             contender: Contender::new(share),
             standing: Standing::new(Arc::clone(&share.fair)),
-            decode_threads: DecodeThreads::default(),
+            decode_threads: DecodeShare::default(),
             charged: AtomicU64::new(0),
             charged_at: AtomicU64::new(0),
         })

@@ -21,7 +21,7 @@ pub(crate) struct Load(AtomicI64);
 
 /// What one camera wants, and how many threads it decodes with beside its own.
 #[derive(Debug, Default)]
-pub(crate) struct DecodeThreads {
+pub(crate) struct DecodeShare {
     load: Load,
     helpers: AtomicUsize,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Part<'t> {
 
 impl DecodeThreadPool {
     /// A camera could keep so many cores busy.
-    pub fn tell_load(&self, camera: &DecodeThreads, tenant: &Load, cores: f64) {
+    pub fn tell_load(&self, camera: &DecodeShare, tenant: &Load, cores: f64) {
         let now = (cores * 1000.0) as i64;
         let change = now - camera.load.0.swap(now, Relaxed);
         self.load.add(change);
@@ -61,7 +61,7 @@ impl DecodeThreadPool {
     }
 
     /// With how many threads a camera may decode on a machine with so many cores: at least its own.
-    pub fn room(&self, camera: &DecodeThreads, part: &Part<'_>, cores: usize) -> usize {
+    pub fn room(&self, camera: &DecodeShare, part: &Part<'_>, cores: usize) -> usize {
         let (own, helpers) = (camera.load.cores(), camera.helpers.load(Relaxed));
         let room = |cores: f64, used: f64| {
             let left = cores - (used - own);
@@ -74,7 +74,7 @@ impl DecodeThreadPool {
 
     /// Takes, or gives back, what a camera needs to decode with so many threads on a machine with
     /// so many cores. How many it has then.
-    pub fn reserve(&self, camera: &DecodeThreads, threads: usize, cores: usize) -> usize {
+    pub fn reserve(&self, camera: &DecodeShare, threads: usize, cores: usize) -> usize {
         let (most, had) = (cores - 1, camera.helpers.load(Relaxed));
         let mut has = had;
         let _ = self.helpers.fetch_update(Relaxed, Relaxed, |all| {
@@ -87,7 +87,7 @@ impl DecodeThreadPool {
     }
 }
 
-impl DecodeThreads {
+impl DecodeShare {
     /// Whether its tenant may keep so many threads busy for this camera although others wait.
     pub fn is_in_part(&self, part: &Part<'_>, threads: usize) -> bool {
         let beside = part.load.cores() - self.load.cores();

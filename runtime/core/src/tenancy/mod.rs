@@ -172,7 +172,7 @@ impl Tenant {
         CoreClaim::new(&self.scheduler, &self.share)
     }
 
-    /// What all its plugins have used since the start of the instance.
+    /// What all its plugins have used since the start of the node.
     #[must_use]
     pub fn usage(&self) -> UsageCounts {
         self.usage.counts()

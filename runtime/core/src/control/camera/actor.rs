@@ -72,7 +72,7 @@ impl Actor {
             let camera = &self.camera;
             let result = result.map_err(|refusal| camera.with_what_stays(refusal));
             camera.show();
-            // What the end of the instance kept from being done is done after the restart.
+            // What the end of the node kept from being done is done after the restart.
             let is_given_up = result.is_err() && camera.context.is_stopping();
             if let Some(reply) = reply.filter(|_| !is_given_up) {
                 let _ = reply.send(camera.answer(result, swap));

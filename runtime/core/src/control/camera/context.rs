@@ -21,9 +21,9 @@ pub(crate) struct ControlContext {
     pub deleted_by: HashMap<String, CommandPositions>,
     /// How many commands may wait for one camera: all that may be under way at the same time.
     pub mailbox: usize,
-    /// Turns true when the instance ends.
+    /// Turns true when the node ends.
     pub stop: watch::Receiver<bool>,
-    /// What became of cameras that were stopped with the instance: one report of each.
+    /// What became of cameras that were stopped with the node: one report of each.
     pub reports: mpsc::UnboundedSender<CameraReport>,
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct OnBehalf {
 }
 
 impl ControlContext {
-    /// Whether the instance ends.
+    /// Whether the node ends.
     pub fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// What has no effect yet, unless the instance ends meanwhile.
+    /// What has no effect yet, unless the node ends meanwhile.
     pub async fn unless_stopping<T>(
         &self,
         preparing: impl Future<Output = Result<T, Refusal>>,

@@ -1,4 +1,4 @@
-//! A camera's life by commands: created, resumed, paused, deleted, or ended with the instance.
+//! A camera's life by commands: created, resumed, paused, deleted, or ended with the node.
 
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ impl ControlledCamera {
         }
     }
 
-    /// The instance ends.
+    /// The node ends.
     pub async fn end(&mut self) {
         let before = self.runner.failure().cloned();
         let error = self.stop().await.or(before);

@@ -112,7 +112,7 @@ pub async fn configure(
     configure_alone(&host.loader, owner, placed, host.config.terms_of(spec), steps).await
 }
 
-/// Instantiates and configures a plugin for a camera, with nothing else of an instance of comux.
+/// Instantiates and configures a plugin for a camera, with nothing else of a node of comux.
 ///
 /// # Errors
 /// When the tenant has no room for it, or it refuses its configuration, or fails.

@@ -31,9 +31,9 @@ const TIMEOUT_MS: &str = "30000";
 #[derive(Clone)]
 pub(crate) struct Publisher {
     producer: Arc<PolledProducer<Acknowledgements>>,
-    instance: Id,
+    node: Id,
     topics: Topics,
-    /// This process, among all that ever had the instance's name.
+    /// This process, among all that ever had the node's name.
     pub writer: Arc<str>,
 }
 
@@ -69,7 +69,7 @@ impl Publisher {
         let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
         Ok(Self {
             producer: Arc::new(producer),
-            instance: config.name.clone(),
+            node: config.name.clone(),
             topics: config.topics.clone(),
             writer: writer.into(),
         })
@@ -78,7 +78,7 @@ impl Publisher {
     /// Answers a request, where whoever asked can read it.
     pub async fn answer(&self, request: &Request, mut fields: Map<String, Value>) {
         fields.insert("action".to_owned(), request.action.as_str().into());
-        fields.insert("runtime".to_owned(), self.instance.as_str().into());
+        fields.insert("runtime".to_owned(), self.node.as_str().into());
         let correlation_id = request.correlation_id.as_ref().map(|id| match id {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -97,7 +97,7 @@ impl Publisher {
     pub async fn event(&self, event: &str, camera: &str, message: &str) {
         let mut fields = Map::new();
         fields.insert("event".to_owned(), event.into());
-        fields.insert("runtime".to_owned(), self.instance.as_str().into());
+        fields.insert("runtime".to_owned(), self.node.as_str().into());
         fields.insert("camera".to_owned(), camera.into());
         fields.insert("message".to_owned(), message.into());
         self.tell(&self.topics.status, event, fields, None).await;

@@ -22,7 +22,7 @@ const MOST_FRAMES: u32 = 15_000;
 /// What a camera is asked for.
 #[derive(Debug, Clone)]
 pub(crate) enum CameraCommand {
-    /// Be as it was when the instance ended, or as the configuration file says.
+    /// Be as it was when the node ended, or as the configuration file says.
     Resume(Box<Desired>),
     Create(Box<CameraTable>),
     /// A merge patch over the camera.
@@ -34,7 +34,7 @@ pub(crate) enum CameraCommand {
     Rollback(Rollback),
     /// Be as a person wrote onto the state topic. `None`: not at all.
     Declare(Option<Vec<u8>>),
-    /// The instance ends.
+    /// The node ends.
     Stop,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// A command of the instance itself, and where its answer comes.
+    /// A command of the node itself, and where its answer comes.
     pub fn internal(command: CameraCommand) -> (Self, oneshot::Receiver<CameraAnswer>) {
         let (reply, answered) = oneshot::channel();
         let envelope = Self { command, scope: None, reach: None, origin: None, reply: Some(reply) };

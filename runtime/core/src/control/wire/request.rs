@@ -39,7 +39,7 @@ pub struct Origin {
     pub topic: String,
     /// The offset in its only partition.
     pub offset: i64,
-    /// It was there when the instance started: an earlier run may have carried it out.
+    /// It was there when the node started: an earlier run may have carried it out.
     pub may_be_repeated: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct CommandPositions(BTreeMap<String, i64>);
 /// Headers that restrict who acts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    /// The instance of this name only.
+    /// The node of this name only.
     pub runtime: Option<String>,
     /// This tenant's cameras only.
     pub tenant: Option<String>,

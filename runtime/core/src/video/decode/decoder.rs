@@ -1,6 +1,6 @@
 //! libavcodec, with the record's number travelling through it in place of a timestamp.
 //!
-//! A packet's `pts` is the one value that every decoder of libavcodec carries to the picture that
+//! A packet's `pts` is the one value that every decoder of libavcodec carries to the frame that
 //! it makes of it, through reordering, delay and frame threads. So the record's number is the
 //! `pts`; real presentation times never enter the decoder.
 
@@ -35,23 +35,23 @@ pub enum DecoderError {
     Broken(ffmpeg::Error),
 }
 
-/// A picture as it came out of the decoder.
+/// A frame as it came out of the decoder.
 pub struct Decoded {
-    /// The record whose picture it is; `None` for one that was fed silently.
+    /// The record whose frame it is; `None` for one that was fed silently.
     pub seq: Option<Seq>,
-    /// The picture, in libavcodec's own buffers.
+    /// The frame, in libavcodec's own buffers.
     pub frame: ffmpeg::frame::Video,
     /// libavcodec had to invent parts of it.
     pub damaged: bool,
 }
 
-/// How closely pictures are decoded.
+/// How closely frames are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fidelity {
     /// Every sample is as the codec's standard says.
     Exact,
-    /// Pictures that no other needs keep the edges between their blocks: the loop filter is left
+    /// Frames that no other needs keep the edges between their blocks: the loop filter is left
     /// out. All others are exact, so that nothing adds up.
     Fast,
 }
@@ -120,7 +120,7 @@ impl Open {
 
 impl Decoder {
     /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once,
-    /// each a picture later.
+    /// each a frame later.
     #[must_use]
     pub fn new(codec: Codec, threads: usize, fidelity: Fidelity) -> Self {
         Self {
@@ -219,7 +219,7 @@ impl Decoder {
     /// Feeds the access unit of record `seq`; of no record, when only later pictures need it.
     ///
     /// # Errors
-    /// When libavcodec refuses it. Pictures that it makes before are still to be received.
+    /// When libavcodec refuses it. Frames that it makes before are still to be received.
     pub fn send(
         &mut self,
         seq: Option<Seq>,
@@ -246,11 +246,11 @@ impl Decoder {
     /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
     pub fn send_without_picture(&mut self, data: &[u8], length_prefixed: bool) {
         if !self.codec.has_nal_units() {
-            // Whether it is broken shows in the pictures that need it.
+            // Whether it is broken shows in the frames that need it.
             let _ = self.send(None, data, length_prefixed);
             return;
         }
-        // Alone, libavcodec would take them and report the missing picture as an error.
+        // Alone, libavcodec would take them and report the missing frame as an error.
         if self.headers.len() + data.len() > MAX_HEADER_BYTES {
             self.headers.clear();
         }
@@ -261,7 +261,7 @@ impl Decoder {
         }
     }
 
-    /// The next picture that is ready, in presentation order.
+    /// The next frame that is ready, in presentation order.
     ///
     /// # Errors
     /// When a packet sent before turns out to be broken.
@@ -283,7 +283,7 @@ impl Decoder {
         Ok(Some(Decoded { seq, frame, damaged }))
     }
 
-    /// No more access units: the pictures inside come out next, and then [`Decoder::restart`].
+    /// No more access units: the frames inside come out next, and then [`Decoder::restart`].
     pub fn finish(&mut self) {
         if let Some(open) = &mut self.open
             && self.fed
@@ -293,7 +293,7 @@ impl Decoder {
         }
     }
 
-    /// Forgets all pictures, but not the parameter sets; a key frame comes next.
+    /// Forgets all frames, but not the parameter sets; a key frame comes next.
     pub fn restart(&mut self) {
         if let Some(open) = &mut self.open
             && std::mem::take(&mut self.fed)
@@ -302,7 +302,7 @@ impl Decoder {
         }
     }
 
-    /// How often a picture may be overtaken and still come out.
+    /// How often a frame may be overtaken and still come out.
     #[must_use]
     pub fn most_overtaken(&self) -> u32 {
         let has_b_frames = self.open.as_ref().is_some_and(|open| open.context.has_b_frames());

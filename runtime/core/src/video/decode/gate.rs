@@ -1,6 +1,6 @@
 //! The key-frame state machine: what may enter the decoder.
 //!
-//! A decoder that starts anywhere but at a key frame makes up pictures. After the start, a gap,
+//! A decoder that starts anywhere but at a key frame makes up frames. After the start, a gap,
 //! a decode error or a skip, the gate is shut until the next key frame, and every record it
 //! turns away gets the reason for which it was shut.
 
@@ -14,7 +14,7 @@ use crate::video::packet::Content;
 pub enum Passage {
     /// It may.
     Decode,
-    /// It may, and pictures are missing before it: the decoder starts afresh.
+    /// It may, and frames are missing before it: the decoder starts afresh.
     DecodeAfresh,
     /// It may not, for this reason.
     Skip(SkipReason),
@@ -90,7 +90,7 @@ impl Gate {
         }
     }
 
-    /// Pictures after this point can't be trusted until the next key frame.
+    /// Frames after this point can't be trusted until the next key frame.
     pub fn shut(&mut self) {
         if self.state == State::Running {
             self.state = State::Waiting(SkipReason::NoKeyframe);

@@ -1,4 +1,4 @@
-//! From access units to pictures, each known by the record it came from.
+//! From access units to frames, each known by the record it came from.
 
 mod decoder;
 mod gate;

@@ -10,7 +10,7 @@ use ffmpeg_next::format::Pixel;
 const RUN: usize = 4096;
 
 /// Of 1, 2 and 4 rows, and looks at each 64, 128 and 512 bytes of them, one look 2 rows ahead was
-/// best: reading pictures just decoded, a motion grid takes 350 µs in place of 500, with H.265 430
+/// best: reading frames just decoded, a motion grid takes 350 µs in place of 500, with H.265 430
 /// of 810.
 const ROWS_AHEAD: usize = 2;
 
@@ -23,7 +23,7 @@ pub struct Luma<'a> {
     pub(crate) height: u32,
 }
 
-/// Brightness of a picture, 0 to 255.
+/// Brightness of a frame, 0 to 255.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LumaStats {
     /// Arithmetic mean.
@@ -34,7 +34,7 @@ pub struct LumaStats {
 
 /// The decoder's own plane, for formats whose first plane is 8-bit luma.
 pub(crate) fn native_plane(frame: &ffmpeg::frame::Video) -> Option<Luma<'_>> {
-    // SAFETY: the frame is valid. Pictures that stand on their head have a negative row length.
+    // SAFETY: the frame is valid. Frames that stand on their head have a negative row length.
     if unsafe { (*frame.as_ptr()).linesize[0] } <= 0 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! A decoded picture, and everything that plugins may ask of it.
+//! A decoded frame, and everything that plugins may ask of it.
 
 mod bands;
 mod luma;
@@ -18,24 +18,24 @@ use ffmpeg_next as ffmpeg;
 
 use crate::record::Seq;
 
-/// What is known of a picture beside its pixels.
+/// What is known of a frame beside its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameFacts {
-    /// The record whose picture it is.
+    /// The record whose frame it is.
     pub seq: Seq,
     /// Presentation time in microseconds, when the input says so.
     pub pts_us: Option<i64>,
     /// The record's Kafka timestamp, microseconds since 1970.
     pub recorded_at_us: Option<i64>,
-    /// It needed no other picture.
+    /// It needed no other frame.
     pub keyframe: bool,
-    /// Pictures are missing before it, or its size differs from theirs.
+    /// Frames are missing before it, or its size differs from theirs.
     pub discontinuity: bool,
     /// Microseconds that it took to decode.
     pub decode_us: u64,
 }
 
-/// A picture in libavcodec's buffers. What is computed of it is computed once.
+/// A frame in libavcodec's buffers. What is computed of it is computed once.
 pub struct Frame {
     info: FrameFacts,
     frame: ffmpeg::frame::Video,

@@ -1,4 +1,4 @@
-//! How much the luma of two pictures differs, cell by cell.
+//! How much the luma of two frames differs, cell by cell.
 
 use std::ops::Range;
 

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::video::frame::{Frame, FrameFacts};
 
-    /// A picture whose luma is `x + y`, and whose chroma is neutral.
+    /// A frame whose luma is `x + y`, and whose chroma is neutral.
     fn gradient(width: u32, height: u32) -> Frame {
         let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, width, height);
         let stride = frame.stride(0);
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn a_gray_region_is_the_luma_itself() {
-        let picture = gradient(32, 16);
+        let frame = gradient(32, 16);
         let region = Rect { x: 3, y: 5, width: 4, height: 2 };
         let mut out = Vec::new();
-        let read = picture.read(
+        let read = frame.read(
             view(Some(region), None, PixelFormat::Gray8),
             u64::MAX,
             &mut Scaler::default(),
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn every_format_has_its_exact_size_at_odd_sizes_too() {
-        let picture = gradient(33, 17);
+        let frame = gradient(33, 17);
         let sizes = [
             (PixelFormat::Gray8, 33 * 17),
             (PixelFormat::Rgb24, 33 * 17 * 3),
@@ -291,7 +291,7 @@ mod tests {
         for (format, size) in sizes {
             let mut out = Vec::new();
             let (view, scaler) = (view(None, None, format), &mut Scaler::default());
-            let read = picture.read(view, u64::MAX, scaler, &mut out, || false);
+            let read = frame.read(view, u64::MAX, scaler, &mut out, || false);
             assert_eq!(read, Ok((33, 17)), "{format:?}");
             assert_eq!(out.len(), size, "{format:?}");
         }
@@ -300,7 +300,7 @@ mod tests {
     /// libswscale writes whole vectors; none may reach beyond its row, plane or buffer.
     #[test]
     fn small_and_odd_views_have_the_same_pixels_as_their_neighbours() {
-        let picture = gradient(64, 48);
+        let frame = gradient(64, 48);
         let formats =
             [PixelFormat::Gray8, PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Bgr24];
         for format in formats {
@@ -308,7 +308,7 @@ mod tests {
                 let mut out = Vec::new();
                 let want = view(None, Some((width, 48)), format);
                 let scaler = &mut Scaler::default();
-                let read = picture.read(want, u64::MAX, scaler, &mut out, || false);
+                let read = frame.read(want, u64::MAX, scaler, &mut out, || false);
                 assert_eq!(read, Ok((width, 48)), "{format:?}");
                 if matches!(format, PixelFormat::I420 | PixelFormat::Nv12) {
                     let chroma = &out[width as usize * 48..];
@@ -326,12 +326,12 @@ mod tests {
 
     #[test]
     fn views_are_clipped_and_absurd_ones_refused() {
-        let picture = gradient(32, 16);
+        let frame = gradient(32, 16);
         let mut scaler = Scaler::default();
         let mut out = Vec::new();
         let mut read = |region, size, budget| {
             let view = view(region, size, PixelFormat::Gray8);
-            picture.read(view, budget, &mut scaler, &mut out, || false)
+            frame.read(view, budget, &mut scaler, &mut out, || false)
         };
         let beyond = Rect { x: 30, y: 0, width: u32::MAX, height: u32::MAX };
         assert_eq!(read(Some(beyond), None, u64::MAX), Ok((2, 16)));
@@ -345,18 +345,18 @@ mod tests {
 
     /// What libswscale gives when it is asked for everything at once, as a reader without a clock
     /// would.
-    fn at_once(picture: &Frame, want: View) -> Vec<u8> {
+    fn at_once(frame: &Frame, want: View) -> Vec<u8> {
         let mut out = Vec::new();
         let scaler = &mut Scaler::default();
         // A band that is as high as the region.
         scaler.whole = true;
-        picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+        frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
         out
     }
 
     #[test]
     fn a_picture_read_in_bands_is_the_picture_read_at_once() {
-        let picture = gradient(1280, 720);
+        let frame = gradient(1280, 720);
         let odd = Some(Rect { x: 101, y: 33, width: 1011, height: 601 });
         for format in [PixelFormat::Gray8, PixelFormat::Rgb24, PixelFormat::I420, PixelFormat::Nv12]
         {
@@ -365,8 +365,8 @@ mod tests {
                     let want = view(region, size, format);
                     let mut out = Vec::new();
                     let scaler = &mut Scaler::default();
-                    picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
-                    assert!(out == at_once(&picture, want), "{want:?}");
+                    frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+                    assert!(out == at_once(&frame, want), "{want:?}");
                 }
             }
         }
@@ -375,14 +375,14 @@ mod tests {
     #[test]
     fn sensor_formats_are_read_whole_or_not_at_all() {
         for format in [Pixel::BAYER_RGGB8, Pixel::BAYER_RGGB16LE, Pixel::PAL8, Pixel::YUV410P] {
-            let frame = ffmpeg::frame::Video::new(format, 1920, 1080);
-            let picture = Frame::new(gradient(2, 2).info(), frame);
+            let raw = ffmpeg::frame::Video::new(format, 1920, 1080);
+            let frame = Frame::new(gradient(2, 2).info(), raw);
             for want in [PixelFormat::Bgr24, PixelFormat::Nv12, PixelFormat::Gray8] {
                 for size in [None, Some((640, 360))] {
                     let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
                     // That it comes back is what counts.
                     let _ =
-                        picture.read(view(None, size, want), u64::MAX, scaler, &mut out, || false);
+                        frame.read(view(None, size, want), u64::MAX, scaler, &mut out, || false);
                 }
             }
         }
@@ -390,14 +390,14 @@ mod tests {
 
     #[test]
     fn a_reader_without_time_gets_nothing_and_the_next_one_everything() {
-        let picture = gradient(1280, 720);
+        let frame = gradient(1280, 720);
         let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
         let want = view(None, Some((640, 360)), PixelFormat::Rgb24);
         let looks = std::cell::Cell::new(0);
         let is_over = || looks.replace(looks.get() + 1) >= 2;
-        let read = picture.read(want, u64::MAX, scaler, &mut out, is_over);
+        let read = frame.read(want, u64::MAX, scaler, &mut out, is_over);
         assert_eq!((read, looks.get()), (Err(ReadError::GivenUp), 3));
-        picture.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
-        assert!(out == at_once(&picture, want));
+        frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
+        assert!(out == at_once(&frame, want));
     }
 }

@@ -1,4 +1,4 @@
-//! What a plugin may ask for: a part of the picture, in a size and a layout.
+//! What a plugin may ask for: a part of the frame, in a size and a layout.
 
 use ffmpeg_next::format::Pixel;
 
@@ -27,7 +27,7 @@ pub struct Rect {
 /// A request for pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// The part of the picture; all of it when absent.
+    /// The part of the frame; all of it when absent.
     pub region: Option<Rect>,
     /// Width and height wanted; the region's own when absent.
     pub size: Option<(u32, u32)>,
@@ -38,7 +38,7 @@ pub struct View {
 /// Why pixels can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The view makes no sense for this picture.
+    /// The view makes no sense for this frame.
     #[error("{0}")]
     Unsupported(String),
     /// The view has this many bytes, more than may be read.
@@ -84,7 +84,7 @@ impl PixelFormat {
     }
 }
 
-/// The part of a region that lies in a picture of this size.
+/// The part of a region that lies in a frame of this size.
 pub(crate) fn clip(region: Option<Rect>, width: u32, height: u32) -> Result<Rect, ReadError> {
     let region = region.unwrap_or(Rect { x: 0, y: 0, width, height });
     let clipped = Rect {
