@@ -11,7 +11,7 @@ use comux::record::{FailReason, Outcome, SkipReason, Status};
 use comux::record::{Ledger, MOST_WAITING, Seq};
 use comux::stats::CameraStats;
 use comux::video::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
-use comux::video::packet::{Codec, Content, Inspection, Splitter, inspect};
+use comux::video::packet::{Codec, Content, Inspection, Inspector, Splitter};
 
 const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
 const MARK: usize = 5;
@@ -44,7 +44,7 @@ pub fn run(data: &[u8]) {
 
 /// As `camera::pipeline` has it, without records of Kafka.
 struct Camera {
-    codec: Codec,
+    inspector: Inspector,
     keyframes_only: bool,
     /// The decoder changes places with another one wherever it can.
     reopens: bool,
@@ -64,7 +64,7 @@ impl Camera {
     fn new(codec: Codec, settings: u8) -> Option<Self> {
         let splitter = if settings & 1 == 1 { Some(Splitter::new(codec)?) } else { None };
         Some(Self {
-            codec,
+            inspector: Inspector::new(codec),
             keyframes_only: settings & 2 == 2,
             reopens: settings & 8 == 8,
             ledger: Ledger::default(),
@@ -105,7 +105,7 @@ impl Camera {
     }
 
     fn take_packet(&mut self, number: usize, data: &[u8], behind: u64) {
-        let Some(inspection) = inspect(self.codec, data) else {
+        let Some(inspection) = self.inspector.inspect(data) else {
             self.ledger.admit_settled(number, Outcome::failed(FailReason::NotVideo));
             return;
         };
@@ -132,7 +132,7 @@ impl Camera {
         self.latest = seq;
         assert!(self.ledger.record(seq).is_some(), "a unit of a record that left");
         self.ledger.seal_before(seq);
-        let Some(inspection) = inspect(self.codec, data) else {
+        let Some(inspection) = self.inspector.inspect(data) else {
             self.ledger.unit_begins(seq);
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
@@ -210,7 +210,7 @@ impl Camera {
                     // Only what went in comes out.
                     let Some(seq) = seq else {
                         // What was taken for a hidden frame; NAL units of no picture wait for one.
-                        assert!(!self.codec.has_nal_units(), "a picture of no record");
+                        assert!(!self.inspector.codec().has_nal_units(), "a picture of no record");
                         continue;
                     };
                     assert!(seq < self.ledger.next_seq(), "a picture of record {seq}");

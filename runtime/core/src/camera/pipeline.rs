@@ -24,7 +24,7 @@ use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 use crate::video::decode::Lateness;
-use crate::video::packet::{Content, Unit};
+use crate::video::packet::{Content, Inspection, Unit};
 
 /// What a camera keeps when its input changes.
 pub(crate) struct Carried {
@@ -162,12 +162,13 @@ impl<'q> Pipeline<'q> {
         if self.path.analysis.bypass().is_none() {
             self.path.decode.open_if_needed()?;
         }
+        let inspection = self.intake.inspect(&message);
         if self.intake.is_filling() {
             let _permit = self.path.analysis.permit();
-            self.take_to_fill(&message);
+            self.take_to_fill(&message, inspection);
             return Ok(());
         }
-        if self.intake.go_on_after_silence(&message)? == AfterSilence::ComesAgain {
+        if self.intake.go_on_after_silence(&message, inspection)? == AfterSilence::ComesAgain {
             return Ok(());
         }
         let late = self.intake.lateness(&message);
@@ -177,7 +178,7 @@ impl<'q> Pipeline<'q> {
         let _permit = self.path.analysis.permit();
         match self.spec.framing {
             Framing::Packet => {
-                self.take_packet(message, late);
+                self.take_packet(message, inspection, late);
                 if self.path.ledger.len() > MOST_WAITING {
                     // Records without frames would queue up behind one that waits for the next.
                     self.drain();
@@ -188,8 +189,12 @@ impl<'q> Pipeline<'q> {
         Ok(())
     }
 
-    fn take_packet(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
-        let inspection = self.intake.inspect(&message);
+    fn take_packet(
+        &mut self,
+        message: BorrowedMessage<'q>,
+        inspection: Option<Inspection>,
+        late: Lateness,
+    ) {
         let mut record = InputRecord::new(message);
         if inspection.is_some_and(|inspection| inspection.content == Content::KeyPicture) {
             record.keyframe = true;
@@ -256,20 +261,18 @@ impl<'q> Pipeline<'q> {
     }
 
     /// Records that were output by an earlier run, or before a silence, only fill the decoder.
-    fn take_to_fill(&mut self, message: &BorrowedMessage<'q>) {
+    fn take_to_fill(&mut self, message: &BorrowedMessage<'q>, inspection: Option<Inspection>) {
         if self.path.analysis.bypass().is_some() {
             return;
         }
         let payload = message.payload().unwrap_or_default();
         match self.intake.cut(None, payload) {
             None => {
-                let inspection = self.intake.inspect(message);
-                if inspection.is_some_and(|found| found.content == Content::KeyPicture) {
+                let Some(inspection) = inspection else { return };
+                if inspection.content == Content::KeyPicture {
                     self.intake.key_frame_at(message.offset());
                 }
-                if let Some(inspection) = self.intake.inspect_unit(payload) {
-                    self.path.fill(payload, inspection);
-                }
+                self.path.fill(payload, inspection);
             }
             Some(units) => {
                 self.intake.chunk_fills(message.offset());

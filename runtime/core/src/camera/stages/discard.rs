@@ -54,7 +54,10 @@ impl Discard {
         };
         match inspection.content {
             Content::KeyPicture => self.only_keys && too_early(),
-            Content::Picture => self.only_keys || (inspection.disposable && too_early()),
+            Content::Picture | Content::RefreshPoint { .. } => {
+                self.only_keys || (inspection.disposable && too_early())
+            }
+            Content::Continuation => self.only_keys,
             Content::NoPicture | Content::Unknown => false,
         }
     }

@@ -15,8 +15,7 @@ use crate::config::{CameraSpec, Framing};
 use crate::kafka::CameraQueue;
 use crate::record::Seq;
 use crate::video::decode::Lateness;
-use crate::video::packet;
-use crate::video::packet::{Codec, Content, Inspection, Splitter, Unit};
+use crate::video::packet::{Codec, Content, Inspection, Inspector, Splitter, Unit};
 
 /// Input offsets that may be missing without frames being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
@@ -24,7 +23,7 @@ const HARMLESS_GAP: i64 = 1;
 /// Where one camera's records come from.
 pub(crate) struct Intake<'q> {
     queue: &'q CameraQueue,
-    codec: Codec,
+    inspector: Inspector,
     /// Of byte streams; a record of the other framing is one access unit.
     splitter: Option<Splitter>,
     reading: Reading,
@@ -61,7 +60,7 @@ impl<'q> Intake<'q> {
     pub fn new(queue: &'q CameraQueue, spec: &CameraSpec) -> Result<Self, CameraError> {
         Ok(Self {
             queue,
-            codec: spec.codec,
+            inspector: Inspector::new(spec.codec),
             splitter: splitter(spec)?,
             reading: Reading::Filling { until: queue.output_from },
             next_offset: None,
@@ -73,7 +72,7 @@ impl<'q> Intake<'q> {
 
     /// The records are of another codec or framing from here on.
     pub fn set_stream(&mut self, codec: Codec, splitter: Option<Splitter>) {
-        (self.codec, self.splitter) = (codec, splitter);
+        (self.inspector, self.splitter) = (Inspector::new(codec), splitter);
         if let Reading::Drained { .. } = self.reading {
             self.reading = Reading::Following;
         }
@@ -152,18 +151,15 @@ impl<'q> Intake<'q> {
     }
 
     /// Looks at a record that may be the first behind a silence: where it goes on in a GOP, that is
-    /// read again from its key frame on.
+    /// read again from its key frame on. `inspection`: of a byte stream there is none, since one can't
+    /// tell before it is cut.
     pub fn go_on_after_silence(
         &mut self,
         message: &BorrowedMessage<'_>,
+        inspection: Option<Inspection>,
     ) -> Result<AfterSilence, CameraError> {
         let Reading::Drained { gop_start } = self.reading else { return Ok(AfterSilence::GoesOn) };
-        // Of a byte stream, one can't tell before it is cut.
-        let content = match self.splitter {
-            Some(_) => None,
-            None => self.inspect(message).map(|inspection| inspection.content),
-        };
-        match content {
+        match inspection.map(|inspection| inspection.content) {
             // What is no video changes nothing.
             None if self.splitter.is_none() => Ok(AfterSilence::GoesOn),
             Some(Content::KeyPicture) => {
@@ -173,6 +169,7 @@ impl<'q> Intake<'q> {
             _ => {
                 self.reading = Reading::Filling { until: message.offset() };
                 self.next_offset = None;
+                self.inspector.begin_anew();
                 self.queue.seek(gop_start).map_err(CameraError::Input)?;
                 Ok(AfterSilence::ComesAgain)
             }
@@ -181,9 +178,13 @@ impl<'q> Intake<'q> {
 
     // === what is in a record ===
 
-    /// What a record of one access unit holds; `None`: no video.
-    pub fn inspect(&self, message: &BorrowedMessage<'_>) -> Option<Inspection> {
-        let mut inspection = packet::inspect(self.codec, message.payload().unwrap_or_default())?;
+    /// What a record of one access unit holds, which is looked at once; `None`: no video, or a chunk
+    /// of a byte stream.
+    pub fn inspect(&mut self, message: &BorrowedMessage<'_>) -> Option<Inspection> {
+        if self.splitter.is_some() {
+            return None;
+        }
+        let mut inspection = self.inspector.inspect(message.payload().unwrap_or_default())?;
         if inspection.content == Content::Unknown {
             inspection.content = match keyframe_header(message.headers()) {
                 Some(true) => Content::KeyPicture,
@@ -195,8 +196,8 @@ impl<'q> Intake<'q> {
     }
 
     /// What an access unit holds; `None`: no video.
-    pub fn inspect_unit(&self, data: &[u8]) -> Option<Inspection> {
-        packet::inspect(self.codec, data)
+    pub fn inspect_unit(&mut self, data: &[u8]) -> Option<Inspection> {
+        self.inspector.inspect(data)
     }
 
     /// Cuts a chunk of a byte stream into the access units that end in it; `None`: the camera's

@@ -1,18 +1,31 @@
-//! Looks at one access unit: is it the codec's, does it show a picture, can decoding begin here?
+//! Looks at one access unit after the other: is it the codec's, does it show a picture, can decoding
+//! begin here, is all there that it needs?
 
 use ffmpeg_next::codec::Id;
 
-use super::annexb::Packaging;
+use super::av1::Av1;
 use super::codec::Codec;
-use crate::video::packet::annexb;
+use super::h264::H264;
+use super::h265::H265;
+use super::vp9::Vp9;
+use super::{still, vp8};
 
 /// What an access unit holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// A picture that needs no other; decoding can begin here.
     KeyPicture,
+    /// A picture from which decoding can begin, though it and some behind it come out right only if
+    /// those before it are there: gradual refresh.
+    RefreshPoint {
+        /// Pictures are right from this [`Inspection::position`] on.
+        right_from: i64,
+    },
     /// A picture that needs others before it.
     Picture,
+    /// A part of the picture before it that is an access unit of its own: its second field. The
+    /// decoder must see it, and no picture comes of it.
+    Continuation,
     /// Something the decoder must see, but no picture comes of it: parameter sets, a hidden
     /// frame.
     NoPicture,
@@ -20,7 +33,16 @@ pub enum Content {
     Unknown,
 }
 
-/// The result of [`inspect`].
+/// What of a picture is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// A picture that it refers to did not come.
+    Reference,
+    /// A part of itself.
+    Slice,
+}
+
+/// What [`Inspector::inspect`] finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inspection {
     /// What the access unit holds.
@@ -36,6 +58,16 @@ pub struct Inspection {
     /// It is known that nothing goes across: no picture from here on needs one before it, and none
     /// before it is shown later. Decoders can change places here.
     pub is_closed: bool,
+    /// Where its picture stands in the stream, in what [`Content::RefreshPoint`] counts in: frames
+    /// in decoding order, or places in output order.
+    pub position: Option<i64>,
+    /// Something that its picture needs is not there, so that the picture can't come out right.
+    pub lacks: Option<Lack>,
+    /// It may come out right only if decoding began before the latest key picture, behind which it
+    /// came though it is shown before it.
+    pub is_leading: bool,
+    /// It is the access unit before it once more.
+    pub is_repeated: bool,
     /// It holds parameter sets, which pictures after it may need, too; see
     /// [`ParameterSets`](crate::video::packet::parameter_sets::ParameterSets).
     pub has_parameter_sets: bool,
@@ -52,6 +84,10 @@ impl Inspection {
             needed_above: None,
             highest_sub_layer: None,
             is_closed: false,
+            position: None,
+            lacks: None,
+            is_leading: false,
+            is_repeated: false,
             has_parameter_sets: false,
         }
     }
@@ -64,236 +100,70 @@ impl Inspection {
     }
 }
 
-/// Looks at one access unit. `None`: it is not of this codec at all.
-#[must_use]
-pub fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
-    if data.is_empty() {
-        return None;
+/// Looks at the access units of one stream. It remembers what came before, so each is to be shown to
+/// it once, in the order in which they came, whether it is decoded or not.
+#[derive(Debug)]
+pub struct Inspector {
+    codec: Codec,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    H264(H264),
+    H265(H265),
+    Vp9(Vp9),
+    Av1(Av1),
+    /// What needs no memory.
+    Single(fn(&[u8]) -> Option<Inspection>),
+}
+
+impl Inspector {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub fn new(codec: Codec) -> Self {
+        let reader = match codec.id() {
+            Id::H264 => Reader::H264(H264::default()),
+            Id::HEVC => Reader::H265(H265::default()),
+            Id::VP9 => Reader::Vp9(Vp9::default()),
+            Id::AV1 => Reader::Av1(Av1::default()),
+            Id::VP8 => Reader::Single(vp8::read),
+            Id::MJPEG => Reader::Single(still::mjpeg),
+            _ => Reader::Single(|_| Some(Inspection::of(Content::Unknown))),
+        };
+        Self { codec, reader }
     }
-    let content = match codec.id() {
-        Id::H264 => return nal_units(data, h264_unit),
-        Id::HEVC => return nal_units(data, h265_unit),
-        Id::MJPEG => data.starts_with(&[0xff, 0xd8]).then_some(Content::KeyPicture)?,
-        Id::VP8 => vp8(data)?,
-        Id::VP9 => vp9(data)?,
-        Id::AV1 => av1(data)?,
-        _ => Content::Unknown,
-    };
-    // Of the others it is not known what a key frame leaves as it was.
-    let is_closed = content == Content::KeyPicture && matches!(codec.id(), Id::VP8 | Id::VP9);
-    Some(Inspection { is_closed, ..Inspection::of(content) })
-}
 
-fn nal_units(data: &[u8], look: fn(&[u8]) -> Option<NalUnit>) -> Option<Inspection> {
-    let packaging = annexb::packaging(data)?;
-    let (mut recovery_point, mut has_parameter_sets) = (false, false);
-    let (mut content, mut disposable, mut is_closed) = (None, false, false);
-    let (mut needed_above, mut highest_sub_layer) = (None, None);
-    annexb::for_each_unit(data, packaging, |unit| match look(unit) {
-        Some(NalUnit::KeySlice { closed }) => {
-            content = Some(Content::KeyPicture);
-            is_closed = closed;
-            false
-        }
-        Some(NalUnit::Slice { needed_by }) => {
-            let key = recovery_point;
-            match needed_by {
-                Others::Any => {}
-                Others::None => disposable = !key,
-                Others::Above(layer) => needed_above = Some(layer),
-            }
-            content = Some(if key { Content::KeyPicture } else { Content::Picture });
-            false
-        }
-        Some(NalUnit::RecoveryPoint) => {
-            recovery_point = true;
-            content.get_or_insert(Content::NoPicture);
-            true
-        }
-        Some(NalUnit::ParameterSet { sub_layers }) => {
-            has_parameter_sets = true;
-            highest_sub_layer = highest_sub_layer.max(sub_layers);
-            content.get_or_insert(Content::NoPicture);
-            true
-        }
-        Some(NalUnit::Other) => {
-            content.get_or_insert(Content::NoPicture);
-            true
-        }
-        None => true,
-    });
-    let length_prefixed = packaging == Packaging::LengthPrefixed;
-    content.map(|content| Inspection {
-        content,
-        length_prefixed,
-        disposable,
-        needed_above,
-        highest_sub_layer,
-        is_closed,
-        has_parameter_sets,
-    })
-}
-
-/// What a NAL unit is, as far as it matters here.
-pub(crate) enum NalUnit {
-    /// Of a key picture. `closed`: see [`Inspection::is_closed`].
-    KeySlice {
-        closed: bool,
-    },
-    Slice {
-        needed_by: Others,
-    },
-    /// Every picture from here on comes out whole, though it is no IDR picture.
-    RecoveryPoint,
-    /// `sub_layers`: see [`Inspection::highest_sub_layer`].
-    ParameterSet {
-        sub_layers: Option<u8>,
-    },
-    Other,
-}
-
-/// Which other pictures may need one.
-pub(crate) enum Others {
-    Any,
-    None,
-    /// Those of higher temporal sub-layers than this.
-    Above(u8),
-}
-
-/// ITU-T H.264, table 7-1 and annex D.
-pub(crate) fn h264_unit(unit: &[u8]) -> Option<NalUnit> {
-    let header = *unit.first()?;
-    if header & 0x80 != 0 {
-        return None;
+    /// The codec whose access units it looks at.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.codec
     }
-    match header & 0x1f {
-        5 => Some(NalUnit::KeySlice { closed: true }),
-        // `nal_ref_idc` is 0 in all slices of a picture, or in none.
-        1 | 2 => {
-            let needed_by = if header & 0x60 != 0 { Others::Any } else { Others::None };
-            Some(NalUnit::Slice { needed_by })
-        }
-        6 => Some(match unit.get(1..4) {
-            // payloadType 6, and `recovery_frame_cnt` 0: its Exp-Golomb code is a single one bit.
-            Some([6, _, payload]) if payload & 0x80 != 0 => NalUnit::RecoveryPoint,
-            _ => NalUnit::Other,
-        }),
-        7 | 8 | 13 | 15 => Some(NalUnit::ParameterSet { sub_layers: None }),
-        // Partitions B and C follow their A; the rest is not specified.
-        3 | 4 | 9..=21 => Some(NalUnit::Other),
-        _ => None,
-    }
-}
 
-/// ITU-T H.265, table 7-1 and, for the third byte of a sequence parameter set, section 7.3.2.2.
-pub(crate) fn h265_unit(unit: &[u8]) -> Option<NalUnit> {
-    let [header, layer] = *unit.first_chunk::<2>()?;
-    // `nuh_temporal_id_plus1` is never 0.
-    if header & 0x80 != 0 || layer & 7 == 0 {
-        return None;
-    }
-    let is_base_layer = header & 1 == 0 && layer >> 3 == 0;
-    match (header >> 1) & 0x3f {
-        // Behind a clean random access picture may come some that are shown before it and need what
-        // was before; behind one that breaks the link, such can't be decoded anyway.
-        21 => Some(NalUnit::KeySlice { closed: false }),
-        16..=20 => Some(NalUnit::KeySlice { closed: true }),
-        // Pictures that their own temporal sub-layer does not need, those above it may. Of another
-        // layer than the base layer it is not known what it is for.
-        kind @ 0..=9 => {
-            let is_of_sub_layer = kind % 2 == 0 && is_base_layer;
-            let needed_by =
-                if is_of_sub_layer { Others::Above((layer & 7) - 1) } else { Others::Any };
-            Some(NalUnit::Slice { needed_by })
-        }
-        33 if is_base_layer => {
-            let sub_layers = unit.get(2).map(|&byte| (byte >> 1) & 7);
-            Some(NalUnit::ParameterSet { sub_layers })
-        }
-        32..=34 => Some(NalUnit::ParameterSet { sub_layers: None }),
-        35..=40 => Some(NalUnit::Other),
-        _ => None,
-    }
-}
-
-/// RFC 6386, section 9.1.
-fn vp8(data: &[u8]) -> Option<Content> {
-    let tag = *data.first()?;
-    let (key, version, shown) = (tag & 1 == 0, (tag >> 1) & 7, tag & 0x10 != 0);
-    if version > 3 || data.len() < 4 || (key && data.get(3..6) != Some(&[0x9d, 0x01, 0x2a])) {
-        return None;
-    }
-    Some(match (shown, key) {
-        (true, true) => Content::KeyPicture,
-        (true, false) => Content::Picture,
-        (false, _) => Content::NoPicture,
-    })
-}
-
-/// VP9 bitstream specification, section 6.2 and annex B.
-fn vp9(data: &[u8]) -> Option<Content> {
-    let first = *data.first()?;
-    if first >> 6 != 0b10 {
-        return None;
-    }
-    let profile = (first >> 5 & 1) | (first >> 4 & 1) << 1;
-    // Profile 3 has one more reserved bit before `show_existing_frame`.
-    let bits = if profile == 3 { first << 5 } else { first << 4 };
-    let (show_existing, inter, shown) = (bits & 0x80 != 0, bits & 0x40 != 0, bits & 0x20 != 0);
-    let superframe = data.last().is_some_and(|last| last & 0xe0 == 0xc0);
-    Some(if show_existing {
-        Content::Picture
-    } else if !shown && !superframe {
-        Content::NoPicture
-    } else if inter {
-        Content::Picture
-    } else {
-        Content::KeyPicture
-    })
-}
-
-/// AV1 bitstream specification, section 5.3: a temporal unit in which decoding can begin carries a
-/// sequence header.
-fn av1(data: &[u8]) -> Option<Content> {
-    let mut rest = data;
-    let (mut sequence_header, mut frame) = (false, false);
-    while let Some((&header, tail)) = rest.split_first() {
-        let (forbidden, kind) = (header & 0x80 != 0, (header >> 3) & 0xf);
-        let (has_extension, has_size) = (header & 4 != 0, header & 2 != 0);
-        if forbidden || header & 1 != 0 {
+    /// Looks at the next access unit. `None`: it is not of this codec at all.
+    pub fn inspect(&mut self, data: &[u8]) -> Option<Inspection> {
+        if data.is_empty() {
             return None;
         }
-        match kind {
-            1 => sequence_header = true,
-            3 | 6 => frame = true,
-            2 | 4 | 5 | 7 | 8 | 15 => {}
-            _ => return None,
+        match &mut self.reader {
+            Reader::H264(reader) => reader.read(data),
+            Reader::H265(reader) => reader.read(data),
+            Reader::Vp9(reader) => reader.read(data),
+            Reader::Av1(reader) => reader.read(data),
+            Reader::Single(read) => read(data),
         }
-        let body = tail.get(usize::from(has_extension)..)?;
-        rest = if has_size {
-            let (size, length) = leb128(body)?;
-            body.get(length.checked_add(size)?..)?
-        } else {
-            &[]
-        };
     }
-    Some(match (frame, sequence_header) {
-        (true, true) => Content::KeyPicture,
-        (true, false) => Content::Picture,
-        (false, _) => Content::NoPicture,
-    })
-}
 
-/// A number in AV1's little-endian base 128, and how many bytes it takes.
-fn leb128(data: &[u8]) -> Option<(usize, usize)> {
-    let mut value = 0_u64;
-    for (index, &byte) in data.iter().take(8).enumerate() {
-        value |= u64::from(byte & 0x7f) << (index * 7);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, index + 1));
+    /// What comes next does not follow what came last: nothing is missed, and parameter sets stay.
+    pub fn begin_anew(&mut self) {
+        match &mut self.reader {
+            Reader::H264(reader) => reader.begin_anew(),
+            Reader::H265(reader) => reader.begin_anew(),
+            Reader::Vp9(reader) => reader.begin_anew(),
+            Reader::Av1(reader) => reader.begin_anew(),
+            Reader::Single(_) => {}
         }
     }
-    None
 }
 
 #[cfg(test)]
@@ -301,6 +171,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::video::packet::annexb;
+
+    fn inspect(codec: Codec, data: &[u8]) -> Option<Inspection> {
+        Inspector::new(codec).inspect(data)
+    }
 
     fn content(codec: &str, data: &[u8]) -> Option<Content> {
         inspect(Codec::from_name(codec).expect("codec"), data).map(|found| found.content)

@@ -4,13 +4,20 @@
 //! a picture at all; asking the decoder would be too late for both.
 
 pub(crate) mod annexb;
+mod av1;
 mod codec;
-pub(crate) mod inspect;
+mod h264;
+mod h265;
+mod inspect;
+mod nal;
 mod parameter_sets;
 mod splitter;
+mod still;
+mod vp8;
+mod vp9;
 
 pub use annexb::lengths_to_start_codes;
 pub use codec::{Codec, UnknownCodec};
-pub use inspect::{Content, Inspection, inspect};
+pub use inspect::{Content, Inspection, Inspector, Lack};
 pub use parameter_sets::ParameterSets;
 pub use splitter::{Splitter, Unit};

@@ -8,7 +8,9 @@
 use ffmpeg_next::codec::Id;
 
 use super::codec::Codec;
-use super::inspect::{NalUnit, h264_unit, h265_unit};
+use super::h264::h264_unit;
+use super::h265::h265_unit;
+use super::nal::NalUnit;
 use crate::video::packet::annexb;
 
 /// More than any stream has: a set takes a hundred bytes.
