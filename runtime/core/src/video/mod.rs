@@ -4,6 +4,8 @@
 //!
 //! It knows nothing of Kafka, of plugins and of the configuration.
 
+#[cfg(test)]
+mod clips;
 pub mod decode;
 mod demux;
 pub mod frame;

@@ -4,6 +4,10 @@
 //! puts a length of four bytes before each (ISO/IEC 14496-15). A record is told apart by
 //! whether the lengths add up to exactly the whole record.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// How the NAL units of a record are packaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packaging {
@@ -86,16 +90,8 @@ pub fn first_start_code(data: &[u8]) -> Option<usize> {
 
 /// The position of the next `00 00 01` at or after `from`.
 fn next_start_code(data: &[u8], from: usize) -> Option<usize> {
-    let mut position = from;
-    while let Some(&[first, second, third]) = data.get(position..position + 3) {
-        match (first, second, third) {
-            (0, 0, 1) => return Some(position),
-            // A start code can begin at the earliest behind a byte above 1.
-            (_, _, 2..) => position += 3,
-            _ => position += 1,
-        }
-    }
-    None
+    static START_CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0, 0, 1]));
+    START_CODE.find(data.get(from..)?).map(|position| from + position)
 }
 
 /// Turns length prefixes into start codes, in place: both are four bytes long.

@@ -37,6 +37,9 @@ impl Codec {
             _ => None,
         };
         let decoder = match id {
+            // Unlike libavcodec's own, at the same cost, it tells when a frame is lost.
+            Some(Id::VP9) => ffmpeg::decoder::find_by_name("libvpx-vp9")
+                .or_else(|| ffmpeg::decoder::find(Id::VP9)),
             Some(id) => ffmpeg::decoder::find(id),
             // libavcodec's names end at a NUL, on which the binding would panic.
             None if name.contains('\0') => None,
@@ -67,10 +70,34 @@ impl Codec {
         !matches!(self.id(), Id::MJPEG | Id::VP8 | Id::VP9 | Id::AV1)
     }
 
+    /// Whether the decoder gives a picture for each spatial layer of VP9, not for the largest alone.
+    pub(super) fn gives_each_layer(self) -> bool {
+        self.decoder.name() == "vp9"
+    }
+
     /// Whether its packets are made of NAL units.
     #[must_use]
     pub fn has_nal_units(self) -> bool {
         matches!(self.id(), ffmpeg::codec::Id::H264 | ffmpeg::codec::Id::HEVC)
+    }
+
+    /// Whether decoding needs parameter sets that stand beside the pictures.
+    #[must_use]
+    pub fn has_parameter_sets(self) -> bool {
+        self.has_nal_units() || self.id() == ffmpeg::codec::Id::AV1
+    }
+
+    /// Whether every packet is a whole picture of its own. libavcodec says so of most codecs of which
+    /// it is true.
+    #[must_use]
+    pub fn is_still(self) -> bool {
+        // SAFETY: it takes any codec's id; a descriptor is static.
+        let properties = unsafe {
+            let descriptor = ffmpeg::ffi::avcodec_descriptor_get(self.id().into());
+            descriptor.as_ref().map_or(0, |descriptor| descriptor.props)
+        };
+        let is_intra = properties & ffmpeg::ffi::AV_CODEC_PROP_INTRA_ONLY != 0;
+        is_intra || self.id() == ffmpeg::codec::Id::PNG
     }
 
     /// Whether it is a library of its own that starts threads as it likes.

@@ -6,9 +6,11 @@
 pub(crate) mod annexb;
 mod av1;
 mod codec;
+mod guess;
 mod h264;
 mod h265;
 mod inspect;
+mod inspector;
 mod nal;
 mod parameter_sets;
 mod splitter;
@@ -18,6 +20,9 @@ mod vp9;
 
 pub use annexb::lengths_to_start_codes;
 pub use codec::{Codec, UnknownCodec};
-pub use inspect::{Content, Inspection, Inspector, Lack};
+pub use guess::looks_like;
+pub(crate) use h265::block_size;
+pub use inspect::{Content, Inspection, Lack};
+pub use inspector::Inspector;
 pub use parameter_sets::ParameterSets;
 pub use splitter::{Splitter, Unit};

@@ -1,0 +1,57 @@
+//! Streams of H.265 that tests have made for them.
+
+use std::process::Command;
+
+use super::demux::MediaReader;
+use super::packet::annexb;
+
+/// What x265 is asked for.
+pub(crate) struct Clip<'a> {
+    pub size: &'a str,
+    pub pixels: &'a str,
+    pub frames: u32,
+    pub encoder: &'a str,
+}
+
+/// The access units of such a clip, and the presentation time of each.
+pub(crate) fn h265(clip: &Clip<'_>) -> (Vec<Vec<u8>>, Vec<i64>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clip.mp4");
+    let media = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/media");
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i", &format!("{media}/pedestrians-bframes.mp4")])
+        .args(["-frames:v", &clip.frames.to_string(), "-pix_fmt", clip.pixels])
+        .args(["-vf", &format!("scale={}", clip.size), "-c:v", "libx265", "-x265-params"])
+        .arg(format!("log-level=none:pools=1:frame-threads=1:{}", clip.encoder))
+        .arg(&path)
+        .status();
+    assert!(status.expect("ffmpeg; `make setup-test` installs it").success());
+    let mut reader = MediaReader::open(path.to_str().unwrap()).unwrap();
+    let packets = std::iter::from_fn(|| reader.next_packet().unwrap());
+    packets.map(|packet| (packet.data, packet.pts.unwrap())).unzip()
+}
+
+/// Its NAL units, without start codes.
+pub(crate) fn nal_units(access_unit: &[u8]) -> Vec<Vec<u8>> {
+    let mut units = Vec::new();
+    annexb::for_each_unit(access_unit, annexb::packaging(access_unit).unwrap(), |unit| {
+        units.push(annexb::alone(unit).to_vec());
+        true
+    });
+    units
+}
+
+/// The other way round.
+pub(crate) fn annexb_of(units: &[Vec<u8>]) -> Vec<u8> {
+    units.iter().flat_map(|unit| [&[0, 0, 0, 1], &unit[..]].concat()).collect()
+}
+
+/// `nal_unit_type`.
+pub(crate) fn kind(unit: &[u8]) -> u8 {
+    (unit[0] >> 1) & 0x3f
+}
+
+/// Whether it is a part of a picture.
+pub(crate) fn is_slice(unit: &[u8]) -> bool {
+    kind(unit) < 32
+}

@@ -1,0 +1,112 @@
+//! Streams to read: of an encoder, decoded by libavcodec for comparison, and written by hand.
+
+mod fields;
+mod loss;
+mod records;
+mod refresh;
+mod strangers;
+mod write;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::process::Command;
+
+use ffmpeg_next as ffmpeg;
+
+use super::H264;
+use crate::video::demux::MediaReader;
+use crate::video::packet::{Content, Inspection, Lack};
+
+/// Everything moves, and no two pictures are alike anywhere.
+const MOVING: &str = "testsrc2=size=96x64:rate=25,noise=alls=12:allf=t";
+
+/// The access units of a clip that libx264 makes with these parameters.
+fn encoded(parameters: &str, frames: u32) -> Vec<Vec<u8>> {
+    encoded_from(MOVING, &format!("scenecut=0:qp=24:{parameters}"), frames)
+}
+
+fn encoded_from(picture: &str, parameters: &str, frames: u32) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.h264");
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", picture, "-frames:v", &frames.to_string()])
+        .args(["-pix_fmt", "yuv420p", "-c:v", "libx264"])
+        .args(["-x264-params", &format!("threads=1:{parameters}")])
+        .arg(&path)
+        .status()
+        .expect("ffmpeg");
+    assert!(status.success(), "{parameters}");
+    let mut reader = MediaReader::open(path.to_str().unwrap()).unwrap();
+    let mut units = Vec::new();
+    while let Some(packet) = reader.next_packet().unwrap() {
+        units.push(packet.data);
+    }
+    units
+}
+
+/// A digest of each picture that libavcodec shows, by the number of the access unit. `damaged`:
+/// also of those that it knows to be wrong.
+fn decoded<'a>(
+    units: impl Iterator<Item = (usize, &'a [u8])>,
+    damaged: bool,
+) -> BTreeMap<usize, u64> {
+    ffmpeg::init().unwrap();
+    let codec = ffmpeg::decoder::find(ffmpeg::codec::Id::H264).unwrap();
+    let mut context = ffmpeg::codec::Context::new_with_codec(codec);
+    if damaged {
+        context.set_flags(ffmpeg::codec::Flags::OUTPUT_CORRUPT);
+    }
+    let mut decoder = context.decoder().video().unwrap();
+    let mut pictures = BTreeMap::new();
+    let mut receive = |decoder: &mut ffmpeg::decoder::Video| {
+        let mut frame = ffmpeg::frame::Video::empty();
+        while decoder.receive_frame(&mut frame).is_ok() {
+            let mut hasher = DefaultHasher::new();
+            for plane in 0..frame.planes() {
+                let width = frame.plane_width(plane) as usize;
+                for line in frame.data(plane).chunks(frame.stride(plane)) {
+                    line[..width].hash(&mut hasher);
+                }
+            }
+            pictures.insert(frame.pts().unwrap() as usize, hasher.finish());
+        }
+    };
+    for (number, unit) in units {
+        let mut packet = ffmpeg::Packet::copy(unit);
+        packet.set_pts(Some(number as i64));
+        let _ = decoder.send_packet(&packet);
+        receive(&mut decoder);
+    }
+    decoder.send_eof().unwrap();
+    receive(&mut decoder);
+    pictures
+}
+
+/// All of them but some, with their numbers.
+fn without(
+    units: &[Vec<u8>],
+    lost: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = (usize, &[u8])> {
+    let numbered = units.iter().map(Vec::as_slice).enumerate();
+    numbered.filter(move |&(number, _)| !lost(number))
+}
+
+fn inspected<'a>(units: impl Iterator<Item = (usize, &'a [u8])>) -> BTreeMap<usize, Inspection> {
+    let mut reader = H264::default();
+    units.map(|(number, unit)| (number, reader.read(unit).expect("H.264"))).collect()
+}
+
+fn contents(found: &[Inspection]) -> Vec<Content> {
+    found.iter().map(|it| it.content).collect()
+}
+
+fn lacks(found: &[Inspection]) -> Vec<Option<Lack>> {
+    found.iter().map(|it| it.lacks).collect()
+}
+
+/// Parameter sets and messages, without the picture.
+fn sets_of(unit: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let is_picture = |window: &[u8]| window[..3] == [0, 0, 1] && window[3] & 0x1f == 5;
+    let picture = unit.windows(4).position(is_picture).unwrap();
+    std::iter::once((usize::MAX, &unit[..picture]))
+}
