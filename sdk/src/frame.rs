@@ -3,7 +3,7 @@
 use crate::bindings::comux::plugin::frames::Frame as HostFrame;
 #[cfg(not(target_family = "wasm"))]
 use crate::native_frame::NativeFrame;
-use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
+use crate::{FrameFormat, FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 use std::cell::OnceCell;
 
 /// A decoded frame, lent for the length of one call.
@@ -38,6 +38,25 @@ impl<'a> Frame<'a> {
         })
     }
 
+    /// What its samples mean, and how the camera wants it shown. Asked of the host each time.
+    ///
+    /// ```
+    /// # use comux_sdk::prelude::*;
+    /// # use comux_sdk::testing::TestFrame;
+    /// /// How the frame has to be turned for a model that expects people on their feet.
+    /// fn quarter_turns(frame: &Frame) -> u16 {
+    ///     (frame.format().rotation + 45) / 90 % 4
+    /// }
+    /// # assert_eq!(quarter_turns(&TestFrame::gray(4, 4, |_, _| 0).frame()), 0);
+    /// ```
+    pub fn format(&self) -> FrameFormat {
+        match self.source {
+            Source::Host(frame) => frame.format(),
+            #[cfg(not(target_family = "wasm"))]
+            Source::Native(frame) => frame.format(),
+        }
+    }
+
     /// The id of the camera that the frame is of. Asked of the host each time.
     pub fn camera(&self) -> String {
         match self.source {
@@ -70,7 +89,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Mean and standard deviation of the full-size luma plane, 0 to 255. Computed natively, once
+    /// Mean and standard deviation of the full-size luma plane, in the range of the stream: black
+    /// and white are 16 and 235 on most cameras, and 0 and 255 on others. Computed natively, once
     /// per frame.
     pub fn luma(&self) -> LumaStats {
         match self.source {
@@ -78,6 +98,23 @@ impl<'a> Frame<'a> {
             #[cfg(not(target_family = "wasm"))]
             Source::Native(frame) => frame.luma(),
         }
+    }
+
+    /// [`luma`](Self::luma) with black at 0 and white at 255 whatever the stream's range: the same
+    /// number for the same scene, for thresholds that are to hold on every camera.
+    ///
+    /// ```
+    /// # use comux_sdk::prelude::*;
+    /// # use comux_sdk::testing::TestFrame;
+    /// # let format = FrameFormat { range: ColourRange::Limited, ..TestFrame::FORMAT };
+    /// # let picture = TestFrame::gray(8, 8, |_, _| 235).coded(format);
+    /// # let frame = picture.frame();
+    /// // White, of a stream of limited range.
+    /// assert_eq!(frame.luma().mean, 235.0);
+    /// assert_eq!(frame.normalised_luma().mean, 255.0);
+    /// ```
+    pub fn normalised_luma(&self) -> LumaStats {
+        self.format().normalised_stats(self.luma())
     }
 
     /// How many luma samples have each of the 256 values.

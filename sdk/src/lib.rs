@@ -124,7 +124,8 @@ pub mod batch_bindings {
 pub use batches::Batched;
 pub use bindings::comux::plugin::frames::{LumaStats, ReadError};
 pub use bindings::comux::plugin::types::{
-    FrameInfo, Header, PixelFormat, Pixels, PluginError, Rect, View,
+    ColourMatrix, ColourRange, FrameFormat, FrameInfo, Header, PixelFormat, Pixels, PluginError,
+    Rect, View,
 };
 pub use config::NoConfig;
 pub use error::{ConfigError, StateError};
@@ -144,9 +145,9 @@ pub use state::{Restored, Snapshot, Stateful};
 /// Everything a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Batched, ConfigError, Frame, FrameInfo, Headers, LumaStats, NoConfig, PixelFormat, Pixels,
-        Plugin, PluginError, ReadError, Rect, Restored, Snapshot, StateError, Stateful, View,
-        kernels, metrics,
+        Batched, ColourMatrix, ColourRange, ConfigError, Frame, FrameFormat, FrameInfo, Headers,
+        LumaStats, NoConfig, PixelFormat, Pixels, Plugin, PluginError, ReadError, Rect, Restored,
+        Snapshot, StateError, Stateful, View, kernels, metrics,
     };
     pub use crate::{debug, error, info, trace, warn};
     pub use serde::{Deserialize, Serialize};

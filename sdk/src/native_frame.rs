@@ -1,6 +1,6 @@
 //! Frames of native builds, in which no host stands behind them.
 
-use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
+use crate::{FrameFormat, FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 
 /// What stands behind a [`Frame`](crate::Frame) in a native build:
 /// [`TestFrame`](crate::testing::TestFrame), or pictures of one's own, as those of a decoder in a
@@ -8,6 +8,7 @@ use crate::{FrameInfo, Header, LumaStats, Pixels, ReadError, View};
 #[allow(missing_docs, reason = "they are those of `Frame`")]
 pub trait NativeFrame {
     fn info(&self) -> FrameInfo;
+    fn format(&self) -> FrameFormat;
     fn camera(&self) -> String;
     fn tenant(&self) -> String;
     /// # Errors

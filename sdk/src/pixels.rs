@@ -1,6 +1,6 @@
 //! Views to ask for, and rows to look at.
 
-use crate::{PixelFormat, Pixels, Rect, View};
+use crate::{ColourRange, FrameFormat, LumaStats, PixelFormat, Pixels, Rect, View};
 
 impl View {
     /// The whole frame at its own size, in this format.
@@ -36,6 +36,29 @@ impl View {
     }
 }
 
+/// Values of limited range between black and white, by ITU-R BT.601 and BT.709 in 8 bit.
+const LIMITED_STEPS: f64 = 219.0;
+/// Black of limited range.
+const LIMITED_BLACK: f64 = 16.0;
+
+impl FrameFormat {
+    /// A value of luma, as a sample of `gray8` or a mean of them, on the scale on which black is
+    /// 0 and white 255: `(luma - 16) · 255 / 219` of limited range, the same of full range. Values
+    /// blacker than black are below 0, and whiter than white above 255.
+    #[must_use]
+    pub fn normalised(&self, luma: f64) -> f64 {
+        match self.range {
+            ColourRange::Limited => (luma - LIMITED_BLACK) * 255.0 / LIMITED_STEPS,
+            ColourRange::Full => luma,
+        }
+    }
+
+    pub(crate) fn normalised_stats(&self, LumaStats { mean, stddev }: LumaStats) -> LumaStats {
+        let stddev = self.normalised(mean + stddev) - self.normalised(mean);
+        LumaStats { mean: self.normalised(mean), stddev }
+    }
+}
+
 impl Pixels {
     /// Bytes of one row: of the packed picture, or of the Y plane of `i420` and `nv12`.
     #[must_use]
@@ -58,6 +81,17 @@ impl Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scene_has_the_same_normalised_luma_in_either_range() {
+        let full = crate::testing::TestFrame::FORMAT;
+        let limited = FrameFormat { range: ColourRange::Limited, ..full };
+        // A quarter of the way from black to white.
+        let (of_limited, of_full) = (16.0 + 219.0 / 4.0, 255.0 / 4.0);
+        assert!((limited.normalised(of_limited) - full.normalised(of_full)).abs() < 1e-9);
+        let stats = limited.normalised_stats(LumaStats { mean: 16.0, stddev: 21.9 });
+        assert!(stats.mean.abs() < 1e-9 && (stats.stddev - 25.5).abs() < 1e-9);
+    }
 
     #[test]
     fn rows_of_a_planar_picture_are_its_luma() {

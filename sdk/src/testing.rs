@@ -16,8 +16,8 @@ pub use told::{Metrics, metrics};
 
 pub use crate::native_frame::NativeFrame;
 use crate::{
-    Frame, FrameInfo, Header, LumaStats, PixelFormat, Pixels, ReadError, Rect, Restored,
-    StateError, Stateful, View, state,
+    ColourMatrix, ColourRange, Frame, FrameFormat, FrameInfo, Header, LumaStats, PixelFormat,
+    Pixels, ReadError, Rect, Restored, StateError, Stateful, View, state,
 };
 
 /// Hands over the memory of one plugin to another as the host does on a swap: by a snapshot.
@@ -38,12 +38,26 @@ pub fn hand_over<Before: Stateful, Successor: Stateful>(
 pub struct TestFrame {
     camera: String,
     info: FrameInfo,
+    format: FrameFormat,
     luma: Vec<u8>,
     previous: Option<Vec<u8>>,
     headers: Vec<Header>,
 }
 
 impl TestFrame {
+    /// How a picture is coded unless it is [said](Self::coded) otherwise: in full range, so that
+    /// 0 is black and 255 white, and upright.
+    pub const FORMAT: FrameFormat = FrameFormat {
+        range: ColourRange::Full,
+        range_stated: true,
+        matrix: ColourMatrix::Bt601,
+        matrix_stated: true,
+        bit_depth: 8,
+        rotation: 0,
+        mirrored: false,
+        sample_aspect_ratio: None,
+    };
+
     /// A picture of `width` by `height` pixels whose luma at `x`, `y` is `luma(x, y)`; the first
     /// of camera `test` of tenant `test`.
     pub fn gray(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Self {
@@ -62,6 +76,7 @@ impl TestFrame {
                 keyframe: true,
                 discontinuity: false,
             },
+            format: Self::FORMAT,
             luma,
             previous: None,
             headers: Vec::new(),
@@ -78,6 +93,13 @@ impl TestFrame {
         self.info.keyframe = false;
         self.info.discontinuity = !same_size;
         self.previous = same_size.then(|| before.luma.clone());
+        self
+    }
+
+    /// Makes this a picture that its stream codes in this way.
+    #[must_use]
+    pub fn coded(mut self, format: FrameFormat) -> Self {
+        self.format = format;
         self
     }
 
@@ -104,6 +126,10 @@ impl TestFrame {
 impl NativeFrame for TestFrame {
     fn info(&self) -> FrameInfo {
         self.info
+    }
+
+    fn format(&self) -> FrameFormat {
+        self.format
     }
 
     fn camera(&self) -> String {
@@ -156,10 +182,14 @@ impl NativeFrame for TestFrame {
         }
         let luma = scale(&self.luma, self.info.width, region, width, height);
         let neutral_chroma = 2 * (width.div_ceil(2) * height.div_ceil(2)) as usize;
+        // From floating point, `as` rounds towards zero and stops at 0 and 255.
+        let shown = |&v: &u8| self.format.normalised(f64::from(v)).round() as u8;
         let data = match view.format {
             PixelFormat::Gray8 => luma,
-            PixelFormat::Rgb24 | PixelFormat::Bgr24 => luma.iter().flat_map(|&v| [v; 3]).collect(),
-            PixelFormat::Rgba32 => luma.iter().flat_map(|&v| [v, v, v, 255]).collect(),
+            PixelFormat::Rgb24 | PixelFormat::Bgr24 => {
+                luma.iter().map(shown).flat_map(|v| [v; 3]).collect()
+            }
+            PixelFormat::Rgba32 => luma.iter().map(shown).flat_map(|v| [v, v, v, 255]).collect(),
             PixelFormat::I420 | PixelFormat::Nv12 => {
                 let chroma = std::iter::repeat_n(128, neutral_chroma);
                 luma.into_iter().chain(chroma).collect()

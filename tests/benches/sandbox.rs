@@ -21,7 +21,7 @@ use comux::video::decode::{Decoder, Fidelity};
 
 use comux::video::frame::{self, Frame as DecodedFrame};
 use comux_sdk::prelude::*;
-use comux_sdk::testing::NativeFrame;
+use comux_sdk::testing::{NativeFrame, TestFrame};
 use comux_tests::figures::{Bound, Table, is_wanted};
 
 mod inside;
@@ -51,6 +51,10 @@ impl NativeFrame for Lent<'_> {
             keyframe: info.keyframe,
             discontinuity: info.discontinuity,
         }
+    }
+
+    fn format(&self) -> FrameFormat {
+        TestFrame::FORMAT
     }
 
     fn camera(&self) -> String {

@@ -66,6 +66,7 @@ impl Plugin for Spy {
             "size": [info.width, info.height],
             "keyframe": info.keyframe,
             "discontinuity": info.discontinuity,
+            "format": format!("{:?}", frame.format()),
             "headers": headers(frame),
             "pixels": pixels(frame),
             "luma": format!("{:?}", frame.luma()),

@@ -13,15 +13,12 @@ const MOST_REDUCED: u32 = 128;
 
 /// The formats that libswscale was seen to read in bands. With some others, such as those of Bayer
 /// sensors, it reads memory that it never set up.
-const BANDED: [Pixel; 14] = [
+const BANDED: [Pixel; 11] = [
     Pixel::GRAY8,
     Pixel::NV12,
     Pixel::YUV420P,
     Pixel::YUV422P,
     Pixel::YUV444P,
-    Pixel::YUVJ420P,
-    Pixel::YUVJ422P,
-    Pixel::YUVJ444P,
     Pixel::YUV420P10LE,
     Pixel::YUV422P10LE,
     Pixel::YUV444P10LE,
@@ -35,12 +32,17 @@ pub(crate) fn band_rows(format: Pixel, region: Rect, (width, height): (u32, u32)
     if !BANDED.contains(&format) {
         return region.height;
     }
-    let is_reduced = |side: u32, of: u32| side.saturating_mul(MOST_REDUCED) < of;
-    if is_reduced(width, region.width) || is_reduced(height, region.height) {
+    if is_reduced_in_steps(region, (width, height)) {
         return region.height;
     }
     let read = u64::from(region.width);
     let written = u64::from(width) * u64::from(height) / u64::from(region.height.max(1));
     let rows = BAND_SAMPLES / (read + written).max(1);
     u32::try_from(rows).unwrap_or(u32::MAX).next_multiple_of(BAND_STEP).max(BAND_STEP)
+}
+
+/// Whether a region is made so much smaller that libswscale may do it in two steps.
+pub(crate) fn is_reduced_in_steps(region: Rect, (width, height): (u32, u32)) -> bool {
+    let is_reduced = |side: u32, of: u32| side.saturating_mul(MOST_REDUCED) < of;
+    is_reduced(width, region.width) || is_reduced(height, region.height)
 }

@@ -23,7 +23,7 @@ pub struct Luma<'a> {
     pub(crate) height: u32,
 }
 
-/// Brightness of a frame, 0 to 255.
+/// Brightness of a frame, 0 to 255, in the range of its stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LumaStats {
     /// Arithmetic mean.

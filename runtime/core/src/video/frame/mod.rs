@@ -1,12 +1,19 @@
 //! A decoded frame, and everything that plugins may ask of it.
 
 mod bands;
+mod coded_luma;
+mod colour;
+mod context;
+mod display;
 mod luma;
 mod motion;
 mod planes;
+mod rgb;
 mod scale;
 mod view;
 
+pub use colour::{Colour, Matrix, Range};
+pub use display::Display;
 pub use luma::{Luma, LumaStats};
 pub use motion::{MAX_GRID_SIDE, motion_grid};
 pub use scale::Scaler;
@@ -76,13 +83,27 @@ impl Frame {
         self.frame.height()
     }
 
-    /// The luma plane: the decoder's own where it has 8 bit, else converted once.
+    /// What its samples mean.
+    #[must_use]
+    pub fn colour(&self) -> Colour {
+        Colour::of(&self.frame)
+    }
+
+    /// How it wants to be shown.
+    #[must_use]
+    pub fn display(&self) -> Display {
+        Display::of(&self.frame)
+    }
+
+    /// The luma plane, in the range of the stream: the decoder's own where it has 8 bit, else
+    /// converted once.
     #[must_use]
     pub fn luma(&self) -> Luma<'_> {
         if let Some(plane) = luma::native_plane(&self.frame) {
             return plane;
         }
-        let converted = self.converted_luma.get_or_init(|| scale::luma_of(&self.frame));
+        let convert = || coded_luma::in_8_bit(&self.frame).or_else(|| scale::luma_of(&self.frame));
+        let converted = self.converted_luma.get_or_init(convert);
         let data = converted.as_deref().unwrap_or_default();
         Luma { data, stride: self.width() as usize, width: self.width(), height: self.height() }
     }

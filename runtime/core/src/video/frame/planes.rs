@@ -1,10 +1,16 @@
 //! The planes of a decoded frame, and regions of them.
 
+use std::ptr;
+
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 
+use super::colour::full_range_twin;
 use super::view::Rect;
+
+/// Planes that lie one behind the other: of each its bytes and its stride.
+pub(crate) type Layout = [(usize, usize); 3];
 
 /// Planes to read from.
 pub(crate) struct PlaneSource {
@@ -22,8 +28,23 @@ impl PlaneSource {
             let [s0, s1, s2, s3, ..] = raw.linesize;
             ([d0.cast_const(), d1.cast_const(), d2.cast_const(), d3.cast_const()], [s0, s1, s2, s3])
         };
-        let format = frame.format();
+        // What its samples mean, `Colour` says.
+        let format = full_range_twin(frame.format()).unwrap_or_else(|| frame.format());
         Self { data, strides, format }
+    }
+
+    /// Planes that were written.
+    pub fn of_layout(written: &[u8], layout: Layout, format: Pixel) -> Self {
+        let mut source = Self { data: [ptr::null(); 4], strides: [0; 4], format };
+        let mut rest = written;
+        let places = source.data.iter_mut().zip(&mut source.strides);
+        for ((room, row), (data, stride)) in layout.into_iter().zip(places) {
+            let (plane, behind) = rest.split_at(room.min(rest.len()));
+            *data = plane.as_ptr();
+            *stride = i32::try_from(row).unwrap_or(i32::MAX);
+            rest = behind;
+        }
+        source
     }
 
     /// The planes from the region's top left corner on. With subsampled chroma, the corner is that

@@ -1,24 +1,30 @@
 //! Crops, scales and converts pixels with libswscale, straight into the caller's buffer.
 
+use std::mem;
 use std::ptr;
 
 use ffmpeg_next as ffmpeg;
-use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
+use ffmpeg_next::software::scaling::Flags;
 
-use super::bands::band_rows;
+use super::bands::is_reduced_in_steps;
+use super::colour::{Colour, Kind, Range};
+use super::context::{Context, Conversion};
 use super::luma::Luma;
-use super::planes::PlaneSource;
+use super::planes::{Layout, PlaneSource};
+use super::rgb;
 use super::view::{MAX_SIDE, PixelFormat, ReadError, Rect, View, clip};
 
-/// One plugin's scaling contexts: the last one is kept, since plugins ask for the same view again.
+/// One plugin's scaling contexts, and room for what lies between a frame and a view.
+#[derive(Default)]
 pub struct Scaler {
-    context: *mut ffi::SwsContext,
+    context: Context,
+    /// For the first of two steps.
+    first: Context,
     /// Planes with room at the end of each row; see [`ROW_ALIGNMENT`].
     padded: Vec<u8>,
-    /// To compare with: everything in one band.
-    #[cfg(test)]
-    whole: bool,
+    /// What the first of two steps makes.
+    between: Vec<u8>,
 }
 
 /// libswscale writes whole vectors: rows of another length than a multiple of this need room behind
@@ -28,31 +34,27 @@ const ROW_ALIGNMENT: usize = 64;
 /// How much larger than its region a view may be: more would only make the host work.
 const MOST_ENLARGED: u32 = 16;
 
-// SAFETY: the context belongs to this value alone, and libswscale does not tie it to a thread.
-unsafe impl Send for Scaler {}
+/// A sample of chroma where there is no colour.
+const NEUTRAL: u8 = 128;
 
-impl Default for Scaler {
-    fn default() -> Self {
-        Self {
-            context: ptr::null_mut(),
-            padded: Vec::new(),
-            #[cfg(test)]
-            whole: false,
-        }
-    }
-}
+/// Without them libswscale drops remainders, which is up to four levels and more in small views,
+/// and takes one colour for two pixels.
+const EXACT_COLOURS: Flags =
+    Flags::ACCURATE_RND.union(Flags::FULL_CHR_H_INT).union(Flags::FULL_CHR_H_INP);
 
-impl Drop for Scaler {
-    fn drop(&mut self) {
-        // SAFETY: null, or made by `sws_getCachedContext` and freed once.
-        unsafe { ffi::sws_freeContext(self.context) }
-    }
+/// What is wanted of a frame, once it is known that it can be.
+#[derive(Clone, Copy)]
+struct Wanted {
+    region: Rect,
+    size: (u32, u32),
+    format: PixelFormat,
 }
 
 impl Scaler {
     /// Gives up the memory that is kept for the next read.
     pub fn free_buffers(&mut self) {
         self.padded = Vec::new();
+        self.between = Vec::new();
     }
 
     /// `luma`: the frame's luma plane in 8 bit, which may have to be made first.
@@ -63,7 +65,197 @@ impl Scaler {
         out: &mut Vec<u8>,
         is_over: impl Fn() -> bool,
     ) -> Result<(u32, u32), ReadError> {
-        let region = clip(view.region, frame.width(), frame.height())?;
+        let wanted = Wanted::of(view, (frame.width(), frame.height()))?;
+        let bytes = wanted.bytes();
+        if bytes as u64 > budget {
+            return Err(ReadError::TooLarge(bytes as u64));
+        }
+        out.clear();
+        let colour = Colour::of(frame);
+        let is_rgb =
+            matches!(view.format, PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Rgba32);
+        let keeps_alpha = colour.has_alpha && view.format == PixelFormat::Rgba32;
+        let is_gray = colour.kind() == Kind::Gray && !keeps_alpha;
+        if view.format == PixelFormat::Gray8 || is_gray {
+            let luma = luma();
+            if luma.data.is_empty() {
+                let message = format!("libswscale can't convert from {:?}", frame.format());
+                return Err(ReadError::Unsupported(message));
+            }
+            if is_rgb {
+                self.read_gray_as_rgb((luma, colour.range), wanted, out, is_over)?;
+            } else {
+                self.read_gray(luma, wanted, out, is_over)?;
+                // Chroma of none.
+                out.resize(bytes, NEUTRAL);
+            }
+            return Ok(wanted.size);
+        }
+        out.resize(bytes, 0);
+        let source = PlaneSource::of(frame);
+        if is_rgb && colour.kind() == Kind::Yuv && !keeps_alpha {
+            self.read_rgb((&source, &colour), wanted, out, &is_over)?;
+        } else {
+            let conversion = conversion_of(&source, &colour, wanted);
+            self.scale((&source, wanted), &conversion, out, is_over)?;
+        }
+        Ok(wanted.size)
+    }
+
+    /// Luma alone, as the decoder made it; a conversion to gray would stretch its range.
+    fn read_gray(
+        &mut self,
+        luma: Luma<'_>,
+        wanted: Wanted,
+        out: &mut Vec<u8>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ReadError> {
+        let wanted = Wanted { format: PixelFormat::Gray8, ..wanted };
+        let Wanted { region, size: (width, height), .. } = wanted;
+        if (width, height) == (region.width, region.height) {
+            let (left, top) = (region.x as usize, region.y as usize);
+            for row in luma.rows().skip(top).take(height as usize) {
+                out.extend_from_slice(row.get(left..left + width as usize).unwrap_or_default());
+            }
+            return Ok(());
+        }
+        out.resize(wanted.bytes(), 0);
+        let source = PlaneSource {
+            data: [luma.data.as_ptr(), ptr::null(), ptr::null(), ptr::null()],
+            strides: [i32::try_from(luma.stride).unwrap_or(0), 0, 0, 0],
+            format: Pixel::GRAY8,
+        };
+        // All gray is full range to libswscale: said of both sides, it changes nothing.
+        let conversion = Conversion {
+            from: (source.format, Range::Full),
+            to: (Pixel::GRAY8, Range::Full),
+            size: wanted.size,
+            matrix: None,
+            flags: Flags::empty(),
+        };
+        self.scale((&source, wanted), &conversion, out, is_over)
+    }
+
+    fn read_gray_as_rgb(
+        &mut self,
+        (luma, range): (Luma<'_>, Range),
+        wanted: Wanted,
+        out: &mut Vec<u8>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ReadError> {
+        let mut gray = mem::take(&mut self.between);
+        gray.clear();
+        let read = self.read_gray(luma, wanted, &mut gray, is_over);
+        if read.is_ok() {
+            let stretched = range.stretched();
+            for sample in &mut gray {
+                *sample = stretched.get(usize::from(*sample)).copied().unwrap_or_default();
+            }
+            out.resize(wanted.bytes(), 0);
+            let width = wanted.size.0 as usize;
+            rgb::interleave([&gray; 3], (width, width), wanted.format, out);
+        }
+        self.between = gray;
+        read
+    }
+
+    /// Of luma and chroma.
+    fn read_rgb(
+        &mut self,
+        (source, colour): (&PlaneSource, &Colour),
+        wanted: Wanted,
+        out: &mut [u8],
+        is_over: &impl Fn() -> bool,
+    ) -> Result<(), ReadError> {
+        let Wanted { region, size, format } = wanted;
+        if !is_reduced_in_steps(region, size) {
+            return self.read_rgb_at_once((source, colour), wanted, out, is_over);
+        }
+        // Between libswscale's own two steps the matrix would be lost.
+        let (width, height) = (size.0 as usize, size.1 as usize);
+        let layout = padded([(width * height, width); 3]);
+        let mut between = mem::take(&mut self.between);
+        between.resize(room(layout), 0);
+        let conversion = Conversion {
+            from: (source.format, Range::Limited),
+            to: (Pixel::YUV444P, Range::Limited),
+            size,
+            matrix: None,
+            flags: EXACT_COLOURS,
+        };
+        let target = (layout, between.as_mut_slice());
+        let read = self.first.convert((source, region), &conversion, target, is_over);
+        let read = read.and_then(|()| {
+            let small = PlaneSource::of_layout(&between, layout, Pixel::YUV444P);
+            let region = Rect { x: 0, y: 0, width: size.0, height: size.1 };
+            let wanted = Wanted { region, size, format };
+            self.read_rgb_at_once((&small, colour), wanted, out, is_over)
+        });
+        self.between = between;
+        read
+    }
+
+    /// libswscale's way to planes of red, green and blue is exact, and made of SIMD code. Its ways
+    /// to pixels are one or the other.
+    fn read_rgb_at_once(
+        &mut self,
+        (source, colour): (&PlaneSource, &Colour),
+        wanted: Wanted,
+        out: &mut [u8],
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ReadError> {
+        let (width, height) = (wanted.size.0 as usize, wanted.size.1 as usize);
+        let layout @ [(plane, stride), ..] = padded([(width * height, width); 3]);
+        let conversion = Conversion {
+            from: (source.format, colour.range),
+            to: (Pixel::GBRP, Range::Full),
+            size: wanted.size,
+            matrix: Some(colour.coefficients()),
+            flags: EXACT_COLOURS,
+        };
+        self.padded.resize(room(layout), 0);
+        let target = (layout, self.padded.as_mut_slice());
+        self.context.convert((source, wanted.region), &conversion, target, is_over)?;
+        let (green, others) = self.padded.split_at(plane);
+        let (blue, red) = others.split_at(plane);
+        rgb::interleave([green, blue, red], (width, stride), wanted.format, out);
+        Ok(())
+    }
+
+    /// Into the view as it is, or by way of padded rows.
+    fn scale(
+        &mut self,
+        (source, wanted): (&PlaneSource, Wanted),
+        conversion: &Conversion,
+        out: &mut [u8],
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ReadError> {
+        let Wanted { region, size: (width, height), format } = wanted;
+        let planes = format.planes(width as usize, height as usize);
+        if planes.iter().all(|&(_, row)| row == row.next_multiple_of(ROW_ALIGNMENT)) {
+            return self.context.convert((source, region), conversion, (planes, out), is_over);
+        }
+        let layout = padded(planes);
+        self.padded.resize(room(layout), 0);
+        let target = (layout, self.padded.as_mut_slice());
+        self.context.convert((source, region), conversion, target, is_over)?;
+        let (mut out, mut padded) = (out, self.padded.as_slice());
+        for ((size, row), (room, stride)) in planes.into_iter().zip(layout) {
+            let (plane, rest_padded) = padded.split_at(room);
+            let (compact, rest_out) = out.split_at_mut(size);
+            let rows = plane.chunks(stride.max(1));
+            for (to, from) in compact.chunks_mut(row.max(1)).zip(rows) {
+                to.copy_from_slice(from.get(..row).unwrap_or_default());
+            }
+            (padded, out) = (rest_padded, rest_out);
+        }
+        Ok(())
+    }
+}
+
+impl Wanted {
+    fn of(view: View, (width, height): (u32, u32)) -> Result<Self, ReadError> {
+        let region = clip(view.region, width, height)?;
         let (width, height) = view.size.unwrap_or((region.width, region.height));
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             let message = format!("a view of {width}×{height}; each side is 1 to {MAX_SIDE}");
@@ -78,326 +270,69 @@ impl Scaler {
             );
             return Err(ReadError::Unsupported(message));
         }
-        let planes = view.format.planes(width as usize, height as usize);
-        let bytes: usize = planes.iter().map(|(size, _)| size).sum();
-        if bytes as u64 > budget {
-            return Err(ReadError::TooLarge(bytes as u64));
-        }
-        out.clear();
-        // Luma is read as the decoder made it; a conversion to gray would stretch its range.
-        if view.format == PixelFormat::Gray8 {
-            let luma = luma();
-            let source = PlaneSource {
-                data: [luma.data.as_ptr(), ptr::null(), ptr::null(), ptr::null()],
-                strides: [i32::try_from(luma.stride).unwrap_or(0), 0, 0, 0],
-                format: Pixel::GRAY8,
-            };
-            if luma.data.is_empty() {
-                return Err(unsupported_format(frame));
-            }
-            if (width, height) == (region.width, region.height) {
-                let (left, top) = (region.x as usize, region.y as usize);
-                for row in luma.rows().skip(top).take(height as usize) {
-                    out.extend_from_slice(row.get(left..left + width as usize).unwrap_or_default());
-                }
-                return Ok((width, height));
-            }
-            out.resize(bytes, 0);
-            return self.scale((&source, region), (width, height), view.format, out, is_over);
-        }
-        out.resize(bytes, 0);
-        let source = PlaneSource::of(frame);
-        self.scale((&source, region), (width, height), view.format, out, is_over)
+        Ok(Self { region, size: (width, height), format: view.format })
     }
 
-    fn scale(
-        &mut self,
-        (source, region): (&PlaneSource, Rect),
-        (width, height): (u32, u32),
-        format: PixelFormat,
-        out: &mut [u8],
-        is_over: impl Fn() -> bool,
-    ) -> Result<(u32, u32), ReadError> {
-        let planes = format.planes(width as usize, height as usize);
-        let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-        // SAFETY: the sizes are positive and bounded; the old context is null or ours.
-        self.context = unsafe {
-            ffi::sws_getCachedContext(
-                self.context,
-                side(region.width),
-                side(region.height),
-                source.format.into(),
-                side(width),
-                side(height),
-                format.pixel().into(),
-                ffmpeg::software::scaling::Flags::AREA.bits(),
-                ptr::null_mut(),
-                ptr::null_mut(),
-                ptr::null(),
-            )
-        };
-        if self.context.is_null() {
-            let message = format!("libswscale can't convert from {:?}", source.format);
-            return Err(ReadError::Unsupported(message));
-        }
-        let mut targets = [ptr::null_mut(); 4];
-        let mut strides = [0; 4];
-        let aligned = |row: usize| row.next_multiple_of(ROW_ALIGNMENT);
-        let direct = planes.iter().all(|&(_, row)| row == aligned(row));
-        let room = planes.map(|(size, row)| match size.checked_div(row) {
-            None => 0,
-            Some(rows) if direct => rows * row,
-            Some(rows) => rows * aligned(row) + ROW_ALIGNMENT,
-        });
-        self.padded.resize(if direct { 0 } else { room.iter().sum() }, 0);
-        let mut rest: &mut [u8] = if direct { out } else { &mut self.padded };
-        for (((_, row), room), (target, stride)) in
-            planes.into_iter().zip(room).zip(targets.iter_mut().zip(&mut strides))
-        {
-            if room == 0 {
-                continue;
-            }
-            let (plane, tail) = rest.split_at_mut(room);
-            *target = plane.as_mut_ptr();
-            *stride = i32::try_from(if direct { row } else { aligned(row) }).unwrap_or(i32::MAX);
-            rest = tail;
-        }
-        let band = band_rows(source.format, region, (width, height));
-        #[cfg(test)]
-        let band = if self.whole { region.height } else { band };
-        let (mut row, mut lines) = (0, 0);
-        while row < region.height {
-            if is_over() {
-                // What is half done must not be gone on with.
-                *self = Self::default();
-                return Err(ReadError::GivenUp);
-            }
-            let from = Rect { y: region.y + row, ..region };
-            let Some(cropped) = source.cropped(from) else {
-                let message = format!("regions of {:?} can't be read", source.format);
-                return Err(ReadError::Unsupported(message));
-            };
-            let rows = band.min(region.height - row);
-            // SAFETY: the source planes cover the region, which was clipped to the frame, and bands
-            // follow one another from its top to its bottom; each target plane has `height` rows of
-            // its stride (half of them for chroma), and room for the whole vectors that libswscale
-            // writes.
-            lines += unsafe {
-                ffi::sws_scale(
-                    self.context,
-                    cropped.as_ptr(),
-                    source.strides.as_ptr(),
-                    side(row),
-                    side(rows),
-                    targets.as_ptr(),
-                    strides.as_ptr(),
-                )
-            };
-            row += rows;
-        }
-        if lines != side(height) {
-            return Err(ReadError::Unsupported("libswscale could not scale the view".into()));
-        }
-        if !direct {
-            let mut out = out;
-            let mut padded = self.padded.as_slice();
-            for ((size, row), room) in planes.into_iter().zip(room) {
-                let (plane, rest_padded) = padded.split_at(room);
-                let (compact, rest_out) = out.split_at_mut(size);
-                let rows = plane.chunks(aligned(row).max(1));
-                for (to, from) in compact.chunks_mut(row.max(1)).zip(rows) {
-                    to.copy_from_slice(from.get(..row).unwrap_or_default());
-                }
-                (padded, out) = (rest_padded, rest_out);
-            }
-        }
-        Ok((width, height))
+    fn bytes(&self) -> usize {
+        let planes = self.format.planes(self.size.0 as usize, self.size.1 as usize);
+        planes.iter().map(|(size, _)| size).sum()
     }
 }
 
-/// The luma plane of a frame whose format has none of 8 bit. `None` when it can't be converted.
+/// That into a view for which libswscale alone is enough: planes of luma and chroma stay as they
+/// are coded, and red, green and blue become luma of full range.
+fn conversion_of(source: &PlaneSource, colour: &Colour, wanted: Wanted) -> Conversion {
+    let is_rgb = colour.kind() == Kind::Rgb || wanted.format == PixelFormat::Rgba32;
+    let (from, to, flags) = match colour.kind() {
+        Kind::Yuv | Kind::Gray if wanted.format == PixelFormat::Rgba32 => {
+            (colour.range, Range::Full, EXACT_COLOURS)
+        }
+        // A shift reduces limited range to 8 bit; that is what luma is reduced by, too.
+        Kind::Yuv | Kind::Gray => (Range::Limited, Range::Limited, Flags::empty()),
+        Kind::Rgb => (Range::Full, Range::Full, EXACT_COLOURS),
+        Kind::Sensor => (Range::Limited, Range::Limited, Flags::empty()),
+    };
+    Conversion {
+        from: (source.format, from),
+        to: (wanted.format.pixel(), to),
+        size: wanted.size,
+        matrix: is_rgb.then(|| colour.coefficients()),
+        flags,
+    }
+}
+
+/// The same planes with room for whole vectors.
+fn padded(planes: Layout) -> Layout {
+    planes.map(|(size, row)| match size.checked_div(row) {
+        None => (0, 0),
+        Some(rows) => {
+            let stride = row.next_multiple_of(ROW_ALIGNMENT);
+            (rows * stride + ROW_ALIGNMENT, stride)
+        }
+    })
+}
+
+fn room(layout: Layout) -> usize {
+    layout.iter().map(|(size, _)| size).sum()
+}
+
+/// The luma plane of a frame that has none. `None` when it can't be converted.
 pub(crate) fn luma_of(frame: &ffmpeg::frame::Video) -> Option<Vec<u8>> {
     let (width, height) = (frame.width(), frame.height());
-    let planes = PixelFormat::I420.planes(width as usize, height as usize);
-    let mut out = vec![0; planes.iter().map(|(size, _)| size).sum()];
-    let whole = (&PlaneSource::of(frame), Rect { x: 0, y: 0, width, height });
-    Scaler::default().scale(whole, (width, height), PixelFormat::I420, &mut out, || false).ok()?;
+    let view = View { region: None, size: None, format: PixelFormat::I420 };
+    let wanted = Wanted::of(view, (width, height)).ok()?;
+    let source = PlaneSource::of(frame);
+    let mut conversion = conversion_of(&source, &Colour::of(frame), wanted);
+    if Colour::of(frame).kind() == Kind::Gray {
+        // Only what stands on its head comes this way; to libswscale all gray is full range.
+        conversion.from.1 = Range::Full;
+        conversion.to.1 = Range::Full;
+    }
+    let mut out = vec![0; wanted.bytes()];
+    Scaler::default().scale((&source, wanted), &conversion, &mut out, || false).ok()?;
     out.truncate(width as usize * height as usize);
     Some(out)
 }
 
-fn unsupported_format(frame: &ffmpeg::frame::Video) -> ReadError {
-    ReadError::Unsupported(format!("libswscale can't convert from {:?}", frame.format()))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::video::frame::{Frame, FrameFacts};
-
-    /// A frame whose luma is `x + y`, and whose chroma is neutral.
-    fn gradient(width: u32, height: u32) -> Frame {
-        let mut frame = ffmpeg::frame::Video::new(Pixel::YUV420P, width, height);
-        let stride = frame.stride(0);
-        for y in 0..height as usize {
-            for x in 0..width as usize {
-                frame.data_mut(0)[y * stride + x] = (x + y) as u8;
-            }
-        }
-        frame.data_mut(1).fill(128);
-        frame.data_mut(2).fill(128);
-        let info = FrameFacts {
-            seq: 0,
-            pts_us: None,
-            recorded_at_us: None,
-            keyframe: true,
-            discontinuity: false,
-            decode_us: 0,
-        };
-        Frame::new(info, frame)
-    }
-
-    fn view(region: Option<Rect>, size: Option<(u32, u32)>, format: PixelFormat) -> View {
-        View { region, size, format }
-    }
-
-    #[test]
-    fn a_gray_region_is_the_luma_itself() {
-        let frame = gradient(32, 16);
-        let region = Rect { x: 3, y: 5, width: 4, height: 2 };
-        let mut out = Vec::new();
-        let read = frame.read(
-            view(Some(region), None, PixelFormat::Gray8),
-            u64::MAX,
-            &mut Scaler::default(),
-            &mut out,
-            || false,
-        );
-        assert_eq!(read, Ok((4, 2)));
-        assert_eq!(out, [8, 9, 10, 11, 9, 10, 11, 12]);
-    }
-
-    #[test]
-    fn every_format_has_its_exact_size_at_odd_sizes_too() {
-        let frame = gradient(33, 17);
-        let sizes = [
-            (PixelFormat::Gray8, 33 * 17),
-            (PixelFormat::Rgb24, 33 * 17 * 3),
-            (PixelFormat::Bgr24, 33 * 17 * 3),
-            (PixelFormat::Rgba32, 33 * 17 * 4),
-            (PixelFormat::I420, 33 * 17 + 2 * 17 * 9),
-            (PixelFormat::Nv12, 33 * 17 + 2 * 17 * 9),
-        ];
-        for (format, size) in sizes {
-            let mut out = Vec::new();
-            let (view, scaler) = (view(None, None, format), &mut Scaler::default());
-            let read = frame.read(view, u64::MAX, scaler, &mut out, || false);
-            assert_eq!(read, Ok((33, 17)), "{format:?}");
-            assert_eq!(out.len(), size, "{format:?}");
-        }
-    }
-
-    /// libswscale writes whole vectors; none may reach beyond its row, plane or buffer.
-    #[test]
-    fn small_and_odd_views_have_the_same_pixels_as_their_neighbours() {
-        let frame = gradient(64, 48);
-        let formats =
-            [PixelFormat::Gray8, PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Bgr24];
-        for format in formats {
-            for width in 1..40 {
-                let mut out = Vec::new();
-                let want = view(None, Some((width, 48)), format);
-                let scaler = &mut Scaler::default();
-                let read = frame.read(want, u64::MAX, scaler, &mut out, || false);
-                assert_eq!(read, Ok((width, 48)), "{format:?}");
-                if matches!(format, PixelFormat::I420 | PixelFormat::Nv12) {
-                    let chroma = &out[width as usize * 48..];
-                    let neutral = chroma.iter().all(|&sample| sample == 128);
-                    assert!(neutral, "{format:?} of width {width}: luma in chroma");
-                }
-                if format == PixelFormat::Gray8 {
-                    let rows: Vec<&[u8]> = out.chunks(width as usize).collect();
-                    let step = rows.windows(2).all(|pair| pair[1][0] == pair[0][0] + 1);
-                    assert!(step, "width {width}: each row is one brighter than the one above");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn views_are_clipped_and_absurd_ones_refused() {
-        let frame = gradient(32, 16);
-        let mut scaler = Scaler::default();
-        let mut out = Vec::new();
-        let mut read = |region, size, budget| {
-            let view = view(region, size, PixelFormat::Gray8);
-            frame.read(view, budget, &mut scaler, &mut out, || false)
-        };
-        let beyond = Rect { x: 30, y: 0, width: u32::MAX, height: u32::MAX };
-        assert_eq!(read(Some(beyond), None, u64::MAX), Ok((2, 16)));
-        let outside = Rect { x: 32, y: 0, width: 1, height: 1 };
-        assert!(matches!(read(Some(outside), None, u64::MAX), Err(ReadError::Unsupported(_))));
-        let huge = Some((u32::MAX, u32::MAX));
-        assert!(matches!(read(None, huge, u64::MAX), Err(ReadError::Unsupported(_))));
-        assert_eq!(read(None, Some((100, 100)), 9_999), Err(ReadError::TooLarge(10_000)));
-        assert_eq!(read(None, Some((100, 100)), 10_000), Ok((100, 100)));
-    }
-
-    /// What libswscale gives when it is asked for everything at once, as a reader without a clock
-    /// would.
-    fn at_once(frame: &Frame, want: View) -> Vec<u8> {
-        let mut out = Vec::new();
-        let scaler = &mut Scaler::default();
-        // A band that is as high as the region.
-        scaler.whole = true;
-        frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
-        out
-    }
-
-    #[test]
-    fn a_picture_read_in_bands_is_the_picture_read_at_once() {
-        let frame = gradient(1280, 720);
-        let odd = Some(Rect { x: 101, y: 33, width: 1011, height: 601 });
-        for format in [PixelFormat::Gray8, PixelFormat::Rgb24, PixelFormat::I420, PixelFormat::Nv12]
-        {
-            for region in [None, odd] {
-                for size in [None, Some((640, 360)), Some((224, 224)), Some((1500, 900))] {
-                    let want = view(region, size, format);
-                    let mut out = Vec::new();
-                    let scaler = &mut Scaler::default();
-                    frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
-                    assert!(out == at_once(&frame, want), "{want:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn sensor_formats_are_read_whole_or_not_at_all() {
-        for format in [Pixel::BAYER_RGGB8, Pixel::BAYER_RGGB16LE, Pixel::PAL8, Pixel::YUV410P] {
-            let raw = ffmpeg::frame::Video::new(format, 1920, 1080);
-            let frame = Frame::new(gradient(2, 2).info(), raw);
-            for want in [PixelFormat::Bgr24, PixelFormat::Nv12, PixelFormat::Gray8] {
-                for size in [None, Some((640, 360))] {
-                    let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
-                    // That it comes back is what counts.
-                    let _ =
-                        frame.read(view(None, size, want), u64::MAX, scaler, &mut out, || false);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_reader_without_time_gets_nothing_and_the_next_one_everything() {
-        let frame = gradient(1280, 720);
-        let (scaler, mut out) = (&mut Scaler::default(), Vec::new());
-        let want = view(None, Some((640, 360)), PixelFormat::Rgb24);
-        let looks = std::cell::Cell::new(0);
-        let is_over = || looks.replace(looks.get() + 1) >= 2;
-        let read = frame.read(want, u64::MAX, scaler, &mut out, is_over);
-        assert_eq!((read, looks.get()), (Err(ReadError::GivenUp), 3));
-        frame.read(want, u64::MAX, scaler, &mut out, || false).unwrap();
-        assert!(out == at_once(&frame, want));
-    }
-}
+mod tests;

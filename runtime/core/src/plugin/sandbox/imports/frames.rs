@@ -12,12 +12,12 @@ use crate::plugin::sandbox::bindings::comux::plugin::frames::{
     self, Host, HostFrame, LumaStats, ReadError,
 };
 use crate::plugin::sandbox::bindings::comux::plugin::types::{
-    self, FrameInfo, Header, PixelFormat, Pixels, View,
+    self, ColourMatrix, ColourRange, FrameFormat, FrameInfo, Header, PixelFormat, Pixels, View,
 };
 use crate::plugin::sandbox::frame_view::LentFrame;
 use crate::policy::Grant;
 use crate::record::ResultHeader;
-use crate::video::frame::{self, Frame, Rect, Scaler};
+use crate::video::frame::{self, Frame, Matrix, Range as LumaRange, Rect, Scaler};
 
 /// As in `wit/`.
 pub(super) const NAME: &str = "frames";
@@ -152,6 +152,31 @@ fn view(want: View) -> frame::View {
     frame::View { region, size: want.size, format }
 }
 
+fn format(frame: &Frame) -> FrameFormat {
+    let (colour, display) = (frame.colour(), frame.display());
+    FrameFormat {
+        range: match colour.range {
+            LumaRange::Limited => ColourRange::Limited,
+            LumaRange::Full => ColourRange::Full,
+        },
+        range_stated: colour.is_range_stated,
+        matrix: match colour.matrix {
+            Matrix::Bt601 => ColourMatrix::Bt601,
+            Matrix::Bt709 => ColourMatrix::Bt709,
+            Matrix::Bt2020 => ColourMatrix::Bt2020,
+            Matrix::Fcc => ColourMatrix::Fcc,
+            Matrix::Smpte240m => ColourMatrix::Smpte240m,
+            Matrix::Rgb => ColourMatrix::Rgb,
+            Matrix::Other => ColourMatrix::Other,
+        },
+        matrix_stated: colour.is_matrix_stated,
+        bit_depth: colour.bit_depth,
+        rotation: display.rotation,
+        mirrored: display.mirrored,
+        sample_aspect_ratio: display.pixel_aspect,
+    }
+}
+
 impl Host for Caller<'_, State> {}
 
 impl HostFrame for Caller<'_, State> {
@@ -167,6 +192,10 @@ impl HostFrame for Caller<'_, State> {
             keyframe: info.keyframe,
             discontinuity: lent.discontinuity,
         })
+    }
+
+    fn format(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<FrameFormat> {
+        Ok(format(self.frame(&frame)?))
     }
 
     fn camera(&mut self, frame: Resource<FrameHandle>) -> wasmtime::Result<String> {
