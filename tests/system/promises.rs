@@ -8,12 +8,16 @@ const TOLERANCE: f64 = 0.001;
 
 /// The reasons that are documented, by status.
 const REASONS: [(&str, &[&str]); 2] = [
-    ("skipped", &["rate", "lag", "no-keyframe", "no-picture", "paused", "quarantined", "quota"]),
+    (
+        "skipped",
+        &["rate", "lag", "no-keyframe", "no-picture", "paused", "quarantined", "quota", "repeated"],
+    ),
     (
         "failed",
         &[
             "not-video",
             "decode-error",
+            "several-pictures",
             "plugin-error",
             "plugin-trap",
             "deadline",

@@ -27,6 +27,9 @@ pub struct CameraStats {
     plugin_restarts: AtomicU64,
     decode_threads: AtomicUsize,
     plugins: Meters,
+    /// Why nothing is analysed though records come. Locked when that changes, and when somebody
+    /// asks.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What the plugins of a camera use, whichever they are at the moment. Locked when they change, and
@@ -103,6 +106,17 @@ impl CameraStats {
     #[must_use]
     pub fn decode_threads(&self) -> usize {
         self.decode_threads.load(Relaxed)
+    }
+
+    /// Why nothing is analysed, from now on.
+    pub fn record_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
+    }
+
+    /// Why nothing is analysed though records come. `None`: as far as is known, all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// A plugin's instance was replaced.

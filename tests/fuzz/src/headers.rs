@@ -6,7 +6,7 @@
 use std::ptr;
 
 use comux::camera::fuzzing::{keyframe_header, pts_us};
-use comux::kafka::{Checkpoint, RecordFacts, with_results};
+use comux::kafka::{GopStart, RecordFacts, with_results};
 use comux::kafka::{each_header, text_header};
 use comux::plugin::fuzzing::is_header_name;
 use comux::record::{FailReason, Outcome, ResultHeader, SkipReason, Status, Timing};
@@ -25,7 +25,6 @@ pub fn run(data: &[u8]) {
         seq: input.number(),
         pts_us: (input.byte() & 1 == 1).then(|| input.number().cast_signed()),
         keyframe: input.byte() & 1 == 1,
-        gop_start: None,
     };
     let mut outcome = Outcome::bare(status(input.byte()));
     outcome.timing = (input.byte() & 1 == 1).then(|| Timing {
@@ -69,8 +68,8 @@ fn is_understood(own: &Headers) {
     }
     assert!(pts_us(headers).is_none() || text("pts").is_some());
     assert!(keyframe_header(headers).is_none() || text("keyframe").is_some());
-    if let Some(offset) = text("correlation-id").as_deref().and_then(Checkpoint::keyframe_in) {
-        assert_eq!(Checkpoint::keyframe_in(&format!("keyframe={offset}")), Some(offset));
+    if let Some(begins) = text("correlation-id").as_deref().and_then(GopStart::from_metadata) {
+        assert_eq!(GopStart::from_metadata(&begins.to_metadata()).unwrap().offset, begins.offset);
     }
 }
 

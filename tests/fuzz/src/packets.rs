@@ -10,7 +10,9 @@ use std::sync::Once;
 use comux::record::{FailReason, Outcome, SkipReason, Status};
 use comux::record::{Ledger, MOST_WAITING, Seq};
 use comux::stats::CameraStats;
-use comux::video::decode::{Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage};
+use comux::video::decode::{
+    Decoded, Decoder, Fidelity, Gate, LagLimits, Lateness, Passage, WasSent,
+};
 use comux::video::packet::{Codec, Content, Inspection, Inspector, Splitter};
 
 const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
@@ -40,6 +42,13 @@ pub fn run(data: &[u8]) {
     camera.end_stream();
     camera.emit();
     camera.is_balanced();
+}
+
+/// What becomes of an access unit.
+enum Way {
+    Analyse,
+    Fill(Outcome),
+    Out(Outcome),
 }
 
 /// As `camera::pipeline` has it, without records of Kafka.
@@ -109,21 +118,14 @@ impl Camera {
             self.ledger.admit_settled(number, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        if let Some(reason) = self.pass_gate(inspection, behind) {
-            self.ledger.admit_settled(number, Outcome::skipped(reason));
-            return;
-        }
-        if inspection.has_parameter_sets {
-            self.decoder.learn(data);
-        }
-        if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
-            self.receive();
-            self.ledger.admit_settled(number, Outcome::skipped(SkipReason::NoPicture));
-            return;
-        }
-        let seq = self.ledger.admit_unit(number);
-        self.decode(seq, data, inspection.length_prefixed);
+        let way = self.pass_gate(inspection, behind);
+        let seq = match &way {
+            Way::Analyse => self.ledger.admit_unit(number),
+            Way::Fill(outcome) | Way::Out(outcome) => {
+                self.ledger.admit_settled(number, outcome.clone())
+            }
+        };
+        self.go(&way, seq, data, inspection);
     }
 
     fn take_unit(&mut self, seq: Option<Seq>, data: &[u8], behind: u64) {
@@ -137,59 +139,94 @@ impl Camera {
             self.ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        let skipped = self.pass_gate(inspection, behind);
+        let way = self.pass_gate(inspection, behind);
         self.ledger.unit_begins(seq);
-        if inspection.has_parameter_sets && skipped.is_none() {
-            self.decoder.learn(data);
+        if let Way::Fill(outcome) | Way::Out(outcome) = &way {
+            self.ledger.settle(seq, outcome.clone());
         }
-        if let Some(reason) = skipped {
-            self.ledger.settle(seq, Outcome::skipped(reason));
-        } else if inspection.content == Content::NoPicture {
-            self.decoder.send_without_picture(data, inspection.length_prefixed);
-            self.receive();
-            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
-        } else {
-            self.decode(seq, data, inspection.length_prefixed);
+        self.go(&way, seq, data, inspection);
+    }
+
+    fn go(&mut self, way: &Way, seq: Seq, data: &[u8], inspection: Inspection) {
+        let was_sent = if let Way::Out(_) = way { WasSent::No } else { WasSent::Yes };
+        match way {
+            Way::Out(_) => {}
+            _ if inspection.content == Content::NoPicture => {
+                self.decoder.send_without_picture(data, inspection.length_prefixed);
+                self.receive();
+            }
+            Way::Fill(_) => self.decode(None, data, inspection.length_prefixed),
+            Way::Analyse => self.decode(Some(seq), data, inspection.length_prefixed),
+        }
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data, was_sent);
         }
     }
 
-    fn pass_gate(&mut self, inspection: Inspection, behind: u64) -> Option<SkipReason> {
+    fn pass_gate(&mut self, inspection: Inspection, behind: u64) -> Way {
         let content = inspection.content;
-        if self.keyframes_only && content == Content::Picture {
-            return Some(SkipReason::Rate);
+        let needs_others = matches!(content, Content::Picture | Content::RefreshPoint { .. });
+        if self.keyframes_only && needs_others {
+            return Way::Out(Outcome::skipped(SkipReason::Rate));
+        }
+        if content == Content::Continuation {
+            let outcome = Outcome::skipped(SkipReason::NoPicture);
+            return if self.gate.is_running() { Way::Fill(outcome) } else { Way::Out(outcome) };
         }
         let was_running = self.gate.is_running();
-        match self.gate.judge(content, Lateness { behind, age: None }) {
+        match self.gate.judge(inspection, Lateness { behind, age: None }) {
+            Passage::Decode if content == Content::NoPicture => {
+                Way::Fill(Outcome::skipped(SkipReason::NoPicture))
+            }
             Passage::Decode => {
-                assert!(was_running || content == Content::NoPicture, "decoded behind a shut gate");
+                assert!(was_running, "decoded behind a shut gate");
+                assert!(!self.gate.is_refreshing());
                 if self.reopens && inspection.is_closed && self.decoder.can_reopen() {
                     assert_eq!(content, Content::KeyPicture);
                     self.empty_decoder();
                     self.decoder.reopen(3 - self.decoder.threads()).expect("it was open");
                 }
-                None
+                Way::Analyse
             }
             Passage::DecodeAfresh => {
-                assert!(!was_running && content != Content::Picture, "begun without a key frame");
+                assert!(!was_running && !needs_others, "begun without a key frame");
                 self.empty_decoder();
-                None
+                Way::Analyse
+            }
+            Passage::Fill => {
+                assert!(was_running && self.gate.is_refreshing());
+                Way::Fill(Outcome::skipped(SkipReason::NoKeyframe))
+            }
+            Passage::FillAfresh => {
+                assert!(!was_running && needs_others);
+                self.empty_decoder();
+                Way::Fill(Outcome::skipped(SkipReason::NoKeyframe))
+            }
+            Passage::Broken { spares_others } => {
+                assert_eq!(self.gate.is_running(), spares_others);
+                if !spares_others {
+                    self.empty_decoder();
+                }
+                Way::Out(Outcome::failed(FailReason::DecodeError))
             }
             Passage::Skip(reason) => {
-                assert!(!self.gate.is_running());
-                if was_running {
+                if was_running && !self.gate.is_running() {
                     self.decoder.restart();
                     self.ledger.settle_waiting(&Outcome::skipped(reason));
                 }
-                Some(reason)
+                Way::Out(Outcome::skipped(reason))
             }
         }
     }
 
-    fn decode(&mut self, seq: Seq, data: &[u8], length_prefixed: bool) {
-        let sent = self.decoder.send(Some(seq), data, length_prefixed);
+    /// `seq`: the record whose frame it is, if that is to be seen.
+    fn decode(&mut self, seq: Option<Seq>, data: &[u8], length_prefixed: bool) {
+        let sent = self.decoder.send(seq, data, length_prefixed);
         self.receive();
         if sent.is_err() {
-            self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
+            if let Some(seq) = seq {
+                self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
+            }
             self.damaged = true;
         }
         if self.damaged {
@@ -206,13 +243,13 @@ impl Camera {
                 Ok(None) => return,
                 Ok(Some(Decoded { seq, frame, damaged })) => {
                     assert!(frame.width() > 0 && frame.height() > 0);
-                    self.damaged |= damaged;
-                    // Only what went in comes out.
+                    // What was taken for a hidden frame, a second field, or the way to a refresh.
                     let Some(seq) = seq else {
-                        // What was taken for a hidden frame; NAL units of no picture wait for one.
-                        assert!(!self.inspector.codec().has_nal_units(), "a picture of no record");
+                        self.damaged |= damaged && !self.gate.is_refreshing();
                         continue;
                     };
+                    // Only what went in comes out.
+                    self.damaged |= damaged;
                     assert!(seq < self.ledger.next_seq(), "a picture of record {seq}");
                     if self.ledger.record(seq).is_none() {
                         continue;

@@ -14,7 +14,7 @@ use super::stages::admission::{Admission, Verdict};
 use super::stages::decode::{Decode, Sent};
 use crate::record::{FailReason, Ledger, Outcome, Seq, SkipReason};
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoded, Lateness};
+use crate::video::decode::{Decoded, Lateness, WasSent};
 use crate::video::packet::{Content, Inspection};
 
 /// See the module.
@@ -24,6 +24,61 @@ pub(crate) struct FramePath<'q> {
     pub(super) decode: Decode,
     pub(super) analysis: Analysis,
     pub(super) tenant: Arc<Tenant>,
+    pub(super) latest: Latest,
+}
+
+/// Where the latest access unit went that holds a picture: a second field goes there as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Latest {
+    #[default]
+    Out,
+    Decoder,
+    /// Into the decoder, which is to be emptied behind the second field.
+    DecoderAlone,
+}
+
+/// What becomes of an access unit.
+enum Way {
+    /// It is decoded, and its frame analysed.
+    Analyse,
+    /// It is decoded for the sake of later frames; this is what becomes of its record.
+    Fill(Outcome),
+    /// It is not decoded; likewise.
+    Out(Outcome),
+}
+
+impl Way {
+    /// That of an access unit that may be decoded.
+    fn of(inspection: Inspection) -> Self {
+        match inspection.content {
+            Content::NoPicture => Self::Fill(Outcome::skipped(SkipReason::NoPicture)),
+            _ => Self::Analyse,
+        }
+    }
+
+    /// Sends it there. `None`: it holds nothing that could come out.
+    fn send(
+        &self,
+        decode: &mut Decode,
+        seq: Option<Seq>,
+        data: &[u8],
+        inspection: Inspection,
+    ) -> Option<Sent> {
+        match (self, inspection.content) {
+            (Self::Out(_), _) => {
+                if inspection.has_parameter_sets {
+                    decode.learn(data, WasSent::No);
+                }
+                None
+            }
+            (_, Content::NoPicture) => {
+                decode.send_without_frame(data, inspection);
+                None
+            }
+            (Self::Fill(_), _) => Some(decode.send(None, data, inspection)),
+            (Self::Analyse, _) => Some(decode.send(seq, data, inspection)),
+        }
+    }
 }
 
 impl<'q> FramePath<'q> {
@@ -37,68 +92,72 @@ impl<'q> FramePath<'q> {
         late: Lateness,
     ) {
         let time = record.recorded_at_us();
-        if let Err(reason) = self.admit(inspection, time, late) {
-            self.ledger.admit_settled(record, Outcome::skipped(reason));
-            return;
-        }
-        if inspection.content == Content::NoPicture {
-            let data = record.message.payload().unwrap_or_default();
-            self.decode.send_without_frame(data, inspection);
-            self.receive_frames();
-            self.ledger.admit_settled(record, Outcome::skipped(SkipReason::NoPicture));
-            return;
-        }
-        record.discontinuity = self.admission.take_gap();
-        let seq = self.ledger.admit_unit(record);
+        let way = self.admit(inspection, time, late);
+        let seq = match &way {
+            Way::Analyse => {
+                record.superseded = inspection.superseded;
+                record.discontinuity = self.admission.take_gap();
+                self.ledger.admit_unit(record)
+            }
+            Way::Fill(outcome) | Way::Out(outcome) => {
+                self.ledger.admit_settled(record, outcome.clone())
+            }
+        };
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
-        let sent = self.decode.send(Some(seq), payload.unwrap_or_default(), inspection);
-        self.after_send(Some(seq), sent);
+        let data = payload.unwrap_or_default();
+        let sent = way.send(&mut self.decode, Some(seq), data, inspection);
+        self.gone(&way, Some(seq), sent, inspection);
     }
 
     /// An access unit that begins in record `seq`, which is in the ledger already.
     pub fn take_unit(&mut self, seq: Seq, data: &[u8], inspection: Inspection, late: Lateness) {
         let time = self.ledger.record(seq).and_then(InputRecord::recorded_at_us);
         // This may empty the decoder, which settles what has begun before.
-        let admitted = self.admit(inspection, time, late);
+        let way = self.admit(inspection, time, late);
         self.ledger.unit_begins(seq);
-        if let Err(reason) = admitted {
-            self.ledger.settle(seq, Outcome::skipped(reason));
-            return;
+        match &way {
+            Way::Analyse => {
+                let discontinuity = self.admission.take_gap();
+                if let Some(record) = self.ledger.record_mut(seq) {
+                    record.superseded = inspection.superseded;
+                    record.discontinuity |= discontinuity;
+                }
+            }
+            Way::Fill(outcome) | Way::Out(outcome) => self.ledger.settle(seq, outcome.clone()),
         }
-        if inspection.content == Content::NoPicture {
-            self.decode.send_without_frame(data, inspection);
-            self.receive_frames();
-            self.ledger.settle(seq, Outcome::skipped(SkipReason::NoPicture));
-            return;
-        }
-        let discontinuity = self.admission.take_gap();
-        if let Some(record) = self.ledger.record_mut(seq) {
-            record.discontinuity |= discontinuity;
-        }
-        let sent = self.decode.send(Some(seq), data, inspection);
-        self.after_send(Some(seq), sent);
+        let sent = way.send(&mut self.decode, Some(seq), data, inspection);
+        self.gone(&way, Some(seq), sent, inspection);
     }
 
     /// An access unit that only later frames need.
     pub fn fill(&mut self, data: &[u8], inspection: Inspection) {
-        if inspection.content == Content::NoPicture {
-            self.decode.send_without_frame(data, inspection);
-        } else if self.admit(inspection, None, Lateness::default()).is_ok() {
-            let sent = self.decode.send(None, data, inspection);
-            self.after_send(None, sent);
+        let way = self.admit(inspection, None, Lateness::default());
+        let sent = way.send(&mut self.decode, None, data, inspection);
+        self.gone(&way, None, sent, inspection);
+        if let Way::Analyse = way {
             // The frames before the next record were analysed, only not by this run.
             self.admission.take_gap();
         }
     }
 
-    /// Makes way for an access unit that is to be decoded; else says why it is not. `time_us`: when
-    /// its record was made.
-    fn admit(
-        &mut self,
-        inspection: Inspection,
-        time_us: Option<i64>,
-        late: Lateness,
-    ) -> Result<(), SkipReason> {
+    /// An access unit that nobody looks at: of a camera that is paused or has no plugins.
+    pub fn pass_by(&mut self, data: &[u8], inspection: Inspection) {
+        if inspection.has_parameter_sets {
+            self.decode.learn(data, WasSent::No);
+        }
+    }
+
+    /// Makes way for an access unit, and says which. `time_us`: when its record was made, if it is
+    /// to be analysed at all.
+    fn admit(&mut self, inspection: Inspection, time_us: Option<i64>, late: Lateness) -> Way {
+        if inspection.content == Content::Continuation {
+            let outcome = Outcome::skipped(SkipReason::NoPicture);
+            return if self.latest == Latest::Out { Way::Out(outcome) } else { Way::Fill(outcome) };
+        }
+        if self.latest == Latest::DecoderAlone {
+            // The second field did not come.
+            self.empty_decoder();
+        }
         let (inspection, only_keys_from_here) =
             self.admission.unit_comes(inspection, time_us, self.analysis.rate_limiter());
         if only_keys_from_here {
@@ -109,25 +168,58 @@ impl<'q> FramePath<'q> {
         let may_decode = || tenant.may_decode(Instant::now());
         let rate_limiter = self.analysis.rate_limiter();
         match self.admission.judge(inspection, (time_us, late), rate_limiter, may_decode) {
-            Verdict::Decode => self.adapt_threads(inspection, false),
+            Verdict::Decode => {
+                self.adapt_threads(inspection, false);
+                Way::of(inspection)
+            }
             Verdict::DecodeAfresh => {
                 self.empty_decoder();
                 self.admission.note_gap();
                 self.adapt_threads(inspection, true);
+                Way::of(inspection)
             }
-            Verdict::Skip(reason) => return Err(reason),
+            Verdict::Fill(reason) => Way::Fill(Outcome::skipped(reason)),
+            Verdict::FillAfresh(reason) => {
+                self.empty_decoder();
+                self.admission.note_gap();
+                self.adapt_threads(inspection, true);
+                Way::Fill(Outcome::skipped(reason))
+            }
+            Verdict::Broken { spares_others } => {
+                if !spares_others {
+                    self.start_afresh();
+                }
+                Way::Out(Outcome::failed(if inspection.has_several_pictures {
+                    FailReason::SeveralPictures
+                } else {
+                    FailReason::DecodeError
+                }))
+            }
+            Verdict::Skip(reason) => Way::Out(Outcome::skipped(reason)),
             Verdict::SkipAll(reason) => {
                 // What the decoder holds is as late as this record.
                 self.decode.restart();
                 self.ledger.settle_waiting(&Outcome::skipped(reason));
-                return Err(reason);
+                Way::Out(Outcome::skipped(reason))
             }
             Verdict::SkipBeyondQuota => {
                 self.start_afresh();
-                return Err(SkipReason::Quota);
+                Way::Out(Outcome::skipped(SkipReason::Quota))
             }
         }
-        Ok(())
+    }
+
+    /// An access unit has gone its way. `seq`: its record, unless only later frames need it.
+    fn gone(&mut self, way: &Way, seq: Option<Seq>, sent: Option<Sent>, inspection: Inspection) {
+        if !matches!(inspection.content, Content::NoPicture | Content::Continuation) {
+            self.latest = if let Way::Out(_) = way { Latest::Out } else { Latest::Decoder };
+        }
+        match (way, sent) {
+            (Way::Analyse, Some(sent)) => self.after_send(seq, sent, inspection),
+            (_, Some(sent)) => self.after_send(None, sent, inspection),
+            (Way::Out(_), None) => {}
+            (_, None) => self.receive_frames(),
+        }
     }
 
     /// A key frame is about to be decoded, before which the decoder was emptied, or can be: from
@@ -144,7 +236,12 @@ impl<'q> FramePath<'q> {
         }
     }
 
-    fn after_send(&mut self, seq: Option<Seq>, Sent { decode_us, result }: Sent) {
+    fn after_send(
+        &mut self,
+        seq: Option<Seq>,
+        Sent { decode_us, result }: Sent,
+        inspection: Inspection,
+    ) {
         if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
             record.decode_us += decode_us;
         }
@@ -158,8 +255,13 @@ impl<'q> FramePath<'q> {
         if self.decode.is_lost() {
             self.start_afresh();
         } else if self.admission.only_keys() {
-            // The next key frame may be seconds away; this one's frame is wanted now.
-            self.empty_decoder();
+            // The next key frame may be seconds away; this one's frame is wanted now, or behind its
+            // second field.
+            if inspection.is_first_field {
+                self.latest = Latest::DecoderAlone;
+            } else {
+                self.empty_decoder();
+            }
         }
     }
 
@@ -176,8 +278,17 @@ impl<'q> FramePath<'q> {
     }
 
     fn take_frame(&mut self, Decoded { seq, frame, damaged }: Decoded) {
-        let Some(seq) = seq else { return self.decode.judge_silent(damaged) };
+        let Some(seq) = seq else {
+            // Of a refresh that is under way, nothing else is to be expected.
+            return self.decode.judge_silent(damaged && !self.admission.is_refreshing());
+        };
         self.analysis.cut_before_frame(&self.ledger);
+        if let Some(record) = self.ledger.record_mut(seq)
+            && record.superseded > 0
+        {
+            record.superseded -= 1;
+            return;
+        }
         let Some(record) = self.ledger.record(seq) else { return };
         self.analysis.reaches(seq);
         let outcome = if self.decode.judge(seq, damaged) {
@@ -192,6 +303,9 @@ impl<'q> FramePath<'q> {
     /// Takes the frames out of the decoder that are still inside, and starts it afresh. Records
     /// whose frame did not come by then have none.
     pub fn empty_decoder(&mut self) {
+        if self.latest == Latest::DecoderAlone {
+            self.latest = Latest::Decoder;
+        }
         self.decode.finish();
         self.receive_frames();
         self.decode.emptied();

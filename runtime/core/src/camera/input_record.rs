@@ -1,12 +1,13 @@
 //! A record as a camera received it, and what its own headers say. It is a plain value that the
 //! stages fill.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, Timestamp};
 
 use crate::kafka;
-use crate::kafka::each_header;
+use crate::kafka::{GopStart, each_header};
 use crate::record::{ResultHeader, Seq};
 use crate::video::frame::FrameFacts;
 
@@ -16,11 +17,13 @@ pub(crate) struct InputRecord<'q> {
     pub at: Instant,
     pub decode_us: u64,
     pub keyframe: bool,
+    /// So many frames come out of it before its own.
+    pub superseded: u32,
     /// Frames are missing before the one that begins here.
     pub discontinuity: bool,
     pub pts_us: Option<i64>,
-    /// The latest key frame up to here; decoding can begin there again.
-    pub gop_start: Option<i64>,
+    /// The latest place up to here at which decoding can begin again.
+    pub gop_start: Option<Arc<GopStart>>,
 }
 
 impl<'q> InputRecord<'q> {
@@ -30,6 +33,7 @@ impl<'q> InputRecord<'q> {
             at: Instant::now(),
             decode_us: 0,
             keyframe: false,
+            superseded: 0,
             discontinuity: false,
             pts_us,
             gop_start: None,

@@ -11,10 +11,11 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use super::analysis::Analysis;
 use super::error::CameraError;
-use super::frame_path::FramePath;
+use super::frame_path::{FramePath, Latest};
 use super::input_record::InputRecord;
 use super::stages::admission::Admission;
 use super::stages::decode::Decode;
+use super::stages::diagnosis::{Diagnosis, Known};
 use super::stages::intake::{AfterSilence, Intake};
 use super::stages::output::{Output, PARK_TIMEOUT};
 use crate::config::{CameraSpec, Framing, Mode};
@@ -23,8 +24,8 @@ use crate::record::{FailReason, Ledger, MOST_WAITING, Outcome, Seq};
 use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
-use crate::video::decode::Lateness;
-use crate::video::packet::{Content, Inspection, Unit};
+use crate::video::decode::{Lateness, WasSent};
+use crate::video::packet::{Content, Inspection, Lack, Unit};
 
 /// What a camera keeps when its input changes.
 pub(crate) struct Carried {
@@ -43,6 +44,7 @@ pub(crate) struct Pipeline<'q> {
     pub(super) intake: Intake<'q>,
     pub(super) path: FramePath<'q>,
     pub(super) output: Output<'q>,
+    diagnosis: Diagnosis,
     claim: Arc<CoreClaim>,
     stats: Arc<CameraStats>,
 }
@@ -57,20 +59,20 @@ impl<'q> Pipeline<'q> {
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, claim, analysis, next_seq, stats } = carried;
         let topic = spec.produce_topic.clone();
+        let mut decode =
+            Decode::new(&spec, Arc::clone(&tenant), Arc::clone(&claim), Arc::clone(&stats));
+        decode.learn(queue.parameter_sets.as_deref().unwrap_or_default(), WasSent::No);
         Ok(Self {
             intake: Intake::new(queue, &spec)?,
             path: FramePath {
                 ledger: Ledger::beginning_with(next_seq),
                 admission: Admission::new(&spec),
-                decode: Decode::new(
-                    &spec,
-                    Arc::clone(&tenant),
-                    Arc::clone(&claim),
-                    Arc::clone(&stats),
-                ),
+                decode,
                 analysis,
                 tenant: Arc::clone(&tenant),
+                latest: Latest::default(),
             },
+            diagnosis: Diagnosis::new(&stats, Instant::now()),
             output: Output::new((sink, topic), checkpoint, stop, tenant, Arc::clone(&stats)),
             claim,
             stats,
@@ -114,7 +116,26 @@ impl<'q> Pipeline<'q> {
         }
         self.path.decode.watch_load();
         self.path.analysis.save_if_due();
+        self.diagnose();
         Ok(())
+    }
+
+    /// Says so when nothing is analysed though records come, and when that is over.
+    fn diagnose(&mut self) {
+        let known = || Known {
+            codec: self.spec.codec,
+            has_parameter_sets: self.path.decode.has_parameter_sets(),
+            only_keys: self.path.admission.only_keys(),
+        };
+        let Some(trouble) = self.diagnosis.look(&self.stats, Instant::now(), known) else { return };
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        match &trouble {
+            Some(trouble) => {
+                tracing::warn!(camera, tenant, trouble, "records come and none is analysed");
+            }
+            None => tracing::info!(camera, tenant, "records are analysed again"),
+        }
+        self.stats.record_trouble(trouble);
     }
 
     /// No record is there.
@@ -196,18 +217,26 @@ impl<'q> Pipeline<'q> {
         late: Lateness,
     ) {
         let mut record = InputRecord::new(message);
-        if inspection.is_some_and(|inspection| inspection.content == Content::KeyPicture) {
-            record.keyframe = true;
-            self.intake.key_frame_at(record.message.offset());
+        if let Some(inspection) = inspection {
+            self.note_evidence(inspection);
+            record.keyframe = inspection.content == Content::KeyPicture;
+            let payload = record.message.payload().unwrap_or_default();
+            let missing = || self.path.decode.parameter_sets_missing_in(payload);
+            self.intake.unit_at(record.message.offset(), inspection, missing);
         }
         record.gop_start = self.intake.gop_start();
         if let Some(outcome) = self.path.analysis.bypass() {
+            if let Some(inspection) = inspection {
+                let payload = record.message.payload().unwrap_or_default();
+                self.path.pass_by(payload, inspection);
+            }
             self.path.ledger.admit_settled(record, outcome);
             return;
         }
         match inspection {
             Some(inspection) => self.path.take_record(record, inspection, late),
             None => {
+                self.diagnosis.is_other(record.message.payload().unwrap_or_default());
                 let outcome = Outcome::failed(FailReason::NotVideo);
                 self.path.ledger.admit_settled(record, outcome);
             }
@@ -218,6 +247,7 @@ impl<'q> Pipeline<'q> {
         let mut record = InputRecord::new(message);
         record.gop_start = self.intake.gop_start();
         if let Some(outcome) = self.path.analysis.bypass() {
+            self.pass_by_units(record.message.payload().unwrap_or_default());
             self.path.ledger.admit_settled(record, outcome);
             return;
         }
@@ -234,6 +264,32 @@ impl<'q> Pipeline<'q> {
         }
     }
 
+    /// What of an access unit may tell why nothing is analysed.
+    fn note_evidence(&mut self, inspection: Inspection) {
+        if inspection.lacks == Some(Lack::Slice) {
+            self.diagnosis.is_headless();
+        }
+        if let Content::RefreshPoint { .. } = inspection.content {
+            self.diagnosis.is_refresh_point();
+        }
+    }
+
+    /// Looks for parameter sets, which pictures may need that are analysed later, in a chunk that
+    /// is passed on.
+    fn pass_by_units(&mut self, chunk: &[u8]) {
+        if !self.spec.codec.has_nal_units() {
+            return;
+        }
+        for unit in self.intake.cut(None, chunk).into_iter().flatten() {
+            if let Some(inspection) = self.intake.inspect_unit(&unit.data) {
+                self.path.pass_by(&unit.data, inspection);
+            }
+        }
+        if self.intake.is_lost() {
+            self.intake.finish_unit();
+        }
+    }
+
     /// An access unit that was cut out of a byte stream; it begins in the record `unit.seq`.
     fn take_unit(&mut self, unit: &Unit, late: Lateness) {
         let inspection = self.intake.inspect_unit(&unit.data);
@@ -246,15 +302,15 @@ impl<'q> Pipeline<'q> {
         let ledger = &mut self.path.ledger;
         ledger.seal_before(seq);
         let Some(inspection) = inspection else {
+            self.diagnosis.is_other(&unit.data);
             ledger.unit_begins(seq);
             ledger.settle(seq, Outcome::failed(FailReason::NotVideo));
             return;
         };
-        if inspection.content == Content::KeyPicture
-            && let Some(record) = ledger.record_mut(seq)
-        {
-            self.intake.key_frame_at(record.message.offset());
-            record.keyframe = true;
+        if let Some(record) = ledger.record_mut(seq) {
+            record.keyframe |= inspection.content == Content::KeyPicture;
+            let missing = || self.path.decode.parameter_sets_missing_in(&unit.data);
+            self.intake.unit_at(record.message.offset(), inspection, missing);
             record.gop_start = self.intake.gop_start();
         }
         self.path.take_unit(seq, &unit.data, inspection, late);
@@ -269,9 +325,8 @@ impl<'q> Pipeline<'q> {
         match self.intake.cut(None, payload) {
             None => {
                 let Some(inspection) = inspection else { return };
-                if inspection.content == Content::KeyPicture {
-                    self.intake.key_frame_at(message.offset());
-                }
+                let missing = || self.path.decode.parameter_sets_missing_in(payload);
+                self.intake.unit_at(message.offset(), inspection, missing);
                 self.path.fill(payload, inspection);
             }
             Some(units) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::registry::CameraView;
+use super::registry::{CameraView, Phase};
 use crate::control::camera::ControlContext;
 use crate::control::wire::{ErrorCode, PerhapsOneCamera, Refusal, Request, result_fields};
 use crate::plugin::sandbox::Meter;
@@ -51,7 +51,11 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     put("camera", view.spec.id.as_str().into());
     put("tenant", view.spec.tenant.as_str().into());
     put("generation", view.generation.into());
-    put("phase", json!(view.phase));
+    let trouble = view.stats.trouble().filter(|_| view.phase == Phase::Running);
+    put("phase", trouble.as_ref().map_or_else(|| json!(view.phase), |_| "no-analysis".into()));
+    if let Some(trouble) = trouble {
+        put("trouble", trouble.into());
+    }
     put("plugins", view.plugins.clone().into());
     put("decode_threads", view.stats.decode_threads().into());
     put("counts", json!(view.stats.counts()));

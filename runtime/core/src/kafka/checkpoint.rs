@@ -1,10 +1,12 @@
 //! How far a camera's output is acknowledged: what may be committed, and when its thread may go on.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 
@@ -29,29 +31,55 @@ struct CheckpointState {
     refused: Option<KafkaError>,
 }
 
+/// Bytes of parameter sets that are committed at most. As text they take a third more, and a broker
+/// takes 4096 (`offset.metadata.max.bytes`).
+const MAX_SETS_BYTES: usize = 2900;
+
+/// Where decoding can begin again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GopStart {
+    /// The offset of the record.
+    pub offset: i64,
+    /// The parameter sets that pictures from there on may need and do not bring along, in Annex B.
+    pub parameter_sets: Option<Arc<[u8]>>,
+}
+
+impl GopStart {
+    /// What is committed of it.
+    #[must_use]
+    pub fn to_metadata(&self) -> String {
+        let sets = self.parameter_sets.as_ref().filter(|sets| sets.len() <= MAX_SETS_BYTES);
+        match sets {
+            Some(sets) => format!("keyframe={} sets={}", self.offset, BASE64.encode(sets)),
+            None => format!("keyframe={}", self.offset),
+        }
+    }
+
+    /// What was committed. `None`: nothing of the kind.
+    #[must_use]
+    pub fn from_metadata(metadata: &str) -> Option<Self> {
+        let (mut offset, mut parameter_sets) = (None, None);
+        for part in metadata.split(' ') {
+            match part.split_once('=')? {
+                ("keyframe", text) => offset = Some(text.parse().ok()?),
+                ("sets", text) => parameter_sets = Some(BASE64.decode(text).ok()?.into()),
+                _ => {}
+            }
+        }
+        Some(Self { offset: offset?, parameter_sets })
+    }
+}
+
 /// All records before `next_offset` are output and acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
     /// The first input offset whose output is not acknowledged.
     pub next_offset: i64,
-    pub(super) gop_start: Option<i64>,
-}
-
-impl Acknowledged {
-    /// What is committed beside the offset: where decoding has to begin to go on at it.
-    #[must_use]
-    pub fn metadata(self) -> String {
-        self.gop_start.map(|offset| format!("keyframe={offset}")).unwrap_or_default()
-    }
+    /// Where decoding has to begin to go on at it.
+    pub gop_start: Option<Arc<GopStart>>,
 }
 
 impl Checkpoint {
-    /// The key frame's offset in the metadata of a commit.
-    #[must_use]
-    pub fn keyframe_in(metadata: &str) -> Option<i64> {
-        metadata.strip_prefix("keyframe=")?.parse().ok()
-    }
-
     /// The calling thread is the one that [waits](Self::wait) from now on.
     pub fn wake_this_thread(&self) {
         self.thread.get_or_init(std::thread::current);
@@ -75,7 +103,7 @@ impl Checkpoint {
     /// How far output is acknowledged. `None`: nothing yet.
     #[must_use]
     pub fn acknowledged(&self) -> Option<Acknowledged> {
-        self.state.lock().acknowledged
+        self.state.lock().acknowledged.clone()
     }
 
     /// The first record that the broker refused for good.
@@ -131,6 +159,29 @@ impl Checkpoint {
             && let Some(thread) = self.thread.get()
         {
             thread.unpark();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_committed_tells_where_decoding_begins_and_what_it_needs_to_know() {
+        let begins =
+            |sets: Option<&[u8]>| GopStart { offset: 40, parameter_sets: sets.map(Into::into) };
+        assert_eq!(begins(None).to_metadata(), "keyframe=40");
+        assert_eq!(GopStart::from_metadata("keyframe=40"), Some(begins(None)), "of version 0.1");
+        let known = begins(Some(&[0, 0, 0, 1, 0x67, 0xff, 0x3f, 0xbe]));
+        assert_eq!(GopStart::from_metadata(&known.to_metadata()), Some(known));
+        let largest = begins(Some(&[0x55; MAX_SETS_BYTES]));
+        assert!(largest.to_metadata().len() < 4096);
+        assert_eq!(GopStart::from_metadata(&largest.to_metadata()), Some(largest));
+        assert_eq!(begins(Some(&[0x55; MAX_SETS_BYTES + 1])).to_metadata(), "keyframe=40");
+        for other in ["", "40", "keyframe=", "keyframe=40 sets=*", "sets=AAAB", "of somebody else"]
+        {
+            assert_eq!(GopStart::from_metadata(other), None, "{other}");
         }
     }
 }

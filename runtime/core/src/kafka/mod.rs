@@ -11,7 +11,7 @@ mod sink;
 mod source;
 mod topics;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, GopStart};
 pub use client_pool::{ClientPool, TopicClients};
 pub use compaction::{Compaction, ensure_compacted};
 pub use headers::{each_header, text_header};

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
-use super::checkpoint::{Acknowledged, Checkpoint};
+use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
 use super::headers::each_header;
 use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
@@ -31,8 +31,6 @@ pub struct RecordFacts {
     pub pts_us: Option<i64>,
     /// It holds a key frame.
     pub keyframe: bool,
-    /// The offset of the key frame from which what follows this record can be decoded.
-    pub gop_start: Option<i64>,
 }
 
 /// Why a record was not taken.
@@ -51,7 +49,7 @@ pub struct Delivery {
     checkpoint: Arc<Checkpoint>,
     offset: i64,
     bytes: usize,
-    gop_start: Option<i64>,
+    gop_start: Option<Arc<GopStart>>,
 }
 
 /// Takes the broker's reports.
@@ -92,7 +90,7 @@ impl PacketSink {
     }
 
     /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for
-    /// the runtime's own headers.
+    /// the runtime's own headers. `gop_start`: where what follows it can be decoded from.
     ///
     /// # Errors
     /// [`ProduceError::Full`]: not now. [`ProduceError::Refused`]: never.
@@ -102,6 +100,7 @@ impl PacketSink {
         record: &BorrowedMessage<'_>,
         facts: RecordFacts,
         outcome: &Outcome,
+        gop_start: Option<&Arc<GopStart>>,
         checkpoint: &Arc<Checkpoint>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
@@ -115,7 +114,7 @@ impl PacketSink {
             checkpoint: Arc::clone(checkpoint),
             offset: record.offset(),
             bytes,
-            gop_start: facts.gop_start,
+            gop_start: gop_start.cloned(),
         });
         let mut output: Outgoing<'_, Deliveries> = BaseRecord::with_opaque_to(topic, delivery)
             .partition(PARTITION)

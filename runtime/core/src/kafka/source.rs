@@ -16,7 +16,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, GopStart};
 use super::lag::Lag;
 use super::properties::{Logging, consumer_config};
 use super::topics::watermarks;
@@ -52,6 +52,8 @@ pub struct CameraQueue {
     /// Records before this offset were output by an earlier run, and come only so that the decoder
     /// can make the frames that need them.
     pub output_from: i64,
+    /// The parameter sets that an earlier run knew there, in Annex B.
+    pub parameter_sets: Option<Arc<[u8]>>,
 }
 
 impl PacketSource {
@@ -115,6 +117,7 @@ impl PacketSource {
             consumer: Arc::clone(&self.consumer),
             topic: topic.to_owned(),
             output_from: position.output_from,
+            parameter_sets: position.parameter_sets,
         })
     }
 
@@ -135,21 +138,30 @@ impl PacketSource {
         let (low, high) = watermarks(&self.consumer, topic)?;
         let resumes =
             goes_on || camera.start == Start::Committed || camera.mode == Mode::EveryFrame;
-        if resumes {
-            let mut asked = TopicPartitionList::new();
-            asked.add_partition(topic, PARTITION);
-            let answer = self.consumer.committed_offsets(asked, PATIENCE)?;
-            if let Some(element) = answer.find_partition(topic, PARTITION)
-                && let Offset::Offset(committed) = element.offset()
-            {
-                // Beyond the end: the topic was made anew since, and begins again.
-                let output_from = if committed > high { low } else { committed.max(low) };
-                let keyframe = Checkpoint::keyframe_in(element.metadata()).unwrap_or(output_from);
-                return Ok(Position { read_from: keyframe.clamp(low, output_from), output_from });
-            }
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, PARTITION);
+        let answer = self.consumer.committed_offsets(asked, PATIENCE)?;
+        let element = answer.find_partition(topic, PARTITION);
+        let begins = element.as_ref().and_then(|it| GopStart::from_metadata(it.metadata()));
+        if resumes
+            && let Some(element) = element
+            && let Offset::Offset(committed) = element.offset()
+        {
+            // Beyond the end: the topic was made anew since, and begins again.
+            let output_from = if committed > high { low } else { committed.max(low) };
+            let read_from = begins.as_ref().map_or(output_from, |begins| begins.offset);
+            return Ok(Position {
+                read_from: read_from.clamp(low, output_from),
+                output_from,
+                parameter_sets: begins.and_then(|begins| begins.parameter_sets),
+            });
         }
-        let start = if camera.start == Start::End { high } else { low };
-        Ok(Position { read_from: start, output_from: start })
+        let (start, parameter_sets) = match camera.start {
+            // A stream that tells its parameter sets once told them to an earlier run.
+            Start::End => (high, begins.and_then(|begins| begins.parameter_sets)),
+            _ => (low, None),
+        };
+        Ok(Position { read_from: start, output_from: start, parameter_sets })
     }
 
     /// Commits what is acknowledged, and waits for the broker's word.
@@ -171,6 +183,7 @@ impl Drop for PacketSource {
 struct Position {
     read_from: i64,
     output_from: i64,
+    parameter_sets: Option<Arc<[u8]>>,
 }
 
 fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: CommitMode) {
@@ -185,7 +198,8 @@ fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: Com
         if let Err(error) = element.set_offset(Offset::Offset(acknowledged.next_offset)) {
             tracing::error!(topic = camera.topic, %error, "kafka: offset");
         }
-        element.set_metadata(acknowledged.metadata());
+        let begins = acknowledged.gop_start.as_ref().map(|begins| begins.to_metadata());
+        element.set_metadata(begins.unwrap_or_default());
     }
     if offsets.count() > 0
         && let Err(error) = consumer.commit(&offsets, mode)

@@ -49,6 +49,8 @@ reasons! {
     Quarantined = "quarantined",
     /// The tenant, or the host, has used what its quota allows.
     Quota = "quota",
+    /// It is the record before it once more.
+    Repeated = "repeated",
 }
 
 reasons! {
@@ -57,8 +59,10 @@ reasons! {
 
     /// The record is empty or holds nothing of the camera's codec.
     NotVideo = "not-video",
-    /// libavcodec refused the picture or decoded it with errors.
+    /// The picture, or one that it needs, is damaged or did not come.
     DecodeError = "decode-error",
+    /// More than one picture is in the record.
+    SeveralPictures = "several-pictures",
     /// The plugin returned an error, or a header it may not write.
     PluginError = "plugin-error",
     /// The plugin trapped; a fresh instance takes over.

@@ -26,6 +26,12 @@ pub(crate) enum Verdict {
     Decode,
     /// It is decoded; what came before has to leave the decoder first.
     DecodeAfresh,
+    /// It is decoded for the sake of later frames; its own is skipped, for this reason.
+    Fill(SkipReason),
+    /// Likewise, and what came before has to leave the decoder first.
+    FillAfresh(SkipReason),
+    /// It can't come out right. Frames before it are right, those behind it only if it spares them.
+    Broken { spares_others: bool },
     /// It is skipped, for this reason.
     Skip(SkipReason),
     /// The same, and what the decoder holds shares its fate.
@@ -72,6 +78,11 @@ impl Admission {
     /// Whether frames are decoded, so that the next access unit may build on them.
     pub fn is_running(&self) -> bool {
         self.gate.is_running()
+    }
+
+    /// Whether what is decoded can't come out right yet.
+    pub fn is_refreshing(&self) -> bool {
+        self.gate.is_refreshing()
     }
 
     /// Nothing is decoded up to the next key frame.
@@ -131,11 +142,16 @@ impl Admission {
                 Verdict::Skip(SkipReason::Quota)
             };
         }
-        match self.gate.judge(inspection.content, late) {
-            Passage::Decode if is_left_out => Verdict::Skip(SkipReason::Rate),
+        match self.gate.judge(inspection, late) {
+            Passage::Decode | Passage::Fill if is_left_out => Verdict::Skip(SkipReason::Rate),
             Passage::Decode => Verdict::Decode,
             Passage::DecodeAfresh => Verdict::DecodeAfresh,
-            Passage::Skip(reason) if was_running => Verdict::SkipAll(reason),
+            Passage::Fill => Verdict::Fill(SkipReason::NoKeyframe),
+            Passage::FillAfresh => Verdict::FillAfresh(SkipReason::NoKeyframe),
+            Passage::Broken { spares_others } => Verdict::Broken { spares_others },
+            Passage::Skip(reason) if was_running && !self.gate.is_running() => {
+                Verdict::SkipAll(reason)
+            }
             Passage::Skip(reason) => Verdict::Skip(reason),
         }
     }

@@ -13,7 +13,7 @@ use crate::record::Seq;
 use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoded, Decoder, DecoderError};
+use crate::video::decode::{Decoded, Decoder, DecoderError, WasSent};
 use crate::video::packet::{Content, Inspection};
 
 /// From so long on it is looked how much of it the thread had a core: the kernel's clock of that
@@ -60,7 +60,10 @@ impl Decode {
 
     /// Another decoder takes over; this one is empty.
     pub fn replace(&mut self, spec: &CameraSpec) {
+        let sets = self.decoder.parameter_sets();
         self.decoder = spec.decoder();
+        // Those of another codec say nothing to it.
+        self.decoder.learn(&sets.unwrap_or_default(), WasSent::No);
         self.claim.reserve(1);
         self.stats.record_decode_threads(0);
         self.threads.set(spec.decode_threads);
@@ -76,15 +79,36 @@ impl Decode {
         Ok(())
     }
 
+    // === parameter sets ===
+
+    /// Notes the parameter sets in an access unit, or in those that another run knew.
+    pub fn learn(&mut self, data: &[u8], was_sent: WasSent) {
+        self.decoder.learn(data, was_sent);
+    }
+
+    /// Those that pictures need which an access unit does not bring along, in Annex B.
+    pub fn parameter_sets_missing_in(&self, data: &[u8]) -> Option<Arc<[u8]>> {
+        self.decoder.parameter_sets_missing_in(data)
+    }
+
+    /// Whether there are any.
+    pub fn has_parameter_sets(&self) -> bool {
+        self.decoder.parameter_sets().is_some()
+    }
+
     // === frames ===
 
     /// Gives it the access unit of record `seq`; of no record, when only later frames need it.
     pub fn send(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) -> Sent {
-        let begin = self.begin();
-        if inspection.has_parameter_sets {
-            self.decoder.learn(data);
+        if let Some(frames) = inspection.reorders {
+            self.decoder.expect_reordering(frames);
         }
+        let begin = self.begin();
         let result = self.decoder.send(seq, data, inspection.length_prefixed);
+        // Those behind its slices are for the next one.
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data, WasSent::Yes);
+        }
         let decode_us = self.charge(begin);
         if inspection.content == Content::KeyPicture {
             self.damage.key_frame_enters(seq.unwrap_or_default());
@@ -94,10 +118,10 @@ impl Decode {
 
     /// Gives it what holds no frame.
     pub fn send_without_frame(&mut self, data: &[u8], inspection: Inspection) {
-        if inspection.has_parameter_sets {
-            self.decoder.learn(data);
-        }
         self.decoder.send_without_picture(data, inspection.length_prefixed);
+        if inspection.has_parameter_sets {
+            self.decoder.learn(data, WasSent::Yes);
+        }
     }
 
     /// It has refused the access unit of record `seq`.

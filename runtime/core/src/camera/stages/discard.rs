@@ -57,8 +57,8 @@ impl Discard {
             Content::Picture | Content::RefreshPoint { .. } => {
                 self.only_keys || (inspection.disposable && too_early())
             }
-            Content::Continuation => self.only_keys,
-            Content::NoPicture | Content::Unknown => false,
+            // A second field goes where the first one went.
+            Content::Continuation | Content::NoPicture | Content::Unknown => false,
         }
     }
 }

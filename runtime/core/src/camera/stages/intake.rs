@@ -8,11 +8,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::{BorrowedMessage, Message};
+use std::sync::Arc;
 
 use crate::camera::error::CameraError;
 use crate::camera::input_record::{age, keyframe_header};
 use crate::config::{CameraSpec, Framing};
-use crate::kafka::CameraQueue;
+use crate::kafka::{CameraQueue, GopStart};
 use crate::record::Seq;
 use crate::video::decode::Lateness;
 use crate::video::packet::{Codec, Content, Inspection, Inspector, Splitter, Unit};
@@ -28,8 +29,10 @@ pub(crate) struct Intake<'q> {
     splitter: Option<Splitter>,
     reading: Reading,
     next_offset: Option<i64>,
-    /// The latest key frame that was received.
-    gop_start: Option<i64>,
+    /// The latest place at which decoding can begin, so that the next frame comes out right.
+    gop_start: Option<Arc<GopStart>>,
+    /// One that will be, once a frame at this [`Inspection::position`] has come.
+    refresh: Option<(Arc<GopStart>, i64)>,
     /// How old a record may be; without it, nobody asks for the age of one.
     max_age: Option<Duration>,
     last_arrival: Instant,
@@ -58,13 +61,18 @@ pub(crate) enum AfterSilence {
 
 impl<'q> Intake<'q> {
     pub fn new(queue: &'q CameraQueue, spec: &CameraSpec) -> Result<Self, CameraError> {
+        let mut inspector = Inspector::new(spec.codec);
+        if let Some(sets) = &queue.parameter_sets {
+            inspector.inspect(sets);
+        }
         Ok(Self {
             queue,
-            inspector: Inspector::new(spec.codec),
+            inspector,
             splitter: splitter(spec)?,
             reading: Reading::Filling { until: queue.output_from },
             next_offset: None,
             gop_start: None,
+            refresh: None,
             max_age: spec.max_age,
             last_arrival: Instant::now(),
         })
@@ -120,14 +128,34 @@ impl<'q> Intake<'q> {
         }
     }
 
-    /// The latest key frame: decoding can begin there again.
-    pub fn gop_start(&self) -> Option<i64> {
-        self.gop_start
+    /// Where decoding can begin, so that the frame behind the latest record comes out right.
+    pub fn gop_start(&self) -> Option<Arc<GopStart>> {
+        self.gop_start.clone()
     }
 
-    /// A key frame begins in the record at this offset.
-    pub fn key_frame_at(&mut self, offset: i64) {
-        self.gop_start = Some(offset);
+    /// An access unit begins in the record at this offset. `missing`: the parameter sets that are
+    /// known and not in it.
+    pub fn unit_at(
+        &mut self,
+        offset: i64,
+        inspection: Inspection,
+        missing: impl FnOnce() -> Option<Arc<[u8]>>,
+    ) {
+        let begins = || Arc::new(GopStart { offset, parameter_sets: missing() });
+        match inspection.content {
+            Content::KeyPicture => {
+                self.gop_start = Some(begins());
+                self.refresh = None;
+            }
+            Content::RefreshPoint { right_from } if self.refresh.is_none() => {
+                self.refresh = Some((begins(), right_from));
+            }
+            _ => {}
+        }
+        let is_right = |(_, from): &(_, i64)| inspection.position.is_some_and(|at| at + 1 >= *from);
+        if let Some((begins, _)) = self.refresh.take_if(|refresh| is_right(refresh)) {
+            self.gop_start = Some(begins);
+        }
     }
 
     // === silence ===
@@ -144,15 +172,21 @@ impl<'q> Intake<'q> {
 
     /// The decoder was emptied in the middle of a GOP, and is to be filled again when that goes on.
     pub fn drained(&mut self) {
-        self.reading = match self.gop_start {
-            Some(gop_start) => Reading::Drained { gop_start },
+        self.reading = match &self.gop_start {
+            Some(begins) => Reading::Drained { gop_start: begins.offset },
             None => Reading::Following,
         };
     }
 
+    /// What comes next does not follow what came last.
+    fn begin_anew(&mut self) {
+        self.inspector.begin_anew();
+        self.refresh = None;
+    }
+
     /// Looks at a record that may be the first behind a silence: where it goes on in a GOP, that is
-    /// read again from its key frame on. `inspection`: of a byte stream there is none, since one can't
-    /// tell before it is cut.
+    /// read again from its key frame on. `inspection`: of a byte stream there is none, since one
+    /// can't tell before it is cut.
     pub fn go_on_after_silence(
         &mut self,
         message: &BorrowedMessage<'_>,
@@ -169,7 +203,7 @@ impl<'q> Intake<'q> {
             _ => {
                 self.reading = Reading::Filling { until: message.offset() };
                 self.next_offset = None;
-                self.inspector.begin_anew();
+                self.begin_anew();
                 self.queue.seek(gop_start).map_err(CameraError::Input)?;
                 Ok(AfterSilence::ComesAgain)
             }
@@ -178,8 +212,8 @@ impl<'q> Intake<'q> {
 
     // === what is in a record ===
 
-    /// What a record of one access unit holds, which is looked at once; `None`: no video, or a chunk
-    /// of a byte stream.
+    /// What a record of one access unit holds, which is looked at once; `None`: no video, or a
+    /// chunk of a byte stream.
     pub fn inspect(&mut self, message: &BorrowedMessage<'_>) -> Option<Inspection> {
         if self.splitter.is_some() {
             return None;
@@ -208,7 +242,7 @@ impl<'q> Intake<'q> {
 
     /// A chunk that only fills the decoder comes, perhaps without a key frame before it.
     pub fn chunk_fills(&mut self, offset: i64) {
-        self.gop_start.get_or_insert(offset);
+        self.gop_start.get_or_insert_with(|| Arc::new(GopStart { offset, parameter_sets: None }));
     }
 
     /// The access unit whose end has not come.

@@ -6,6 +6,7 @@ mod damage;
 pub(super) mod decode;
 mod decode_load;
 mod decode_threads;
+pub(super) mod diagnosis;
 mod discard;
 pub(super) mod intake;
 mod linger;

@@ -87,12 +87,7 @@ impl<'q> Output<'q> {
         record: &InputRecord<'_>,
         outcome: &Outcome,
     ) -> Result<(), CameraError> {
-        let facts = RecordFacts {
-            seq,
-            pts_us: record.pts_us,
-            keyframe: record.keyframe,
-            gop_start: record.gop_start,
-        };
+        let facts = RecordFacts { seq, pts_us: record.pts_us, keyframe: record.keyframe };
         // At the end, what is inside comes out at once; it is charged all the same.
         while !self.is_stopping() && !self.tenant.may_output(Instant::now()) {
             self.check()?;
@@ -101,7 +96,8 @@ impl<'q> Output<'q> {
         let checkpoint = &self.checkpoint;
         loop {
             let unacknowledged = checkpoint.unacknowledged();
-            match self.sink.produce(&self.topic, &record.message, facts, outcome, checkpoint) {
+            let (message, begins) = (&record.message, record.gop_start.as_ref());
+            match self.sink.produce(&self.topic, message, facts, outcome, begins, checkpoint) {
                 Ok(bytes) => {
                     self.tenant.charge_output(Instant::now(), bytes);
                     break;

@@ -12,6 +12,8 @@ use ffmpeg_next::codec::capabilities::Capabilities;
 use ffmpeg_next::codec::{discard::Discard, threading};
 use serde::{Deserialize, Serialize};
 
+use super::buffers::Buffers;
+use super::coverage::{Coverage, is_whole};
 use super::workers::Workers;
 use crate::record::{MAX_OVERTAKEN, Seq};
 use crate::video::packet::{Codec, ParameterSets, lengths_to_start_codes};
@@ -41,8 +43,17 @@ pub struct Decoded {
     pub seq: Option<Seq>,
     /// The frame, in libavcodec's own buffers.
     pub frame: ffmpeg::frame::Video,
-    /// libavcodec had to invent parts of it.
+    /// libavcodec had to invent parts of it, or has left some out.
     pub damaged: bool,
+}
+
+/// Whether an access unit went into the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WasSent {
+    /// It did.
+    Yes,
+    /// It did not: it is left out, or comes from somewhere else.
+    No,
 }
 
 /// How closely frames are decoded.
@@ -67,8 +78,13 @@ pub struct Decoder {
     fed: bool,
     /// NAL units that came without a picture, for the next access unit.
     headers: Vec<u8>,
-    /// For a decoder that takes over from this one.
     sets: ParameterSets,
+    /// Some of the sets never went into libavcodec's decoder.
+    are_sets_untold: bool,
+    /// See [`Self::expect_reordering`].
+    reorders: i32,
+    /// Tells which pictures were decoded in all their parts, where libavcodec does not.
+    coverage: Option<Arc<Coverage>>,
     /// What threads used that are gone, and was not asked for yet.
     unasked: Duration,
 }
@@ -77,7 +93,7 @@ pub struct Decoder {
 struct Open {
     // Dropped first: its threads know the others.
     context: ffmpeg::decoder::Video,
-    workers: Option<Arc<Workers>>,
+    buffers: Option<Arc<Buffers>>,
 }
 
 /// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and
@@ -94,6 +110,7 @@ impl Open {
         threads: usize,
         fidelity: Fidelity,
         reorders: i32,
+        coverage: Option<&Arc<Coverage>>,
     ) -> Result<Self, DecoderError> {
         let open = || {
             let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
@@ -105,14 +122,20 @@ impl Open {
                 let context = context.as_mut_ptr();
                 (*context).max_pixels = MAX_PIXELS;
                 (*context).has_b_frames = reorders;
+                if codec.id() == ffmpeg::codec::Id::MJPEG {
+                    // It shows what there is of a picture that was cut, and is silent about it.
+                    (*context).err_recognition |= ffmpeg::ffi::AV_EF_EXPLODE;
+                }
             }
-            let workers = (threads > 1).then(|| Workers::of(&mut context));
+            let workers = (threads > 1).then(Workers::fed_from_here);
+            let buffers = (workers.is_some() || coverage.is_some())
+                .then(|| Buffers { workers, coverage: coverage.cloned() }.serve(&mut context));
             let mut decoder = context.decoder();
             if fidelity == Fidelity::Fast {
                 decoder.skip_loop_filter(Discard::NonReference);
             }
             let context = decoder.open_as(codec.decoder())?.video()?;
-            Ok(Self { context, workers })
+            Ok(Self { context, buffers })
         };
         open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
     }
@@ -131,6 +154,9 @@ impl Decoder {
             fed: false,
             headers: Vec::new(),
             sets: ParameterSets::default(),
+            are_sets_untold: false,
+            reorders: 0,
+            coverage: Coverage::of(codec).map(Arc::new),
             unasked: Duration::ZERO,
         }
     }
@@ -151,7 +177,10 @@ impl Decoder {
     /// When libavcodec can't.
     pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
         if self.open.is_none() {
-            self.open = Some(Open::new(self.codec, self.threads, self.fidelity, 0)?);
+            let (reorders, coverage) = (self.reorders, self.coverage.as_ref());
+            self.open =
+                Some(Open::new(self.codec, self.threads, self.fidelity, reorders, coverage)?);
+            self.are_sets_untold = true;
         }
         Ok(())
     }
@@ -168,9 +197,26 @@ impl Decoder {
         self.threads
     }
 
-    /// Notes the parameter sets in an access unit, for [`Self::reopen`].
-    pub fn learn(&mut self, data: &[u8]) {
-        self.sets.learn(self.codec, data);
+    /// Notes the parameter sets in an access unit, which pictures behind it may need, however far.
+    pub fn learn(&mut self, data: &[u8], was_sent: WasSent) {
+        if let Some(coverage) = &self.coverage {
+            coverage.learn(data);
+        }
+        let is_news = self.sets.learn(self.codec, data);
+        self.are_sets_untold |= is_news && was_sent == WasSent::No;
+    }
+
+    /// The parameter sets so far, in Annex B; `None`: there are none, or too many to be kept.
+    #[must_use]
+    pub fn parameter_sets(&self) -> Option<Arc<[u8]>> {
+        self.sets.all()
+    }
+
+    /// The parameter sets without which an access unit and those behind it can't be decoded, unless
+    /// it brings them all along.
+    #[must_use]
+    pub fn parameter_sets_missing_in(&self, data: &[u8]) -> Option<Arc<[u8]>> {
+        if self.sets.are_in(self.codec, data) { None } else { self.sets.needed(self.codec) }
     }
 
     /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode
@@ -178,7 +224,7 @@ impl Decoder {
     #[must_use]
     pub fn can_reopen(&self) -> bool {
         let capabilities = self.codec.decoder().capabilities();
-        capabilities.contains(Capabilities::FRAME_THREADS) && self.sets.all().is_some()
+        capabilities.contains(Capabilities::FRAME_THREADS) && !self.sets.are_too_many()
     }
 
     /// Decodes with so many threads from here on. It must be empty, as behind [`Self::restart`],
@@ -189,15 +235,14 @@ impl Decoder {
     pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
         if let Some(open) = &self.open {
             // SAFETY: the context is open.
-            let reorders = unsafe { (*open.context.as_ptr()).has_b_frames };
-            let open = Open::new(self.codec, threads, self.fidelity, reorders)?;
+            let reorders = unsafe { (*open.context.as_ptr()).has_b_frames }.max(self.reorders);
+            let coverage = self.coverage.as_ref();
+            let open = Open::new(self.codec, threads, self.fidelity, reorders, coverage)?;
             self.unasked = self.workers_cpu().unwrap_or_default();
             self.open = Some(open);
+            self.are_sets_untold = true;
         }
         self.threads = threads;
-        let mut headers = self.sets.all().unwrap_or_default();
-        headers.append(&mut self.headers);
-        self.headers = headers;
         Ok(())
     }
 
@@ -205,7 +250,7 @@ impl Decoder {
     /// does not tell which.
     pub fn workers_cpu(&mut self) -> Option<Duration> {
         let before = std::mem::take(&mut self.unasked);
-        match self.open.as_ref().and_then(|open| open.workers.as_ref()) {
+        match self.open.as_ref().and_then(|open| open.buffers.as_ref()?.workers.as_ref()) {
             None => Some(before),
             Some(workers) => {
                 // Decoders of other libraries may have threads that libavcodec does not know
@@ -213,6 +258,29 @@ impl Decoder {
                 let are_others = self.codec.has_threads_of_its_own();
                 (!are_others).then(|| before + workers.cpu_since_last())
             }
+        }
+    }
+
+    /// Has it hold back at least so many frames, because of a stream that does not say how many. It
+    /// would else lose some while it finds that out.
+    pub fn expect_reordering(&mut self, frames: u8) {
+        // With several threads it has to know before it is opened, and then it may hold one too
+        // many.
+        let frames = i32::from(if self.threads > 1 { frames.max(2) } else { frames });
+        if frames <= self.reorders {
+            return;
+        }
+        self.reorders = frames;
+        let Some(open) = &mut self.open else { return };
+        if self.threads == 1 {
+            // SAFETY: the context is ours. libavcodec looks at it with each picture that comes.
+            unsafe {
+                let context = open.context.as_mut_ptr();
+                (*context).has_b_frames = (*context).has_b_frames.max(frames);
+            }
+        } else if !self.fed {
+            // It was open before; if it can't be opened again, it goes on as it is.
+            let _ = self.reopen(self.threads);
         }
     }
 
@@ -226,7 +294,17 @@ impl Decoder {
         data: &[u8],
         length_prefixed: bool,
     ) -> Result<(), DecoderError> {
+        self.open_if_needed()?;
+        if std::mem::take(&mut self.are_sets_untold)
+            && let Some(sets) = self.sets.all()
+        {
+            self.headers.splice(..0, sets.iter().copied());
+        }
         let mut packet = ffmpeg::Packet::new(self.headers.len() + data.len());
+        if self.codec.is_still() {
+            // libavcodec adds PNG pictures without this to the one before.
+            packet.set_flags(ffmpeg::codec::packet::Flags::KEY);
+        }
         packet.set_pts(Some(seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT)));
         if let Some(whole) = packet.data_mut() {
             let (headers, unit) = whole.split_at_mut(self.headers.len());
@@ -236,8 +314,10 @@ impl Decoder {
                 lengths_to_start_codes(unit);
             }
         }
+        if let (Some(coverage), Some(whole)) = (&self.coverage, packet.data()) {
+            coverage.learn(whole);
+        }
         self.headers.clear();
-        self.open_if_needed()?;
         let Some(open) = &mut self.open else { return Ok(()) };
         self.fed = true;
         open.context.send_packet(&packet).map_err(DecoderError::Broken)
@@ -253,6 +333,7 @@ impl Decoder {
         // Alone, libavcodec would take them and report the missing frame as an error.
         if self.headers.len() + data.len() > MAX_HEADER_BYTES {
             self.headers.clear();
+            self.are_sets_untold = true;
         }
         let before = self.headers.len();
         self.headers.extend_from_slice(data.get(..MAX_HEADER_BYTES).unwrap_or(data));
@@ -278,7 +359,7 @@ impl Decoder {
         }
         // SAFETY: the frame is valid and was filled by libavcodec.
         let errors = unsafe { (*frame.as_ptr()).decode_error_flags };
-        let damaged = errors != 0 || frame.is_corrupt();
+        let damaged = errors != 0 || frame.is_corrupt() || !is_whole(&frame);
         let seq = frame.pts().and_then(|pts| u64::try_from(pts).ok());
         Ok(Some(Decoded { seq, frame, damaged }))
     }
@@ -299,6 +380,8 @@ impl Decoder {
             && std::mem::take(&mut self.fed)
         {
             open.context.flush();
+            // Decoders of AV1 forget their sequence header, those of NAL units do not.
+            self.are_sets_untold |= !self.codec.has_nal_units();
         }
     }
 

@@ -1,13 +1,14 @@
 //! The key-frame state machine: what may enter the decoder.
 //!
-//! A decoder that starts anywhere but at a key frame makes up frames. After the start, a gap,
-//! a decode error or a skip, the gate is shut until the next key frame, and every record it
-//! turns away gets the reason for which it was shut.
+//! A decoder that starts anywhere but at a key frame makes up frames. After the start, a gap, a decode
+//! error or a skip, the gate is shut until the next key frame, and every record it turns away gets
+//! the reason for which it was shut. A stream that is refreshed gradually has places to begin as
+//! well: what enters there comes out right only some frames later.
 
 use std::time::Duration;
 
 use crate::record::SkipReason;
-use crate::video::packet::Content;
+use crate::video::packet::{Content, Inspection, Lack};
 
 /// Whether an access unit may enter the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,16 @@ pub enum Passage {
     Decode,
     /// It may, and frames are missing before it: the decoder starts afresh.
     DecodeAfresh,
+    /// It may, so that later frames come out right; its own can't.
+    Fill,
+    /// Likewise, and the decoder starts afresh.
+    FillAfresh,
+    /// It may not, since something that it needs is not there, or more than one is in it. Frames before it are right, those
+    /// behind it only if `spares_others`.
+    Broken {
+        /// No other frame needs this one.
+        spares_others: bool,
+    },
     /// It may not, for this reason.
     Skip(SkipReason),
 }
@@ -23,7 +34,15 @@ pub enum Passage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting(SkipReason),
-    Running,
+    /// Frames are right from this [`Inspection::position`] on.
+    Refreshing {
+        right_from: i64,
+    },
+    /// `skips_leading`: decoding began at the latest key frame, so frames that need what was before
+    /// it can't be right.
+    Running {
+        skips_leading: bool,
+    },
 }
 
 /// How late an access unit comes to the gate.
@@ -71,28 +90,80 @@ impl Gate {
     }
 
     /// Judges an access unit that comes so late.
-    pub fn judge(&mut self, content: Content, late: Lateness) -> Passage {
+    pub fn judge(&mut self, inspection: Inspection, late: Lateness) -> Passage {
+        let content = inspection.content;
         if content == Content::NoPicture {
             // Parameter sets must reach the decoder before the key frame that needs them.
             return Passage::Decode;
+        }
+        if inspection.is_repeated {
+            return Passage::Skip(SkipReason::Repeated);
         }
         if self.limits.are_exceeded(late) {
             self.state = State::Waiting(SkipReason::Lag);
             return Passage::Skip(SkipReason::Lag);
         }
         match (self.state, content) {
-            (State::Running, _) => Passage::Decode,
             (State::Waiting(_), Content::KeyPicture | Content::Unknown) => {
-                self.state = State::Running;
-                Passage::DecodeAfresh
+                self.state = State::Running { skips_leading: true };
+                self.whole(inspection, Passage::DecodeAfresh)
+            }
+            (State::Waiting(_), Content::RefreshPoint { right_from }) => {
+                self.state = State::Refreshing { right_from };
+                Passage::FillAfresh
             }
             (State::Waiting(reason), _) => Passage::Skip(reason),
+            (State::Refreshing { .. }, Content::KeyPicture) => {
+                self.state = State::Running { skips_leading: true };
+                self.whole(inspection, Passage::Decode)
+            }
+            // What a refresh began with is lost again; another one may begin here.
+            (
+                State::Refreshing { .. } | State::Running { .. },
+                Content::RefreshPoint { right_from },
+            ) if inspection.lacks == Some(Lack::Reference) => {
+                self.state = State::Refreshing { right_from };
+                Passage::FillAfresh
+            }
+            (State::Refreshing { .. }, _) if inspection.lacks.is_some() => {
+                if !inspection.disposable {
+                    self.shut();
+                }
+                Passage::Skip(SkipReason::NoKeyframe)
+            }
+            (State::Refreshing { right_from }, _) => {
+                if inspection.position.is_none_or(|position| position < right_from) {
+                    return Passage::Fill;
+                }
+                self.state = State::Running { skips_leading: false };
+                self.whole(inspection, Passage::Decode)
+            }
+            (State::Running { skips_leading: true }, _) if inspection.is_leading => {
+                Passage::Skip(SkipReason::NoKeyframe)
+            }
+            (State::Running { .. }, Content::KeyPicture) => {
+                self.state = State::Running { skips_leading: false };
+                self.whole(inspection, Passage::Decode)
+            }
+            (State::Running { .. }, _) => self.whole(inspection, Passage::Decode),
         }
+    }
+
+    /// Lets an access unit pass if nothing of it is missing.
+    fn whole(&mut self, inspection: Inspection, passage: Passage) -> Passage {
+        if inspection.lacks.is_none() && !inspection.has_several_pictures {
+            return passage;
+        }
+        let spares_others = inspection.disposable;
+        if !spares_others {
+            self.shut();
+        }
+        Passage::Broken { spares_others }
     }
 
     /// Frames after this point can't be trusted until the next key frame.
     pub fn shut(&mut self) {
-        if self.state == State::Running {
+        if !matches!(self.state, State::Waiting(_)) {
             self.state = State::Waiting(SkipReason::NoKeyframe);
         }
     }
@@ -100,7 +171,13 @@ impl Gate {
     /// Whether decoding is under way.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.state == State::Running
+        !matches!(self.state, State::Waiting(_))
+    }
+
+    /// Whether what is decoded can't come out right yet.
+    #[must_use]
+    pub fn is_refreshing(&self) -> bool {
+        matches!(self.state, State::Refreshing { .. })
     }
 }
 
@@ -108,8 +185,18 @@ impl Gate {
 mod tests {
     use super::*;
 
-    const KEY: Content = Content::KeyPicture;
-    const DELTA: Content = Content::Picture;
+    fn of(content: Content) -> Inspection {
+        Inspection::of(content)
+    }
+
+    fn key() -> Inspection {
+        of(Content::KeyPicture)
+    }
+
+    fn delta() -> Inspection {
+        of(Content::Picture)
+    }
+
     const IN_TIME: Lateness = Lateness { behind: 0, age: None };
 
     fn behind(behind: u64) -> Lateness {
@@ -123,54 +210,127 @@ mod tests {
     #[test]
     fn nothing_is_decoded_before_the_first_key_frame() {
         let mut gate = Gate::new(LagLimits::default());
-        assert_eq!(gate.judge(DELTA, IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
-        assert_eq!(gate.judge(KEY, IN_TIME), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(DELTA, behind(1_000_000)), Passage::Decode);
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), behind(1_000_000)), Passage::Decode);
     }
 
     #[test]
     fn a_live_camera_that_lags_goes_on_at_a_key_frame_near_the_end() {
         let mut gate = Gate::new(LagLimits { behind: Some(20), age: None });
-        assert_eq!(gate.judge(KEY, IN_TIME), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(DELTA, behind(21)), Passage::Skip(SkipReason::Lag));
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), behind(21)), Passage::Skip(SkipReason::Lag));
         assert_eq!(
-            gate.judge(KEY, behind(21)),
+            gate.judge(key(), behind(21)),
             Passage::Skip(SkipReason::Lag),
             "not the newest one"
         );
-        assert_eq!(gate.judge(DELTA, behind(5)), Passage::Skip(SkipReason::Lag));
-        assert_eq!(gate.judge(KEY, behind(5)), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(DELTA, behind(5)), Passage::Decode);
+        assert_eq!(gate.judge(delta(), behind(5)), Passage::Skip(SkipReason::Lag));
+        assert_eq!(gate.judge(key(), behind(5)), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), behind(5)), Passage::Decode);
     }
 
     #[test]
     fn a_live_camera_whose_records_are_too_old_goes_on_at_a_key_frame_that_is_young_enough() {
         let age = Some(Duration::from_millis(500));
         let mut gate = Gate::new(LagLimits { behind: Some(20), age });
-        assert_eq!(gate.judge(KEY, old(500)), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(DELTA, old(501)), Passage::Skip(SkipReason::Lag));
-        assert_eq!(gate.judge(KEY, old(501)), Passage::Skip(SkipReason::Lag), "still too old");
-        assert_eq!(gate.judge(DELTA, old(3)), Passage::Skip(SkipReason::Lag));
-        assert_eq!(gate.judge(KEY, old(3)), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(DELTA, behind(21)), Passage::Skip(SkipReason::Lag), "nor too far");
-        assert_eq!(gate.judge(KEY, behind(20)), Passage::DecodeAfresh, "of no known age");
+        assert_eq!(gate.judge(key(), old(500)), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), old(501)), Passage::Skip(SkipReason::Lag));
+        assert_eq!(gate.judge(key(), old(501)), Passage::Skip(SkipReason::Lag), "still too old");
+        assert_eq!(gate.judge(delta(), old(3)), Passage::Skip(SkipReason::Lag));
+        assert_eq!(gate.judge(key(), old(3)), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), behind(21)), Passage::Skip(SkipReason::Lag), "nor too far");
+        assert_eq!(gate.judge(key(), behind(20)), Passage::DecodeAfresh, "of no known age");
         gate.set_lag_limits(LagLimits::default());
-        assert_eq!(gate.judge(DELTA, old(1_000_000)), Passage::Decode);
+        assert_eq!(gate.judge(delta(), old(1_000_000)), Passage::Decode);
     }
 
     #[test]
     fn parameter_sets_pass_a_shut_gate() {
         let mut gate = Gate::new(LagLimits::default());
-        assert_eq!(gate.judge(Content::NoPicture, IN_TIME), Passage::Decode);
-        assert_eq!(gate.judge(DELTA, IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(of(Content::NoPicture), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
     }
 
     #[test]
     fn a_shut_gate_opens_at_the_next_key_frame() {
         let mut gate = Gate::new(LagLimits::default());
-        gate.judge(KEY, IN_TIME);
+        gate.judge(key(), IN_TIME);
         gate.shut();
-        assert_eq!(gate.judge(DELTA, IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
-        assert_eq!(gate.judge(KEY, IN_TIME), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
+    }
+
+    fn at(position: i64) -> Inspection {
+        Inspection { position: Some(position), ..delta() }
+    }
+
+    fn refresh(position: i64, right_from: i64) -> Inspection {
+        let content = Content::RefreshPoint { right_from };
+        Inspection { position: Some(position), ..of(content) }
+    }
+
+    #[test]
+    fn a_refreshed_stream_is_right_some_frames_behind_where_it_was_joined() {
+        let mut gate = Gate::new(LagLimits::default());
+        assert_eq!(gate.judge(at(7), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(refresh(8, 10), IN_TIME), Passage::FillAfresh);
+        assert!(gate.is_running() && gate.is_refreshing());
+        assert_eq!(gate.judge(refresh(9, 15), IN_TIME), Passage::Fill, "the first one counts");
+        assert_eq!(gate.judge(at(10), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(refresh(11, 15), IN_TIME), Passage::Decode);
+        assert!(!gate.is_refreshing());
+        let mut gate = Gate::new(LagLimits::default());
+        assert_eq!(gate.judge(refresh(8, 10), IN_TIME), Passage::FillAfresh);
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::Decode, "whatever was before");
+    }
+
+    #[test]
+    fn a_loss_spoils_a_refresh_and_the_next_one_mends_it() {
+        let lacks = |inspection| Inspection { lacks: Some(Lack::Reference), ..inspection };
+        let mut gate = Gate::new(LagLimits::default());
+        gate.judge(refresh(8, 20), IN_TIME);
+        assert_eq!(gate.judge(lacks(at(9)), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(at(20), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(lacks(refresh(21, 30)), IN_TIME), Passage::FillAfresh);
+        assert_eq!(gate.judge(lacks(refresh(25, 34)), IN_TIME), Passage::FillAfresh);
+        assert_eq!(gate.judge(at(30), IN_TIME), Passage::Fill);
+        assert_eq!(gate.judge(at(34), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(lacks(refresh(35, 44)), IN_TIME), Passage::FillAfresh);
+    }
+
+    #[test]
+    fn a_picture_that_lacks_something_is_broken_and_so_is_what_needs_it() {
+        let lacks = |inspection| Inspection { lacks: Some(Lack::Slice), ..inspection };
+        let mut gate = Gate::new(LagLimits::default());
+        assert_eq!(gate.judge(lacks(delta()), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(lacks(key()), IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
+        let unneeded = Inspection { disposable: true, ..lacks(delta()) };
+        assert_eq!(gate.judge(unneeded, IN_TIME), Passage::Broken { spares_others: true });
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(lacks(delta()), IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+    }
+
+    #[test]
+    fn leading_pictures_are_left_out_where_decoding_began() {
+        let leading = Inspection { is_leading: true, ..delta() };
+        let mut gate = Gate::new(LagLimits::default());
+        gate.judge(key(), IN_TIME);
+        assert_eq!(gate.judge(leading, IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::Decode);
+        assert_eq!(gate.judge(leading, IN_TIME), Passage::Decode, "all was there before");
+    }
+
+    #[test]
+    fn a_record_that_comes_twice_is_left_out_and_harms_nothing() {
+        let repeated = |inspection| Inspection { is_repeated: true, ..inspection };
+        let mut gate = Gate::new(LagLimits::default());
+        gate.judge(key(), IN_TIME);
+        assert_eq!(gate.judge(repeated(key()), IN_TIME), Passage::Skip(SkipReason::Repeated));
+        assert_eq!(gate.judge(repeated(delta()), IN_TIME), Passage::Skip(SkipReason::Repeated));
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
     }
 }

@@ -3,11 +3,8 @@
 //! They are libavcodec's own, and it does not tell which. But each asks for a buffer for every
 //! frame that it begins, in a callback that is ours: there it is noted, with its clock.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ffmpeg_next::codec::Context;
-use ffmpeg_next::ffi;
 use nix::libc;
 use parking_lot::Mutex;
 
@@ -30,25 +27,11 @@ struct Worker {
 }
 
 impl Workers {
-    /// The threads of a decoder that is to be opened with them, and fed by the calling thread. They
-    /// must be kept for as long as it is open.
-    pub fn of(context: &mut Context) -> Arc<Self> {
+    /// The threads of a decoder that the calling thread feeds.
+    pub fn fed_from_here() -> Self {
         // SAFETY: it asks for nothing but the thread's name.
         let feeder = unsafe { libc::pthread_self() };
-        let workers = Arc::new(Self { feeder, threads: Mutex::default() });
-        // SAFETY: the context is ours, and not open yet. libavcodec hands `opaque` on to the
-        // callback and does nothing else with it.
-        unsafe {
-            let context = context.as_mut_ptr();
-            (*context).opaque = Arc::as_ptr(&workers).cast_mut().cast();
-            (*context).get_buffer2 = Some(get_buffer);
-            // Without it, libavcodec before version 6.0 lets the feeder call back for its threads.
-            #[cfg(not(ffmpeg_6_0))]
-            {
-                (*context).thread_safe_callbacks = 1;
-            }
-        }
-        workers
+        Self { feeder, threads: Mutex::default() }
     }
 
     /// CPU time that they used since this was asked last.
@@ -62,7 +45,7 @@ impl Workers {
     }
 
     /// The calling thread is one of them.
-    fn note_this_thread(&self) {
+    pub fn note_this_thread(&self) {
         // SAFETY: it asks for nothing but the thread's name.
         let thread = unsafe { libc::pthread_self() };
         if thread == self.feeder {
@@ -75,22 +58,5 @@ impl Workers {
         if let Some((clock, _)) = ThreadClock::of_this_thread() {
             threads.push(Worker { thread, clock, seen: Duration::ZERO });
         }
-    }
-}
-
-/// Gives a frame its buffers, as libavcodec would by itself.
-unsafe extern "C" fn get_buffer(
-    context: *mut ffi::AVCodecContext,
-    frame: *mut ffi::AVFrame,
-    flags: libc::c_int,
-) -> libc::c_int {
-    // SAFETY: libavcodec's contexts have the `opaque` that `of` has set, and are closed before it
-    // is dropped; all else is passed on as it came.
-    unsafe {
-        let workers = (*context).opaque.cast::<Workers>().as_ref();
-        if let Some(workers) = workers {
-            workers.note_this_thread();
-        }
-        ffi::avcodec_default_get_buffer2(context, frame, flags)
     }
 }
