@@ -48,7 +48,7 @@ demo: plugins ## real footage through real plugins, with a live table of results
 # which the time of calls is looked at, of plugins that want all of a core, have one core each.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 TEST_THREADS ?= $(shell echo $$((3 * $(CORES))))
-TIMED_TESTS := hostile:: hostile_components:: hostile_hooks:: neighbours::
+TIMED_TESTS := hostile:: hostile_components:: hostile_hooks:: neighbours:: sched::
 
 # Everything in one go and one profile, so that nothing is compiled twice with other features.
 test: setup-test ## every test, on a real Apache Kafka
@@ -57,7 +57,7 @@ test: setup-test ## every test, on a real Apache Kafka
 		$(TARGET)/debug/comux plugin build $$plugin; done
 	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --workspace --no-fail-fast -- \
 		$(addprefix --skip ,$(TIMED_TESTS))
-	RUST_TEST_THREADS=$(CORES) $(CARGO) test --workspace --test system -- $(TIMED_TESTS)
+	RUST_TEST_THREADS=$(CORES) $(CARGO) test --workspace --lib --test system -- $(TIMED_TESTS)
 
 soak: ## the tests that show what comes of long use, at length
 	COMUX_SOAK=1 $(MAKE) test

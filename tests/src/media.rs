@@ -119,6 +119,16 @@ clip!(
     Clip::made("mjpeg", "mov", &["-frames:v", "40", "-s", "192x144", "-c:v", "mjpeg"])
 );
 clip!(
+    /// 100 small pictures that are refreshed gradually, every 20, behind a single key frame.
+    refreshed,
+    Clip::made(
+        "h264",
+        "mp4",
+        &["-frames:v", "100", "-s", "192x144", "-c:v", "libx264", "-bf", "0", "-refs", "1",
+          "-x264-params", "intra-refresh=1:keyint=20"],
+    )
+);
+clip!(
     /// 40 small pictures in VP8.
     vp8,
     Clip::made(
@@ -187,6 +197,28 @@ impl Clip {
             fs::rename(draft, path).unwrap();
         }
         Self::packets_of(codec, path)
+    }
+
+    /// Pictures as they lie in memory, one after the other, encoded. `layout` is how `ffmpeg` calls
+    /// their format, and their size, such as `256x64`. Whoever has the samples knows what is to come
+    /// out: the clip has no pictures.
+    ///
+    /// # Panics
+    /// When ffmpeg can't encode them.
+    #[must_use]
+    pub fn encoded(
+        codec: &'static str,
+        samples: &[u8],
+        (format, size): (&str, &str),
+        encoder: &[&str],
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (raw, path) = (directory.path().join("raw"), directory.path().join("clip.mp4"));
+        fs::write(&raw, samples).unwrap();
+        let mut command = ffmpeg();
+        command.args(["-f", "rawvideo", "-pix_fmt", format, "-s", size, "-i"]).arg(&raw);
+        run(command.args(encoder).arg(&path));
+        Self { _directory: Some(directory), ..Self::packets_of(codec, &path) }
     }
 
     fn of_file(codec: &'static str, path: &Path) -> Self {

@@ -1,0 +1,290 @@
+//! What cameras send, and what becomes of it on its way to Kafka: every picture that can be right is
+//! analysed, and none that is not.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use comux_tests::PATIENCE;
+use comux_tests::control::Control;
+use comux_tests::feed::Feed;
+use comux_tests::media::{self, Clip};
+use comux_tests::nal;
+use comux_tests::process::{Comux, Config, plugins_line};
+use comux_tests::records::{Record, consume, produce};
+use serde_json::{Value, json};
+
+use crate::live::{camera, controlled, only};
+use crate::promises::{assert_all_means, assert_close, assert_means, assert_same_records, topics};
+
+/// The pictures between two key frames of the B-frame clip.
+const GROUP: usize = 20;
+
+/// A camera's records, and what must hold of what comes out.
+struct Case {
+    name: &'static str,
+    clip: &'static Clip,
+    records: Vec<Record>,
+    check: Box<Check>,
+}
+
+type Check = dyn Fn(&Clip, &[Record]);
+
+impl Case {
+    fn new(
+        name: &'static str,
+        clip: &'static Clip,
+        records: Vec<Record>,
+        check: impl Fn(&Clip, &[Record]) + 'static,
+    ) -> Self {
+        Self { name, clip, records, check: Box::new(check) }
+    }
+}
+
+fn status(output: &[Record], numbers: impl IntoIterator<Item = usize>, expected: &str) {
+    for number in numbers {
+        let (status, reason) = output[number].status();
+        let found = reason.map_or(status.to_owned(), |reason| format!("{status}:{reason}"));
+        assert_eq!(found, expected, "record {number}");
+    }
+}
+
+/// A record of the clip is lost that others need: the first of those fails, and the rest wait for
+/// the next key frame. `lost` is a picture of the group that begins at `key` and ends at `next`.
+fn without(clip: &'static Clip, name: &'static str, lost: usize) -> Case {
+    let mut records = clip.records();
+    records.remove(lost);
+    let keys = clip.packets.iter().enumerate().filter(|(_, packet)| packet.keyframe);
+    let next = keys.map(|(number, _)| number).find(|&number| number > lost).unwrap() - 1;
+    Case::new(name, clip, records, move |clip, output| {
+        assert_means(clip, output);
+        let failed = output.iter().position(|record| !record.is_analysed()).unwrap();
+        assert!((lost..next).contains(&failed), "{failed} is the first that can't be right");
+        status(output, [failed], "failed:decode-error");
+        // Behind it some may be right that need neither; none of them comes behind a key frame.
+        status(output, failed + 1..next, "skipped:no-keyframe");
+        assert_all_means(clip, &output[next..]);
+    })
+}
+
+/// Parameter sets stand where this puts them, given the units of each record.
+fn moved_sets(clip: &Clip, place: impl Fn(usize, &mut Vec<Vec<u8>>, &[Vec<u8>])) -> Vec<Record> {
+    let hevc = clip.codec == "h265";
+    let mut records = clip.records();
+    let mut sets = Vec::new();
+    for (number, record) in records.iter_mut().enumerate() {
+        let units = nal::units(record.value.as_ref().unwrap());
+        let (own, mut others): (Vec<_>, Vec<_>) = units
+            .into_iter()
+            .map(<[u8]>::to_vec)
+            .partition(|unit| nal::is_parameter_set(unit, hevc));
+        if sets.is_empty() {
+            sets = own;
+        }
+        place(number, &mut others, &sets);
+        let units: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+        record.value = Some(nal::annexb(&units));
+    }
+    records
+}
+
+/// Each packet is a whole picture; the samples say how bright it is.
+fn png() -> Case {
+    const SIDE: usize = 64;
+    const LEVELS: [u8; 6] = [10, 200, 60, 120, 30, 250];
+    static CLIP: OnceLock<Clip> = OnceLock::new();
+    let clip = CLIP.get_or_init(|| {
+        let samples: Vec<u8> =
+            LEVELS.iter().flat_map(|&level| std::iter::repeat_n(level, SIDE * SIDE)).collect();
+        Clip::encoded("png", &samples, ("gray", "64x64"), &["-c:v", "png"])
+    });
+    Case::new("png", clip, clip.records(), |_, output| {
+        for (number, (record, level)) in output.iter().zip(LEVELS).enumerate() {
+            assert_close(number, record.number("brightness.mean"), level.into());
+        }
+    })
+}
+
+fn cases() -> Vec<Case> {
+    let all = |clip: &Clip, output: &[Record]| assert_all_means(clip, output);
+    let bframes = media::bframes();
+    let refreshed = media::refreshed();
+
+    let mut twice = bframes.records()[..60].to_vec();
+    twice.insert(26, twice[25].clone());
+    twice.insert(41, twice[40].clone());
+    let twice = Case::new("twice", bframes, twice, |clip, output| {
+        status(output, [26, 41], "skipped:repeated");
+        let others: Vec<Record> = [&output[..26], &output[27..41], &output[42..]].concat().to_vec();
+        assert_all_means(clip, &others);
+    });
+
+    let joined = Case::new(
+        "refresh-joined",
+        refreshed,
+        refreshed.records()[7..].to_vec(),
+        |clip, output| {
+            assert_means(clip, output);
+            let right = output.iter().position(Record::is_analysed).expect("a picture");
+            assert!((10..60).contains(&right), "right from {right} on");
+            status(output, 0..right, "skipped:no-keyframe");
+            assert_all_means(clip, &output[right..]);
+        },
+    );
+    let mut lossy = refreshed.records();
+    lossy.remove(50);
+    let lossy = Case::new("refresh-lost", refreshed, lossy, |clip, output| {
+        assert_means(clip, output);
+        status(output, [50], "failed:decode-error");
+        assert_all_means(clip, &output[..50]);
+        let right = 50 + output[50..].iter().position(Record::is_analysed).expect("a picture");
+        assert_all_means(clip, &output[right..]);
+    });
+
+    let mut cut = media::mjpeg().records();
+    for record in cut.iter_mut().skip(3).step_by(4) {
+        let whole = record.value.as_mut().unwrap();
+        whole.truncate(whole.len() * 6 / 10);
+    }
+    let cut = Case::new("mjpeg-cut", media::mjpeg(), cut, |clip, output| {
+        assert_means(clip, output);
+        status(output, (3..output.len()).step_by(4), "failed:decode-error");
+        status(output, (0..output.len()).step_by(4), "analysed");
+    });
+
+    let once = moved_sets(bframes, |number, units, sets| {
+        if number == 0 {
+            units.splice(..0, sets.iter().cloned());
+        }
+    });
+    let behind = moved_sets(bframes, |number, units, sets| {
+        if number % GROUP == GROUP - 1 {
+            units.extend(sets.iter().cloned());
+        }
+    });
+    let behind = Case::new("sets-behind", bframes, behind[GROUP - 1..].to_vec(), |clip, output| {
+        status(output, [0], "skipped:no-keyframe");
+        assert_all_means(clip, &output[1..]);
+    });
+
+    let two_in_one = {
+        let mut records = bframes.records();
+        let second = records.remove(31).value.unwrap();
+        records[30].value.as_mut().unwrap().extend(second);
+        Case::new("two-in-one", bframes, records, |clip, output| {
+            assert_means(clip, output);
+            status(output, [30], "failed:several-pictures");
+            assert_all_means(clip, &output[39..]);
+        })
+    };
+
+    vec![
+        without(bframes, "h264-lost", 25),
+        without(media::lowdelay(), "h264-delta-lost", 33),
+        without(media::hevc(), "h265-lost", 33),
+        without(media::vp9(), "vp9-lost", 7),
+        twice,
+        joined,
+        lossy,
+        cut,
+        two_in_one,
+        behind,
+        png(),
+        Case::new("sets-once", bframes, once, all),
+    ]
+}
+
+#[test]
+fn what_can_be_right_is_analysed_and_what_can_not_is_not() {
+    let mut config = Config::new("streams");
+    let mut cameras = Vec::new();
+    for threads in [1, 4] {
+        for case in cases() {
+            let camera = format!("streams-{}-{threads}", case.name);
+            produce(&topics(&camera).0, &case.records);
+            let lines = format!(
+                "codec = '{}'\nmode = 'every-frame'\nstart = 'beginning'\ndecode_threads = \
+                 {threads}\n{}",
+                case.clip.codec,
+                plugins_line("brightness", "")
+            );
+            config = config.camera(&camera, &lines);
+            cameras.push((camera, case));
+        }
+    }
+    let comux = Comux::run(&config);
+    for (camera, case) in &cameras {
+        println!("{camera}");
+        let output = consume(&format!("stream_{camera}"), case.records.len());
+        assert_same_records(&case.records, &output);
+        (case.check)(case.clip, &output);
+    }
+    let ended = comux.stop();
+    for (camera, _) in cameras {
+        assert!(ended.sums(&camera).balance(), "{camera}");
+    }
+}
+
+/// The sets come once, before the camera gets its plugin.
+#[test]
+fn parameter_sets_are_learned_while_nothing_is_analysed_and_known_after_a_restart() {
+    let clip = media::bframes();
+    let records = moved_sets(clip, |number, units, sets| {
+        if number == 0 {
+            units.splice(..0, sets.iter().cloned());
+        }
+    });
+    let name = "streams-sets";
+    let (input, output) = topics(name);
+    let camera = |plugins: &str| {
+        Config::new(name)
+            .camera(name, &format!("mode = 'every-frame'\nstart = 'beginning'\n{plugins}"))
+    };
+    let home = comux_tests::home::Home::new();
+    produce(&input, &records[..50]);
+    let comux = Comux::run_in(&home, &camera(""));
+    let passed = consume(&output, 50);
+    status(&passed, 0..50, "passthrough");
+    comux.stop();
+    produce(&input, &records[50..110]);
+    let comux = Comux::run_in(&home, &camera(&plugins_line("brightness", "")));
+    let out = consume(&output, 110);
+    // Killed, it has to begin again where it was committed, and no set ever came to this process.
+    comux.kill();
+    assert_all_means(clip, &out[60..]);
+    produce(&input, &records[110..]);
+    let comux = Comux::run_in(&home, &camera(&plugins_line("brightness", "")));
+    let out = consume(&output, records.len());
+    assert_all_means(clip, &out[110..]);
+    comux.stop();
+}
+
+fn wait_for_phase(control: &mut Control, camera: &str, phase: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = control.status(camera);
+        if status["phase"] == phase {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "{camera} is not {phase}: {status}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_camera_that_nothing_can_be_made_of_says_so_and_why() {
+    let mut test = controlled("streams-trouble", &["brightness"]);
+    let name = "trouble-codec";
+    topics(name);
+    let mut spec = camera(name, only("brightness"));
+    spec["codec"] = json!("h264");
+    test.control.done("create", spec);
+    let feed = Feed::start(&[format!("raw_{name}")], media::hevc(), 25);
+    let status = wait_for_phase(&mut test.control, name, "no-analysis");
+    let trouble = status["trouble"].as_str().unwrap();
+    assert!(trouble.contains("h265"), "{trouble}");
+    let other = json!({ "id": name, "codec": "h265" });
+    test.control.done("update", other);
+    wait_for_phase(&mut test.control, name, "running");
+    let _ = feed.stop();
+    test.comux.stop();
+}
