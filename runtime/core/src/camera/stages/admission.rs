@@ -143,7 +143,11 @@ impl Admission {
             };
         }
         match self.gate.judge(inspection, late) {
-            Passage::Decode | Passage::Fill if is_left_out => Verdict::Skip(SkipReason::Rate),
+            Passage::Decode | Passage::Fill | Passage::Skip(SkipReason::Repeated)
+                if is_left_out =>
+            {
+                Verdict::Skip(SkipReason::Rate)
+            }
             Passage::Decode => Verdict::Decode,
             Passage::DecodeAfresh => Verdict::DecodeAfresh,
             Passage::Fill => Verdict::Fill(SkipReason::NoKeyframe),

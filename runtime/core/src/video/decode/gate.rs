@@ -126,7 +126,7 @@ impl Gate {
                 Passage::FillAfresh
             }
             (State::Refreshing { .. }, _) if inspection.lacks.is_some() => {
-                if !inspection.disposable {
+                if !spares_others(inspection) {
                     self.shut();
                 }
                 Passage::Skip(SkipReason::NoKeyframe)
@@ -154,7 +154,7 @@ impl Gate {
         if inspection.lacks.is_none() && !inspection.has_several_pictures {
             return passage;
         }
-        let spares_others = inspection.disposable;
+        let spares_others = spares_others(inspection);
         if !spares_others {
             self.shut();
         }
@@ -179,6 +179,12 @@ impl Gate {
     pub fn is_refreshing(&self) -> bool {
         matches!(self.state, State::Refreshing { .. })
     }
+}
+
+/// Whether what an access unit lacks is missing to its own picture alone: of one that no other needs,
+/// a part of itself. A picture that did not come may be missing to others as well.
+fn spares_others(inspection: Inspection) -> bool {
+    inspection.disposable && inspection.lacks == Some(Lack::Slice)
 }
 
 #[cfg(test)]
@@ -309,6 +315,9 @@ mod tests {
         let unneeded = Inspection { disposable: true, ..lacks(delta()) };
         assert_eq!(gate.judge(unneeded, IN_TIME), Passage::Broken { spares_others: true });
         assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
+        let misses = Inspection { lacks: Some(Lack::Reference), ..unneeded };
+        assert_eq!(gate.judge(misses, IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
         assert_eq!(gate.judge(lacks(delta()), IN_TIME), Passage::Broken { spares_others: false });
         assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
     }
