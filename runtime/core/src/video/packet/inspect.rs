@@ -32,7 +32,7 @@ pub enum Lack {
     Slice,
 }
 
-/// What [`Inspector::inspect`] finds.
+/// What [`Inspector::inspect`](super::Inspector::inspect) finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inspection {
     /// What the access unit holds.
