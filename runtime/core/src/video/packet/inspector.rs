@@ -56,12 +56,15 @@ impl Inspector {
         if data.is_empty() {
             return None;
         }
-        match &mut self.reader {
+        let found = match &mut self.reader {
             Reader::H264(reader) => reader.read(data),
             Reader::H265(reader) => reader.read(data),
             Reader::Av1(reader) => reader.read(data),
             Reader::Single(read) => read(data),
-        }
+        }?;
+        // A stranger's record may say both: the types of its units one thing, headers another.
+        let is_closed = found.is_closed && found.content == Content::KeyPicture;
+        Some(Inspection { is_closed, ..found })
     }
 
     /// What comes next does not follow what came last: nothing is missed, and parameter sets stay.
