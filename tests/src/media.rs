@@ -200,8 +200,8 @@ impl Clip {
     }
 
     /// Pictures as they lie in memory, one after the other, encoded. `layout` is how `ffmpeg` calls
-    /// their format, and their size, such as `256x64`. Whoever has the samples knows what is to come
-    /// out: the clip has no pictures.
+    /// their format, and their size, such as `256x64`. Whoever has the samples knows what is to
+    /// come out: the clip has no pictures.
     ///
     /// # Panics
     /// When ffmpeg can't encode them.

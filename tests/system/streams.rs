@@ -1,5 +1,5 @@
-//! What cameras send, and what becomes of it on its way to Kafka: every picture that can be right is
-//! analysed, and none that is not.
+//! What cameras send, and what becomes of it on its way to Kafka: every picture that can be right
+//! is analysed, and none that is not.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

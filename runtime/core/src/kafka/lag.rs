@@ -17,8 +17,8 @@ use rdkafka::types::RDKafkaRespErr;
 use super::properties::Logging;
 use crate::kafka::PARTITION;
 
-/// How often librdkafka is asked where the topic ends. It searches a list of all cameras' topics for
-/// the answer, so asking for each record would cost the more the more cameras there are.
+/// How often librdkafka is asked where the topic ends. It searches a list of all cameras' topics
+/// for the answer, so asking for each record would cost the more the more cameras there are.
 const ASKING_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How far one camera is behind, without a question to the broker.

@@ -1,9 +1,9 @@
 //! The key-frame state machine: what may enter the decoder.
 //!
-//! A decoder that starts anywhere but at a key frame makes up frames. After the start, a gap, a decode
-//! error or a skip, the gate is shut until the next key frame, and every record it turns away gets
-//! the reason for which it was shut. A stream that is refreshed gradually has places to begin as
-//! well: what enters there comes out right only some frames later.
+//! A decoder that starts anywhere but at a key frame makes up frames. After the start, a gap, a
+//! decode error or a skip, the gate is shut until the next key frame, and every record it turns
+//! away gets the reason for which it was shut. A stream that is refreshed gradually has places to
+//! begin as well: what enters there comes out right only some frames later.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub enum Passage {
     Fill,
     /// Likewise, and the decoder starts afresh.
     FillAfresh,
-    /// It may not, since something that it needs is not there, or more than one is in it. Frames before it are right, those
-    /// behind it only if `spares_others`.
+    /// It may not, since something that it needs is not there, or more than one is in it. Frames
+    /// before it are right, those behind it only if `spares_others`.
     Broken {
         /// No other frame needs this one.
         spares_others: bool,
@@ -181,8 +181,8 @@ impl Gate {
     }
 }
 
-/// Whether what an access unit lacks is missing to its own picture alone: of one that no other needs,
-/// a part of itself. A picture that did not come may be missing to others as well.
+/// Whether what an access unit lacks is missing to its own picture alone: of one that no other
+/// needs, a part of itself. A picture that did not come may be missing to others as well.
 fn spares_others(inspection: Inspection) -> bool {
     inspection.disposable && inspection.lacks == Some(Lack::Slice)
 }

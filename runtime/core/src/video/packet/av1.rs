@@ -17,7 +17,8 @@ impl Av1 {
             match obu.kind {
                 SEQUENCE_HEADER => {
                     (is_known, has_parameter_sets) = (true, true);
-                    // Section 5.5.1: `seq_profile`, `still_picture`, `reduced_still_picture_header`.
+                    // Section 5.5.1: `seq_profile`, `still_picture`,
+                    // `reduced_still_picture_header`.
                     self.has_short_headers = obu.body.first()? & 0x08 != 0;
                 }
                 // Section 5.9.2. Of several frames of a temporal unit one is shown, the last of the

@@ -70,7 +70,8 @@ impl Codec {
         !matches!(self.id(), Id::MJPEG | Id::VP8 | Id::VP9 | Id::AV1)
     }
 
-    /// Whether the decoder gives a picture for each spatial layer of VP9, not for the largest alone.
+    /// Whether the decoder gives a picture for each spatial layer of VP9, not for the largest
+    /// alone.
     pub(super) fn gives_each_layer(self) -> bool {
         self.decoder.name() == "vp9"
     }
@@ -87,8 +88,8 @@ impl Codec {
         self.has_nal_units() || self.id() == ffmpeg::codec::Id::AV1
     }
 
-    /// Whether every packet is a whole picture of its own. libavcodec says so of most codecs of which
-    /// it is true.
+    /// Whether every packet is a whole picture of its own. libavcodec says so of most codecs of
+    /// which it is true.
     #[must_use]
     pub fn is_still(self) -> bool {
         // SAFETY: it takes any codec's id; a descriptor is static.

@@ -56,7 +56,8 @@ pub struct Inspection {
     /// It may come out right only if decoding began before the latest key picture, behind which it
     /// came though it is shown before it.
     pub is_leading: bool,
-    /// At least so many pictures come before one that is shown before them, by what has come so far.
+    /// At least so many pictures come before one that is shown before them, by what has come so
+    /// far.
     /// `None`: the decoder learns it from the parameter sets, or there are none.
     pub reorders: Option<u8>,
     /// So many pictures come out of it before its own: those of lower spatial layers.

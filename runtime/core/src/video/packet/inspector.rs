@@ -1,5 +1,5 @@
-//! Looks at one access unit after the other: is it the codec's, does it show a picture, can decoding
-//! begin here, is all there that it needs?
+//! Looks at one access unit after the other: is it the codec's, does it show a picture, can
+//! decoding begin here, is all there that it needs?
 
 use ffmpeg_next::codec::Id;
 
@@ -10,8 +10,8 @@ use super::h265::H265;
 use super::inspect::{Content, Inspection};
 use super::{still, vp8, vp9};
 
-/// Looks at the access units of one stream. It remembers what came before, so each is to be shown to
-/// it once, in the order in which they came, whether it is decoded or not.
+/// Looks at the access units of one stream. It remembers what came before, so each is to be shown
+/// to it once, in the order in which they came, whether it is decoded or not.
 #[derive(Debug)]
 pub struct Inspector {
     codec: Codec,

@@ -86,8 +86,8 @@ impl ParameterSets {
         true
     }
 
-    /// All of them in Annex B, as they are to be told to another decoder. `None`: there are none, or
-    /// they were too many to be kept.
+    /// All of them in Annex B, as they are to be told to another decoder. `None`: there are none,
+    /// or they were too many to be kept.
     #[must_use]
     pub fn all(&self) -> Option<Arc<[u8]>> {
         self.all.clone()

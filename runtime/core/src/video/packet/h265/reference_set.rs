@@ -5,8 +5,9 @@ use super::bits::Bits;
 /// No more pictures than this are kept to be referred to (`MaxDpbSize`, section A.4.2).
 const MOST: usize = 16;
 
-/// A short-term reference picture set: how far away each picture is in output order, and whether the
-/// current picture may use it. Those before it come first, from near to far, then those behind it.
+/// A short-term reference picture set: how far away each picture is in output order, and whether
+/// the current picture may use it. Those before it come first, from near to far, then those behind
+/// it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ShortTerm {
     before: Vec<(i64, bool)>,
