@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # libavcodec 62.28.102 (FFmpeg 8.1), through PyAV 18.1.0; 59.37.100 (FFmpeg 5.1) does the same.
 #
-# A PNG packet is a whole picture. But the decoder adds the samples of each packet that is not flagged
-# as a key frame (AV_PKT_FLAG_KEY) to those of the picture before it, modulo 256, if the sizes are the
-# same, and reports nothing. Whoever has bare PNG pictures, from a queue say, and not from a demuxer
+# A PNG packet is a whole picture. But the decoder adds the samples of each packet that is not
+# flagged as a key frame (AV_PKT_FLAG_KEY) to those of the picture before it, modulo 256, if the
+# sizes are the same, and reports nothing. Whoever has bare PNG pictures, from a queue say, and not from a demuxer
 # that sets the flag, has to set it, or gets the first picture right and all others wrong.
 #
 # Seen: of pictures of the levels 10, 60, 30, `without the flag: [10, 70, 100]` and

@@ -178,6 +178,7 @@ fn stripes(record: &Record, header: &str) -> Vec<Vec<f64>> {
 fn assert_shows(about: &str, found: &[Vec<f64>], expected: impl Fn([f64; 3]) -> [f64; 3]) {
     assert_eq!(found.len(), SCENE.len(), "{about}");
     for (found, colour) in found.iter().zip(SCENE) {
+        assert_eq!(found.len(), 3, "{about}: red, green and blue");
         for (found, part) in found.iter().zip(expected(colour)) {
             let differs = (found - 255.0 * part).abs();
             assert!(differs <= 2.0, "{about}: {colour:?} is seen as {found:?}");

@@ -14,7 +14,7 @@ use super::stages::admission::{Admission, Verdict};
 use super::stages::decode::{Decode, Sent};
 use crate::record::{FailReason, Ledger, Outcome, Seq, SkipReason};
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoded, Lateness, WasSent};
+use crate::video::decode::{Decoded, Lateness};
 use crate::video::packet::{Content, Inspection};
 
 /// See the module.
@@ -67,7 +67,7 @@ impl Way {
         match (self, inspection.content) {
             (Self::Out(_), _) => {
                 if inspection.has_parameter_sets {
-                    decode.learn(data, WasSent::No);
+                    decode.learn(data);
                 }
                 None
             }
@@ -143,7 +143,7 @@ impl<'q> FramePath<'q> {
     /// An access unit that nobody looks at: of a camera that is paused or has no plugins.
     pub fn pass_by(&mut self, data: &[u8], inspection: Inspection) {
         if inspection.has_parameter_sets {
-            self.decode.learn(data, WasSent::No);
+            self.decode.learn(data);
         }
     }
 

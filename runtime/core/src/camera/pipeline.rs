@@ -18,13 +18,13 @@ use super::stages::decode::Decode;
 use super::stages::diagnosis::{Diagnosis, Known};
 use super::stages::intake::{AfterSilence, Intake};
 use super::stages::output::{Output, PARK_TIMEOUT};
-use crate::config::{CameraSpec, Framing, Mode};
+use crate::config::{CameraSpec, Framing, Mode, Rate};
 use crate::kafka::{CameraQueue, Checkpoint, PacketSink};
 use crate::record::{FailReason, Ledger, MOST_WAITING, Outcome, Seq};
 use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
-use crate::video::decode::{Lateness, WasSent};
+use crate::video::decode::Lateness;
 use crate::video::packet::{Content, Inspection, Lack, Unit};
 
 /// What a camera keeps when its input changes.
@@ -61,7 +61,7 @@ impl<'q> Pipeline<'q> {
         let topic = spec.produce_topic.clone();
         let mut decode =
             Decode::new(&spec, Arc::clone(&tenant), Arc::clone(&claim), Arc::clone(&stats));
-        decode.learn(queue.parameter_sets.as_deref().unwrap_or_default(), WasSent::No);
+        decode.learn(queue.parameter_sets.as_deref().unwrap_or_default());
         Ok(Self {
             intake: Intake::new(queue, &spec)?,
             path: FramePath {
@@ -125,7 +125,7 @@ impl<'q> Pipeline<'q> {
         let known = || Known {
             codec: self.spec.codec,
             has_parameter_sets: self.path.decode.has_parameter_sets(),
-            only_keys: self.path.admission.only_keys(),
+            wants_keys: self.spec.rate == Rate::Keyframes,
         };
         let Some(trouble) = self.diagnosis.look(&self.stats, Instant::now(), known) else { return };
         let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());

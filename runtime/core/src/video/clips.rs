@@ -1,6 +1,10 @@
-//! Streams of H.265 that tests have made for them.
+//! Streams that tests have made for them, and what libavcodec makes of them.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
+
+use ffmpeg_next as ffmpeg;
 
 use super::demux::MediaReader;
 use super::packet::annexb;
@@ -29,6 +33,42 @@ pub(crate) fn h265(clip: &Clip<'_>) -> (Vec<Vec<u8>>, Vec<i64>) {
     let mut reader = MediaReader::open(path.to_str().unwrap()).unwrap();
     let packets = std::iter::from_fn(|| reader.next_packet().unwrap());
     packets.map(|packet| (packet.data, packet.pts.unwrap())).unzip()
+}
+
+/// A hash of each picture that libavcodec makes, by the number of its access unit.
+pub(crate) fn decoded<'a>(
+    codec: ffmpeg::codec::Id,
+    flags: ffmpeg::codec::Flags,
+    units: impl Iterator<Item = (usize, &'a [u8])>,
+) -> BTreeMap<usize, u64> {
+    let codec = ffmpeg::decoder::find(codec).unwrap();
+    let mut context = ffmpeg::codec::Context::new_with_codec(codec);
+    context.set_flags(flags);
+    let mut decoder = context.decoder().open_as(codec).unwrap().video().unwrap();
+    let mut pictures = BTreeMap::new();
+    let mut receive = |decoder: &mut ffmpeg::decoder::Video| {
+        let mut frame = ffmpeg::frame::Video::empty();
+        while decoder.receive_frame(&mut frame).is_ok() {
+            let mut hasher = DefaultHasher::new();
+            for plane in 0..frame.planes() {
+                let lines = frame.data(plane).chunks(frame.stride(plane));
+                let width = frame.plane_width(plane) as usize;
+                for line in lines.take(frame.plane_height(plane) as usize) {
+                    line[..width].hash(&mut hasher);
+                }
+            }
+            pictures.insert(frame.pts().unwrap() as usize, hasher.finish());
+        }
+    };
+    for (number, unit) in units {
+        let mut packet = ffmpeg::Packet::copy(unit);
+        packet.set_pts(Some(number as i64));
+        let _ = decoder.send_packet(&packet);
+        receive(&mut decoder);
+    }
+    decoder.send_eof().unwrap();
+    receive(&mut decoder);
+    pictures
 }
 
 /// Its NAL units, without start codes.

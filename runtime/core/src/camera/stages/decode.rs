@@ -81,9 +81,9 @@ impl Decode {
 
     // === parameter sets ===
 
-    /// Notes the parameter sets in an access unit, or in those that another run knew.
-    pub fn learn(&mut self, data: &[u8], was_sent: WasSent) {
-        self.decoder.learn(data, was_sent);
+    /// Notes parameter sets that do not go into the decoder with a picture.
+    pub fn learn(&mut self, data: &[u8]) {
+        self.decoder.learn(data, WasSent::No);
     }
 
     /// Those that pictures need which an access unit does not bring along, in Annex B.

@@ -11,8 +11,11 @@ use crate::video::packet::{Codec, looks_like};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long nothing may be analysed: longer than from one key frame to the next, of most cameras.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it may see that records came and none was analysed: longer than from one key frame to
+/// the next, of most cameras.
+const PATIENCE: u32 = 5;
+/// The same where key frames alone are analysed: there are cameras that send one in ten seconds.
+const PATIENCE_FOR_KEYS: u32 = 30;
 /// So few records may be bad luck.
 const FEW: u64 = 20;
 
@@ -20,8 +23,8 @@ const FEW: u64 = 20;
 pub(crate) struct Diagnosis {
     looked: Instant,
     before: CameraCounts,
-    /// Since records came of which none was analysed, and what the counters were then.
-    unanalysed: Option<(Instant, CameraCounts)>,
+    /// How often records had come of which none was analysed, and what the counters were before.
+    unanalysed: Option<(u32, CameraCounts)>,
     is_told: bool,
     evidence: Evidence,
 }
@@ -41,7 +44,8 @@ pub(crate) struct Evidence {
 pub(crate) struct Known {
     pub codec: Codec,
     pub has_parameter_sets: bool,
-    pub only_keys: bool,
+    /// Key frames alone are to be analysed.
+    pub wants_keys: bool,
 }
 
 impl Diagnosis {
@@ -93,11 +97,17 @@ impl Diagnosis {
             self.evidence = Evidence::default();
             return std::mem::take(&mut self.is_told).then_some(None);
         }
-        let (since, first) = self.unanalysed.get_or_insert((now, before));
-        if self.is_told || now.duration_since(*since) < PATIENCE {
+        // A silence tells nothing.
+        if counts.settled() == before.settled() || self.is_told {
             return None;
         }
-        let cause = cause(first, &counts, self.evidence, &known())?;
+        let (looks, first) = self.unanalysed.get_or_insert((0, before));
+        *looks += 1;
+        let known = known();
+        if *looks < if known.wants_keys { PATIENCE_FOR_KEYS } else { PATIENCE } {
+            return None;
+        }
+        let cause = cause(first, &counts, self.evidence, &known)?;
         self.is_told = true;
         Some(Some(cause))
     }
@@ -124,7 +134,7 @@ fn cause(
     let broken = failed(FailReason::DecodeError);
     let (waiting, rate) = (skipped(SkipReason::NoKeyframe), skipped(SkipReason::Rate));
     let empty = skipped(SkipReason::NoPicture);
-    if other + several + broken + waiting + empty < FEW && !(known.only_keys && rate >= FEW) {
+    if other + several + broken + waiting + empty < FEW && !(known.wants_keys && rate >= FEW) {
         return None;
     }
     let codec = known.codec.name();
@@ -173,7 +183,7 @@ mod tests {
 
     fn known() -> Known {
         let codec = Codec::from_name("h264").unwrap();
-        Known { codec, has_parameter_sets: true, only_keys: false }
+        Known { codec, has_parameter_sets: true, wants_keys: false }
     }
 
     /// A camera to which, second by second, so many records with such an end come; what is said.
@@ -202,6 +212,8 @@ mod tests {
     #[test]
     fn a_camera_that_is_silent_pauses_or_waits_for_a_short_while_is_not_complained_of() {
         assert_eq!(said(&[(0, NO_KEY); 20], |_| {}), []);
+        let late = [&[(0, NO_KEY); 60][..], &[(25, NO_KEY); 3]].concat();
+        assert_eq!(said(&late, |_| {}), [], "silent for a minute, then joined in the middle");
         assert_eq!(said(&[(1, NO_KEY); 10], |_| {}), [], "too few to tell");
         assert_eq!(said(&[(25, Status::Skipped(SkipReason::Paused)); 20], |_| {}), []);
         assert_eq!(said(&[(25, Status::Failed(FailReason::PluginTrap)); 20], |_| {}), []);

@@ -26,7 +26,7 @@ use ffmpeg_next as ffmpeg;
 use crate::record::Seq;
 
 /// What is known of a frame beside its pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FrameFacts {
     /// The record whose frame it is.
     pub seq: Seq,

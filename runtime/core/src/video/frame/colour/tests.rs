@@ -6,15 +6,6 @@ use ffmpeg_next::frame::Video;
 use super::*;
 use crate::video::frame::{Frame, FrameFacts, PixelFormat, Rect, Scaler, View};
 
-const FACTS: FrameFacts = FrameFacts {
-    seq: 0,
-    pts_us: None,
-    recorded_at_us: None,
-    keyframe: true,
-    discontinuity: false,
-    decode_us: 0,
-};
-
 /// Patches of a card: so many in a row, and rows.
 const PATCHES: (usize, usize) = (8, 4);
 const PATCH: usize = 32;
@@ -164,7 +155,7 @@ fn red_green_and_blue_follow_the_matrix_and_the_range_of_the_stream() {
             fill(&mut frame, |part, place| card[patch_at(place)].get(part).copied().unwrap_or(255));
             frame.set_color_space(space);
             frame.set_color_range(said);
-            let frame = Frame::new(FACTS, frame);
+            let frame = Frame::new(FrameFacts::default(), frame);
             let colour = frame.colour();
             assert_eq!((colour.matrix, colour.range, colour.bit_depth), (matrix, range, bits));
             assert!(colour.is_matrix_stated && colour.is_range_stated);
@@ -190,7 +181,7 @@ fn motion_jpeg_is_full_range_by_its_format_and_unstated_streams_are_limited() {
         (Pixel::GRAY8, (Range::Limited, false)),
         (Pixel::RGB24, (Range::Full, true)),
     ] {
-        let colour = Frame::new(FACTS, Video::new(pixel, 64, 64)).colour();
+        let colour = Frame::new(FrameFacts::default(), Video::new(pixel, 64, 64)).colour();
         assert_eq!((colour.range, colour.is_range_stated), expected, "{pixel:?}");
     }
 }
@@ -204,13 +195,14 @@ fn the_matrix_of_a_stream_that_says_none_goes_by_its_size() {
         ((1280, 720), Matrix::Bt709),
         ((720, 1280), Matrix::Bt709),
     ] {
-        let colour = Frame::new(FACTS, Video::new(Pixel::YUV420P, size.0, size.1)).colour();
+        let colour =
+            Frame::new(FrameFacts::default(), Video::new(Pixel::YUV420P, size.0, size.1)).colour();
         assert_eq!((colour.matrix, colour.is_matrix_stated), (expected, false), "{size:?}");
         let mut frame = Video::new(Pixel::YUV420P, size.0, size.1);
         let weights = if expected == Matrix::Bt709 { BT_709 } else { BT_601 };
         let green = coded([0.0, 192.0 / 255.0, 0.0], weights, Range::Limited, 8);
         fill(&mut frame, |part, _| green[part]);
-        let frame = Frame::new(FACTS, frame);
+        let frame = Frame::new(FrameFacts::default(), frame);
         // Down to a single pixel, which libswscale does in two steps.
         for to in [None, Some((224, 224)), Some((3, 2)), Some((1, 1))] {
             let found = read(&frame, whole(to, PixelFormat::Rgb24));
@@ -236,7 +228,7 @@ fn a_view_of_a_single_pixel_has_the_colours_of_the_stream() {
                 fill(&mut frame, |part, _| samples[part]);
                 frame.set_color_space(color::Space::BT709);
                 frame.set_color_range(said);
-                let frame = Frame::new(FACTS, frame);
+                let frame = Frame::new(FrameFacts::default(), frame);
                 let expected = decoded(samples, BT_709, range, bits);
                 let found = read(&frame, whole(Some((1, 1)), PixelFormat::Rgb24));
                 let worst = worst(&[*found.first_chunk().unwrap()], &[expected]);
@@ -285,7 +277,7 @@ fn luma_of_more_bits_is_divided_down_to_8_and_never_squeezed() {
             let mut frame = Video::new(pixel, CARD.0, CARD.1);
             fill(&mut frame, |part, place| if part == 0 { value(place) } else { 77 });
             frame.set_color_range(said);
-            let frame = Frame::new(FACTS, frame);
+            let frame = Frame::new(FrameFacts::default(), frame);
             let excess = f64::from(1 << (bits - 8));
             let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
             let reduced = |place| (f64::from(value(place)) / excess).round().min(255.0) as u8;
@@ -308,7 +300,7 @@ fn gray_as_colours_is_stretched_by_its_range_alone() {
             let mut frame = Video::new(pixel, CARD.0, CARD.1);
             fill(&mut frame, |_, place| card[patch_at(place)]);
             frame.set_color_range(said);
-            let frame = Frame::new(FACTS, frame);
+            let frame = Frame::new(FrameFacts::default(), frame);
             let neutral = 1 << (bits - 1);
             let expected = card.map(|luma| decoded([luma, neutral, neutral], BT_709, range, bits));
             for size in [None, Some((128, 64)), Some((200, 100))] {
@@ -338,7 +330,7 @@ fn planes_of_luma_and_chroma_are_as_they_are_coded() {
         let mut frame = Video::new(pixel, CARD.0, CARD.1);
         fill(&mut frame, |part, (x, y)| ((x * 3 + y * 5 + part * 70) % 256) as u16);
         frame.set_color_range(said);
-        let frame = Frame::new(FACTS, frame);
+        let frame = Frame::new(FrameFacts::default(), frame);
         let planes = read(&frame, whole(None, PixelFormat::I420));
         let at = |part: usize, x: usize, y: usize| ((x * 3 + y * 5 + part * 70) % 256) as u8;
         let (width, height) = (CARD.0 as usize, CARD.1 as usize);
@@ -361,7 +353,7 @@ fn a_stream_of_red_green_and_blue_stays_as_it_is_and_its_luma_is_full_range() {
         let card = colours().map(|colour| colour.map(|part| (part * 255.0).round() as u16));
         let mut frame = Video::new(pixel, CARD.0, CARD.1);
         fill(&mut frame, |part, place| card[patch_at(place)].get(part).copied().unwrap_or(255));
-        let frame = Frame::new(FACTS, frame);
+        let frame = Frame::new(FrameFacts::default(), frame);
         assert_eq!(frame.colour().matrix, Matrix::Rgb);
         let expected = card.map(|colour| colour.map(f64::from));
         for (size, most) in [(None, 0.0), (Some((128, 64)), 2.0)] {

@@ -12,15 +12,7 @@ fn gradient(width: u32, height: u32) -> Frame {
     }
     frame.data_mut(1).fill(128);
     frame.data_mut(2).fill(128);
-    let info = FrameFacts {
-        seq: 0,
-        pts_us: None,
-        recorded_at_us: None,
-        keyframe: true,
-        discontinuity: false,
-        decode_us: 0,
-    };
-    Frame::new(info, frame)
+    Frame::new(FrameFacts::default(), frame)
 }
 
 fn view(region: Option<Rect>, size: Option<(u32, u32)>, format: PixelFormat) -> View {

@@ -16,35 +16,9 @@ fn clip(encoder: &str) -> (Vec<Vec<u8>>, Vec<i64>) {
 
 /// What libavcodec makes of the access units that are there: a hash of each picture.
 fn decoded(units: &[Option<Vec<u8>>]) -> BTreeMap<usize, u64> {
-    let codec = ffmpeg::decoder::find(ffmpeg::codec::Id::HEVC).unwrap();
-    let context = ffmpeg::codec::Context::new_with_codec(codec);
-    let mut decoder = context.decoder().open_as(codec).unwrap().video().unwrap();
-    let mut pictures = BTreeMap::new();
-    let mut receive = |decoder: &mut ffmpeg::decoder::Video| {
-        let mut frame = ffmpeg::frame::Video::empty();
-        while decoder.receive_frame(&mut frame).is_ok() {
-            let mut samples = Vec::new();
-            for plane in 0..frame.planes() {
-                let lines = frame.data(plane).chunks(frame.stride(plane));
-                let width = frame.plane_width(plane) as usize;
-                for line in lines.take(frame.plane_height(plane) as usize) {
-                    samples.extend_from_slice(&line[..width]);
-                }
-            }
-            let number = usize::try_from(frame.pts().unwrap()).unwrap();
-            pictures.insert(number, FixedState::default().hash_one(samples));
-        }
-    };
-    for (number, unit) in units.iter().enumerate() {
-        let Some(unit) = unit else { continue };
-        let mut packet = ffmpeg::Packet::copy(unit);
-        packet.set_pts(Some(number as i64));
-        let _ = decoder.send_packet(&packet);
-        receive(&mut decoder);
-    }
-    decoder.send_eof().unwrap();
-    receive(&mut decoder);
-    pictures
+    let numbered = units.iter().enumerate();
+    let there = numbered.filter_map(|(number, unit)| Some((number, unit.as_deref()?)));
+    clips::decoded(ffmpeg::codec::Id::HEVC, ffmpeg::codec::Flags::empty(), there)
 }
 
 fn inspected(units: &[Option<Vec<u8>>]) -> Vec<Option<Inspection>> {

@@ -8,12 +8,12 @@ mod strangers;
 mod write;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 
 use ffmpeg_next as ffmpeg;
 
 use super::H264;
+use crate::video::clips;
 use crate::video::demux::MediaReader;
 use crate::video::packet::{Content, Inspection, Lack};
 
@@ -44,42 +44,15 @@ fn encoded_from(picture: &str, parameters: &str, frames: u32) -> Vec<Vec<u8>> {
     units
 }
 
-/// A digest of each picture that libavcodec shows, by the number of the access unit. `damaged`:
-/// also of those that it knows to be wrong.
+/// A hash of each picture that libavcodec shows, by the number of the access unit. `damaged`: also of
+/// those that it knows to be wrong.
 fn decoded<'a>(
     units: impl Iterator<Item = (usize, &'a [u8])>,
     damaged: bool,
 ) -> BTreeMap<usize, u64> {
-    ffmpeg::init().unwrap();
-    let codec = ffmpeg::decoder::find(ffmpeg::codec::Id::H264).unwrap();
-    let mut context = ffmpeg::codec::Context::new_with_codec(codec);
-    if damaged {
-        context.set_flags(ffmpeg::codec::Flags::OUTPUT_CORRUPT);
-    }
-    let mut decoder = context.decoder().video().unwrap();
-    let mut pictures = BTreeMap::new();
-    let mut receive = |decoder: &mut ffmpeg::decoder::Video| {
-        let mut frame = ffmpeg::frame::Video::empty();
-        while decoder.receive_frame(&mut frame).is_ok() {
-            let mut hasher = DefaultHasher::new();
-            for plane in 0..frame.planes() {
-                let width = frame.plane_width(plane) as usize;
-                for line in frame.data(plane).chunks(frame.stride(plane)) {
-                    line[..width].hash(&mut hasher);
-                }
-            }
-            pictures.insert(frame.pts().unwrap() as usize, hasher.finish());
-        }
-    };
-    for (number, unit) in units {
-        let mut packet = ffmpeg::Packet::copy(unit);
-        packet.set_pts(Some(number as i64));
-        let _ = decoder.send_packet(&packet);
-        receive(&mut decoder);
-    }
-    decoder.send_eof().unwrap();
-    receive(&mut decoder);
-    pictures
+    let flags = ffmpeg::codec::Flags::OUTPUT_CORRUPT;
+    let flags = if damaged { flags } else { ffmpeg::codec::Flags::empty() };
+    clips::decoded(ffmpeg::codec::Id::H264, flags, units)
 }
 
 /// All of them but some, with their numbers.
