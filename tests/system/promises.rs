@@ -1,7 +1,7 @@
 //! What several tests demand of comux's output, and the topics of a camera.
 
 use comux_tests::media::Clip;
-use comux_tests::records::{Record, create_topic};
+use comux_tests::records::{Record, create_topics};
 
 /// How far a header with three decimals may be from the mean.
 const TOLERANCE: f64 = 0.001;
@@ -18,6 +18,7 @@ const REASONS: [(&str, &[&str]); 2] = [
             "not-video",
             "decode-error",
             "several-pictures",
+            "too-large",
             "plugin-error",
             "plugin-trap",
             "deadline",
@@ -30,8 +31,7 @@ const REASONS: [(&str, &[&str]); 2] = [
 /// The topics of a camera, created: packets in and packets out.
 pub fn topics(camera: &str) -> (String, String) {
     let (input, output) = (format!("raw_{camera}"), format!("stream_{camera}"));
-    create_topic(&input, 1);
-    create_topic(&output, 1);
+    create_topics(&[&input, &output], 1, &[]);
     (input, output)
 }
 

@@ -33,6 +33,9 @@ pub struct Quota {
     /// KiB of output records per second. No record is ever dropped: they are held back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_kb_per_s: Option<NonZeroU32>,
+    /// Pixels of a frame that is decoded, width times height.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_pixels: Option<NonZeroU32>,
 }
 
 /// A number of cores, such as 0.5.
@@ -71,6 +74,8 @@ impl Quota {
             memory_mb: self.memory_mb.or_else(|| Some(machine_memory_mb()? / 2)),
             // What a person could still search through.
             log_kb_per_s: self.log_kb_per_s.or(NonZeroU32::new(1024)),
+            // 8K, in DCI's format.
+            frame_pixels: self.frame_pixels.or(NonZeroU32::new(8192 * 4320)),
             ..self
         }
     }

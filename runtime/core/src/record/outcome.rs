@@ -63,6 +63,8 @@ reasons! {
     DecodeError = "decode-error",
     /// More than one picture is in the record.
     SeveralPictures = "several-pictures",
+    /// The picture is larger than the tenant's quota, or the host's, allows.
+    TooLarge = "too-large",
     /// The plugin returned an error, or a header it may not write.
     PluginError = "plugin-error",
     /// The plugin trapped; a fresh instance takes over.

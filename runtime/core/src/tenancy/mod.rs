@@ -269,6 +269,15 @@ impl Tenant {
         }
     }
 
+    // === what is bounded ===
+
+    /// Pixels that a frame may have to be decoded.
+    #[must_use]
+    pub fn max_frame_pixels(&self) -> u64 {
+        let quotas = [self.quota.frame_pixels, self.host.quota.frame_pixels];
+        quotas.into_iter().flatten().min().map_or(u64::MAX, |pixels| pixels.get().into())
+    }
+
     // === what is held ===
 
     /// How many plugin instances it has, and how many MiB they may grow to.

@@ -1,5 +1,7 @@
 //! AV1: what a temporal unit is. Sections are those of the AV1 bitstream specification.
 
+use bitstream_io::{BigEndian, BitRead, BitReader};
+
 use super::inspect::{Content, Inspection};
 
 /// Reads a stream of AV1, one temporal unit after the other.
@@ -7,6 +9,8 @@ use super::inspect::{Content, Inspection};
 pub(super) struct Av1 {
     /// By the latest sequence header: frames are stills whose header says nothing of their kind.
     has_short_headers: bool,
+    /// That frames have at most, likewise.
+    pixels: Option<u64>,
 }
 
 impl Av1 {
@@ -20,6 +24,7 @@ impl Av1 {
                     // Section 5.5.1: `seq_profile`, `still_picture`,
                     // `reduced_still_picture_header`.
                     self.has_short_headers = obu.body.first()? & 0x08 != 0;
+                    self.pixels = max_frame_pixels(obu.body);
                 }
                 // Section 5.9.2. Of several frames of a temporal unit one is shown, the last of the
                 // highest layer; decoding can begin where the first one is a key frame.
@@ -38,7 +43,8 @@ impl Av1 {
             }
         }
         let content = content.unwrap_or(Content::NoPicture);
-        is_known.then(|| Inspection { has_parameter_sets, ..Inspection::of(content) })
+        let pixels = self.pixels;
+        is_known.then(|| Inspection { has_parameter_sets, pixels, ..Inspection::of(content) })
     }
 
     fn frame(&self, header: u8) -> Content {
@@ -63,6 +69,52 @@ pub(super) fn sequence_headers(data: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 const SEQUENCE_HEADER: u8 = 1;
+
+/// `max_frame_width_minus_1` and `max_frame_height_minus_1` of a sequence header, and what stands
+/// before them (section 5.5.1).
+fn max_frame_pixels(header: &[u8]) -> Option<u64> {
+    let mut bits = BitReader::endian(header, BigEndian);
+    bits.skip(3 + 1).ok()?;
+    if bits.read_bit().ok()? {
+        bits.skip(5).ok()?;
+    } else {
+        let mut delay_bits = None;
+        if bits.read_bit().ok()? {
+            bits.skip(32 + 32).ok()?;
+            if bits.read_bit().ok()? {
+                skip_uvlc(&mut bits)?;
+            }
+            if bits.read_bit().ok()? {
+                delay_bits = Some(bits.read::<5, u32>().ok()? + 1);
+                bits.skip(32 + 5 + 5).ok()?;
+            }
+        }
+        let has_display_delay = bits.read_bit().ok()?;
+        for _ in 0..=bits.read::<5, u32>().ok()? {
+            bits.skip(12).ok()?;
+            if bits.read::<5, u32>().ok()? > 7 {
+                bits.skip(1).ok()?;
+            }
+            if let Some(delay_bits) = delay_bits
+                && bits.read_bit().ok()?
+            {
+                bits.skip(2 * delay_bits + 1).ok()?;
+            }
+            if has_display_delay && bits.read_bit().ok()? {
+                bits.skip(4).ok()?;
+            }
+        }
+    }
+    let (across, down) = (bits.read::<4, u32>().ok()? + 1, bits.read::<4, u32>().ok()? + 1);
+    let (width, height): (u64, u64) = (bits.read_var(across).ok()?, bits.read_var(down).ok()?);
+    Some((width + 1) * (height + 1))
+}
+
+/// Section 4.10.3.
+fn skip_uvlc(bits: &mut impl BitRead) -> Option<()> {
+    let zeros = bits.read_unary::<1>().ok()?;
+    bits.skip(if zeros < 32 { zeros } else { 0 }).ok()
+}
 
 /// Section 5.3.
 struct Obu<'d> {
@@ -125,6 +177,8 @@ fn leb128(data: &[u8]) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use bitstream_io::{BitWrite, BitWriter};
+
     use super::*;
 
     const DELIMITER: [u8; 2] = [0x12, 0];
@@ -165,6 +219,36 @@ mod tests {
         assert!(has(&[&SEQUENCE]) && has(&[&DELIMITER, &SEQUENCE, &INTER]) && !has(&[&KEY]));
         let data = [&DELIMITER[..], &SEQUENCE, &KEY].concat();
         assert_eq!(sequence_headers(&data).collect::<Vec<_>>(), [&SEQUENCE[..]]);
+    }
+
+    /// Writes bits, the highest first: so many, and their value.
+    fn bits(fields: &[(u32, u64)]) -> Vec<u8> {
+        let mut writer = BitWriter::endian(Vec::new(), BigEndian);
+        for &(count, value) in fields {
+            writer.write_var(count, value).unwrap();
+        }
+        writer.byte_align().unwrap();
+        writer.into_writer()
+    }
+
+    #[test]
+    fn the_largest_frame_is_read_from_the_sequence_header_whatever_stands_before_it() {
+        // Bits of width and height less one, and width and height less one.
+        let size = [(4, 9), (4, 9), (10, 767), (10, 575)];
+        let pixels = |fields: &[&[(u32, u64)]]| max_frame_pixels(&bits(&fields.concat()));
+        let plain = [(5, 0), (1, 0), (1, 0), (5, 0), (12, 0), (5, 7)];
+        assert_eq!(pixels(&[&plain, &size]), Some(768 * 576));
+        assert_eq!(pixels(&[&[(3, 0), (2, 3), (5, 31)], &size]), Some(768 * 576), "a still");
+        // Times with a number of 5 bits behind 2 zeros, delays of 10 bits, two points of which one
+        // has a tier, the other delays of both kinds.
+        let timed = [(5, 0), (1, 1), (32, 9), (32, 9), (1, 1), (3, 1), (2, 3), (1, 1), (5, 9)];
+        let delays = [(32, 9), (5, 9), (5, 9), (1, 1), (5, 1)];
+        let points = [(12, 0), (5, 8), (1, 1), (1, 0), (1, 0), (12, 0), (5, 7), (1, 1)];
+        let last = [(10, 9), (10, 9), (1, 1), (1, 1), (4, 9)];
+        assert_eq!(pixels(&[&timed, &delays, &points, &last, &size]), Some(768 * 576));
+        assert_eq!(pixels(&[&plain]), None);
+        let largest = [(4, 15), (4, 15), (16, 0xffff), (16, 0xffff)];
+        assert_eq!(pixels(&[&plain, &largest]), Some(1 << 32));
     }
 
     #[test]

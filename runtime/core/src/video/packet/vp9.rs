@@ -1,5 +1,7 @@
 //! VP9: what a frame or a superframe is. Sections are those of the VP9 bitstream specification.
 
+use bitstream_io::{BigEndian, BitRead, BitReader};
+
 use super::inspect::{Content, Inspection};
 
 /// A frame, as its uncompressed header begins (section 6.2).
@@ -7,6 +9,8 @@ struct Frame {
     shows_existing: bool,
     is_inter: bool,
     is_shown: bool,
+    /// Where it says so itself, and does not take the size of another.
+    pixels: Option<u64>,
 }
 
 /// As [`read_each_layer`], for decoders that give the picture of the largest layer alone.
@@ -19,8 +23,9 @@ pub(super) fn read_each_layer(data: &[u8]) -> Option<Inspection> {
     let frames = frames(data);
     let first = Frame::read(frames.first()?)?;
     let others = frames.iter().skip(1).filter_map(|data| Frame::read(data));
-    let (mut shown, mut is_key) = (0_u32, false);
+    let (mut shown, mut is_key, mut pixels) = (0_u32, false, None);
     for (index, frame) in std::iter::once(first).chain(others).enumerate() {
+        pixels = pixels.max(frame.pixels);
         shown += u32::from(frame.shows_existing || frame.is_shown);
         is_key |= index == 0 && !frame.shows_existing && !frame.is_inter;
     }
@@ -32,7 +37,7 @@ pub(super) fn read_each_layer(data: &[u8]) -> Option<Inspection> {
     // Of spatial layers each gives a picture, and the last one is the largest.
     let superseded = shown.saturating_sub(1);
     let is_closed = content == Content::KeyPicture;
-    Some(Inspection { is_closed, superseded, ..Inspection::of(content) })
+    Some(Inspection { is_closed, superseded, pixels, ..Inspection::of(content) })
 }
 
 impl Frame {
@@ -48,7 +53,58 @@ impl Frame {
             shows_existing: bits & 0x80 != 0,
             is_inter: bits & 0x40 != 0,
             is_shown: bits & 0x20 != 0,
+            pixels: pixels(data, profile),
         })
+    }
+}
+
+/// The uncompressed header up to the size of the frame.
+fn pixels(data: &[u8], profile: u8) -> Option<u64> {
+    let mut bits = BitReader::endian(data, BigEndian);
+    bits.skip(if profile == 3 { 5 } else { 4 }).ok()?;
+    if bits.read_bit().ok()? {
+        return None;
+    }
+    let (is_inter, is_shown) = (bits.read_bit().ok()?, bits.read_bit().ok()?);
+    let is_resilient = bits.read_bit().ok()?;
+    if !is_inter {
+        bits.skip(24).ok()?;
+        skip_colours(&mut bits, profile)?;
+    } else {
+        let is_intra = !is_shown && bits.read_bit().ok()?;
+        bits.skip(if is_resilient { 0 } else { 2 }).ok()?;
+        if is_intra {
+            bits.skip(24).ok()?;
+            if profile > 0 {
+                skip_colours(&mut bits, profile)?;
+            }
+        }
+        // `refresh_frame_flags`.
+        bits.skip(8).ok()?;
+        if !is_intra {
+            bits.skip(3 * 4).ok()?;
+            for _ in 0..3 {
+                if bits.read_bit().ok()? {
+                    return None;
+                }
+            }
+        }
+    }
+    let (width, height) = (bits.read::<16, u64>().ok()?, bits.read::<16, u64>().ok()?);
+    Some((width + 1) * (height + 1))
+}
+
+/// `color_config` (section 6.2.2).
+fn skip_colours(bits: &mut impl BitRead, profile: u8) -> Option<()> {
+    const RGB: u8 = 7;
+    bits.skip(if profile >= 2 { 1 } else { 0 }).ok()?;
+    let is_rgb = bits.read::<3, u8>().ok()? == RGB;
+    let has_subsampling = profile & 1 == 1;
+    match (is_rgb, has_subsampling) {
+        (false, true) => bits.skip(1 + 3).ok(),
+        (false, false) => bits.skip(1).ok(),
+        (true, true) => bits.skip(1).ok(),
+        (true, false) => Some(()),
     }
 }
 
@@ -82,6 +138,8 @@ fn split(data: &[u8]) -> Option<Vec<&[u8]>> {
 
 #[cfg(test)]
 mod tests {
+    use bitstream_io::{BitWrite, BitWriter};
+
     use super::*;
 
     const KEY: &[u8] = &[0b1000_0010, 1, 2];
@@ -109,6 +167,32 @@ mod tests {
         assert_eq!(content(&superframe(&[KEY, INTER])), Some(Content::KeyPicture));
         assert_eq!(content(&superframe(&[INTER, KEY])), Some(Content::Picture));
         assert_eq!(content(&superframe(&[HIDDEN, HIDDEN])), Some(Content::NoPicture));
+    }
+
+    #[test]
+    fn a_frame_says_how_large_it_is_or_takes_the_size_of_another() {
+        const SYNC: (u32, u64) = (24, 0x49_8342);
+        let pixels = |fields: &[&[(u32, u64)]]| {
+            let mut writer = BitWriter::endian(Vec::new(), BigEndian);
+            for (count, value) in fields.concat() {
+                writer.write_var(count, value).unwrap();
+            }
+            writer.byte_align().unwrap();
+            read(&writer.into_writer()).unwrap().pixels
+        };
+        let size = [(16, 767), (16, 575)];
+        let key = [(4, 0b1000), (1, 0), (1, 0), (1, 1), (1, 0), SYNC, (3, 1), (1, 0)];
+        assert_eq!(pixels(&[&key, &size]), Some(768 * 576));
+        let rgb = [(4, 0b1010), (1, 0), (1, 0), (1, 1), (1, 0), SYNC, (3, 7), (1, 0)];
+        assert_eq!(pixels(&[&rgb, &size]), Some(768 * 576), "profile 1");
+        let deep = [(5, 0b10110), (1, 0), (1, 0), (1, 1), (1, 0), SYNC, (1, 1), (3, 1), (4, 0)];
+        assert_eq!(pixels(&[&deep, &size]), Some(768 * 576), "profile 3");
+        let intra = [(4, 0b1000), (1, 0), (1, 1), (1, 0), (1, 1), (1, 1), SYNC, (8, 1)];
+        assert_eq!(pixels(&[&intra, &size]), Some(768 * 576), "all of its own, not shown");
+        let inter = [(4, 0b1000), (1, 0), (1, 1), (1, 1), (1, 0), (2, 0), (8, 1), (12, 0)];
+        assert_eq!(pixels(&[&inter, &[(3, 0)], &size]), Some(768 * 576));
+        assert_eq!(pixels(&[&inter, &[(3, 0b010)], &size]), None, "that of the second");
+        assert_eq!(pixels(&[&key, &size[..1]]), None, "cut short");
     }
 
     #[test]
