@@ -11,7 +11,7 @@ BENCH_PLUGINS := noop hostile misbehave motion-next company
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
 .PHONY: help setup setup-lint setup-test setup-bench setup-distros setup-pictures build plugins demo test lint audit \
-	check-ffmpeg test-distros soak structure pictures book fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
+	check-ffmpeg test-distros soak sweep structure pictures book fuzz bench bench-check bench-micro bench-sandbox bench-neighbours
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,6 +61,11 @@ test: setup-test ## every test, on a real Apache Kafka
 
 soak: ## the tests that show what comes of long use, at length
 	COMUX_SOAK=1 $(MAKE) test
+
+sweep: setup-test ## every encoding with every damage, against what ffmpeg shows of it
+	$(CARGO) build --workspace --lib --bins --examples --tests
+	$(TARGET)/debug/comux plugin build tests/plugins/fingerprint
+	COMUX_SOAK=1 $(CARGO) test --workspace --test system -- sweep::
 
 # One after the other, because each wants the machine to itself. ONLY=latency,scale measures some parts,
 # CYCLES=10000 turns over as many cameras.

@@ -1,14 +1,14 @@
 //! Footage as packets, and what the pictures in it are, found out by the `ffmpeg` command.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
 use crate::nal;
+use crate::pictures::{self, Luma, Picture};
 use crate::records::Record;
 
 /// The time base of every clip, as the header `time_base` has it.
@@ -41,17 +41,6 @@ pub struct Packet {
     pub keyframe: bool,
 }
 
-/// A picture as the `ffmpeg` command decodes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
-    /// Presentation time, in the clip's time base.
-    pub pts: i64,
-    /// The mean of its luma plane.
-    pub mean: f64,
-    /// Its hash, as ffmpeg's `framemd5` has it.
-    pub md5: String,
-}
-
 /// A clip: its packets in decoding order and its pictures in presentation order.
 pub struct Clip {
     /// The codec as `codec` in a camera's configuration names it.
@@ -63,6 +52,7 @@ pub struct Clip {
     /// Its pictures, in presentation order, decoded by one thread of the `ffmpeg` command; none of
     /// a clip that was only [scaled](Clip::scaled).
     pub pictures: Vec<Picture>,
+    luma: Luma,
     _directory: Option<TempDir>,
 }
 
@@ -129,6 +119,17 @@ clip!(
     )
 );
 clip!(
+    /// 60 small pictures in H.265 of four slices each, a key frame every 20.
+    sliced,
+    Clip::made(
+        "h265",
+        "mp4",
+        &["-frames:v", "60", "-s", "320x240", "-c:v", "libx265", "-x265-params",
+          "slices=4:ctu=32:keyint=20:min-keyint=20:scenecut=0:bframes=0:pools=1:frame-threads=1:\
+           log-level=none"],
+    )
+);
+clip!(
     /// 40 small pictures in VP8.
     vp8,
     Clip::made(
@@ -167,6 +168,19 @@ impl Clip {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("clip").with_extension(container);
         run(ffmpeg().arg("-i").arg(footage("bframes")).args(arguments).arg(&path));
+        Self { _directory: Some(directory), ..Self::of_file(codec, &path) }
+    }
+
+    /// A scene of 160×112 that `ffmpeg` makes, in which everything moves.
+    ///
+    /// # Panics
+    /// When ffmpeg can't encode it.
+    #[must_use]
+    pub fn of_noise(codec: &'static str, container: &str, arguments: &[&str]) -> Self {
+        const SCENE: &str = "testsrc2=size=160x112:rate=25,noise=alls=10:allf=t";
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clip").with_extension(container);
+        run(ffmpeg().args(["-f", "lavfi", "-i", SCENE]).args(arguments).arg(&path));
         Self { _directory: Some(directory), ..Self::of_file(codec, &path) }
     }
 
@@ -222,7 +236,9 @@ impl Clip {
     }
 
     fn of_file(codec: &'static str, path: &Path) -> Self {
-        Self { pictures: decode(path), ..Self::packets_of(codec, path) }
+        let luma = Luma::of_file(path);
+        let pictures = pictures::of_file(path, luma);
+        Self { pictures, luma, ..Self::packets_of(codec, path) }
     }
 
     fn packets_of(codec: &'static str, path: &Path) -> Self {
@@ -232,9 +248,7 @@ impl Clip {
         let mut packets = Vec::new();
         let is_ivf = path.extension().is_some_and(|extension| extension == "ivf");
         for line in probe(path, "packet=pts,dts,size,pos,flags").lines() {
-            let [pts, dts, size, pos, flags] =
-                line.trim_end_matches(',').split(',').collect::<Vec<_>>()[..]
-            else {
+            let [pts, dts, size, pos, flags] = line.split(',').collect::<Vec<_>>()[..] else {
                 panic!("a packet of ffprobe: {line}");
             };
             let (size, mut begin): (usize, usize) = (size.parse().unwrap(), pos.parse().unwrap());
@@ -254,17 +268,44 @@ impl Clip {
             let (pts, dts) = (pts.parse().unwrap(), dts.parse().unwrap());
             packets.push(Packet { data, pts, dts, keyframe });
         }
-        let time_base = TimeBase::parse(probe(path, "stream=time_base").trim());
-        Self { codec, time_base, packets, pictures: Vec::new(), _directory: None }
+        let time_base = TimeBase::parse(&probe(path, "stream=time_base"));
+        let (pictures, luma) = (Vec::new(), Luma::default());
+        Self { codec, time_base, packets, pictures, luma, _directory: None }
     }
 
     /// The mean of the luma plane of the picture in a packet, when the decoder made one of it. In a
     /// loop, pictures come again and times go on.
     #[must_use]
     pub fn mean(&self, pts: i64) -> Option<f64> {
+        self.picture(pts).map(|picture| picture.mean)
+    }
+
+    /// The picture of this time, when the decoder made one; in a loop, as [`mean`](Self::mean).
+    #[must_use]
+    pub fn picture(&self, pts: i64) -> Option<&Picture> {
         let first = self.pictures.first()?.pts;
         let in_clip = first + (pts - first).rem_euclid(self.duration());
-        self.pictures.iter().find(|picture| picture.pts == in_clip).map(|picture| picture.mean)
+        self.pictures.iter().find(|picture| picture.pts == in_clip)
+    }
+
+    /// The fingerprints of what `ffmpeg` shows of a stream of these records, right and wrong.
+    ///
+    /// # Panics
+    /// When ffmpeg can't be run.
+    #[must_use]
+    pub fn shown_by_ffmpeg(&self, records: &[Record]) -> Vec<String> {
+        let values = records.iter().map(|record| record.value.as_deref().unwrap());
+        let (format, stream) = match self.codec {
+            "vp8" => ("ivf", ivf(*b"VP80", values)),
+            "vp9" => ("ivf", ivf(*b"VP90", values)),
+            "av1" => ("ivf", ivf(*b"AV01", values)),
+            "h265" => ("hevc", values.collect::<Vec<_>>().concat()),
+            "mpeg2video" => ("mpegvideo", values.collect::<Vec<_>>().concat()),
+            "mpeg4" => ("m4v", values.collect::<Vec<_>>().concat()),
+            "png" => ("png_pipe", values.collect::<Vec<_>>().concat()),
+            same => (same, values.collect::<Vec<_>>().concat()),
+        };
+        pictures::fingerprints(&stream, format, self.luma)
     }
 
     /// How much later each time is when the clip comes again.
@@ -331,13 +372,26 @@ pub fn hashes(codec: &str, stream: &[u8]) -> Vec<String> {
     lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
 }
 
+/// An IVF file of these frames, whose times are their numbers. Its header is described with
+/// libvpx's tools: 32 bytes, and 12 before each frame.
+fn ivf<'a>(fourcc: [u8; 4], frames: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut file = [&b"DKIF"[..], &[0, 0, 32, 0], &fourcc, &[160, 0, 112, 0]].concat();
+    file.extend([25_u32, 1, 0, 0].map(u32::to_le_bytes).concat());
+    for (frame, number) in frames.zip(0_u64..) {
+        file.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
+        file.extend(number.to_le_bytes());
+        file.extend(frame);
+    }
+    file
+}
+
 /// A JPEG picture.
 #[must_use]
 pub fn jpeg() -> Vec<u8> {
     mjpeg().packets[0].data.clone()
 }
 
-fn ffmpeg() -> Command {
+pub(crate) fn ffmpeg() -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-y", "-threads", "1"]);
     command
@@ -352,10 +406,13 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn probe(path: &Path, entries: &str) -> String {
+pub(crate) fn probe(path: &Path, entries: &str) -> String {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0", "-show_entries"]);
-    run(command.arg(entries).arg(path))
+    let output = run(command.arg(entries).arg(path));
+    // Where there is other data beside, lines end with a comma, and some are empty.
+    let lines = output.lines().map(|line| line.trim_end_matches(',')).filter(|it| !it.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The parameter sets from the head of a file, as units.
@@ -369,45 +426,4 @@ fn parameter_sets(path: &Path, codec: &str) -> Vec<Vec<u8>> {
     let sets: Vec<Vec<u8>> = sets.map(<[u8]>::to_vec).collect();
     assert!(sets.len() >= 2, "parameter sets of {}", path.display());
     sets
-}
-
-/// Decodes a file: raw pictures on standard output, their times and hashes into a file beside.
-/// What the decoder has to say is not heard: some of the clips are damaged on purpose.
-fn decode(path: &Path) -> Vec<Picture> {
-    let directory = tempfile::tempdir().unwrap();
-    let hashes = directory.path().join("framemd5");
-    let as_it_comes = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1"];
-    let mut process = ffmpeg()
-        .arg("-copyts")
-        .arg("-i")
-        .arg(path)
-        .args(as_it_comes)
-        .args(["-f", "framemd5"])
-        .arg(&hashes)
-        .args(as_it_comes)
-        .args(["-f", "rawvideo", "-"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("ffmpeg; `make setup-test` installs it");
-    let size = probe(path, "stream=width,height");
-    let (width, height) = size.trim().split_once(',').expect("width and height");
-    let luma: usize = width.parse::<usize>().unwrap() * height.parse::<usize>().unwrap();
-    // All clips are 8 bit and 4:2:0, their sides even: half as many chroma samples as luma samples.
-    let mut picture = vec![0_u8; luma * 3 / 2];
-    let mut output = process.stdout.take().unwrap();
-    let mut means = Vec::new();
-    while output.read_exact(&mut picture).is_ok() {
-        let sum: u64 = picture[..luma].iter().map(|&sample| u64::from(sample)).sum();
-        means.push(sum as f64 / luma as f64);
-    }
-    assert!(process.wait().unwrap().success(), "ffmpeg decodes {}", path.display());
-    let hashes = fs::read_to_string(hashes).unwrap();
-    let lines: Vec<&str> = hashes.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), means.len(), "pictures of {}", path.display());
-    let picture = |(line, mean): (&str, f64)| {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        Picture { pts: fields[2].parse().unwrap(), mean, md5: fields[5].to_owned() }
-    };
-    lines.into_iter().zip(means).map(picture).collect()
 }

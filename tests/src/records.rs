@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::ptr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -95,21 +96,24 @@ fn client() -> ClientConfig {
 /// # Panics
 /// When the broker refuses.
 pub fn create_topic(name: &str, partitions: i32) {
-    create_topic_with(name, partitions, &[]);
+    create_topics(&[name], partitions, &[]);
 }
 
-/// As [`create_topic`], with settings of the topic's own.
+/// Creates topics with settings of their own.
 ///
 /// # Panics
 /// When the broker refuses.
-pub fn create_topic_with(name: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    for (key, value) in settings {
-        topic = topic.set(key, value);
-    }
+pub fn create_topics(names: &[&str], partitions: i32, settings: &[(&str, &str)]) {
+    // Who connects anew for each waits for most of the time.
+    static ADMIN: LazyLock<AdminClient<DefaultClientContext>> =
+        LazyLock::new(|| client().create().unwrap());
+    let topic = |name| {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+    };
+    let topics: Vec<NewTopic<'_>> = names.iter().copied().map(topic).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let results = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    let results = runtime.block_on(ADMIN.create_topics(&topics, &AdminOptions::new())).unwrap();
     for result in results {
         result.unwrap_or_else(|(topic, error)| panic!("creating topic {topic}: {error}"));
     }
@@ -166,11 +170,11 @@ fn headers_of(headers: &BorrowedHeaders) -> Vec<RecordHeader> {
 /// # Panics
 /// When the broker does not take one.
 pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
-    let writer = Writer::new();
+    static WRITER: LazyLock<Writer> = LazyLock::new(Writer::new);
     for record in records {
-        writer.send(topic, record);
+        WRITER.send(topic, record);
     }
-    writer.flush();
+    WRITER.flush();
 }
 
 /// A producer for who sends now and then.

@@ -5,7 +5,7 @@ use std::fs;
 use comux_tests::PATIENCE;
 use comux_tests::broker::{RESTRICTED_USER, broker};
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line, refused, run_to_end};
-use comux_tests::records::{create_topic, create_topic_with, topic_exists};
+use comux_tests::records::{create_topic, create_topics, topic_exists};
 
 use crate::promises::topics;
 
@@ -163,8 +163,8 @@ fn check_says_the_same_as_run() {
 
 #[test]
 fn check_warns_of_an_output_topic_that_takes_smaller_records_than_the_input_topic() {
-    create_topic_with("raw_check-small", 1, &[("max.message.bytes", "2000000")]);
-    create_topic_with("stream_check-small", 1, &[("max.message.bytes", "1000000")]);
+    create_topics(&["raw_check-small"], 1, &[("max.message.bytes", "2000000")]);
+    create_topics(&["stream_check-small"], 1, &[("max.message.bytes", "1000000")]);
     topics("check-alike");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("comux.toml");

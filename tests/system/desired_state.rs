@@ -7,9 +7,7 @@ use comux_tests::control::{Control, Names, state};
 use comux_tests::home::{Home, component, identity};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugins_line, refused, run_to_end};
-use comux_tests::records::{
-    Record, Writer, consume, create_topic_with, topic_exists, topic_setting,
-};
+use comux_tests::records::{Record, Writer, consume, create_topics, topic_exists, topic_setting};
 use serde_json::{Value, json};
 
 use crate::live::{
@@ -54,7 +52,7 @@ const FORGETS: [(&str, &str); 2] = [("cleanup.policy", "delete"), ("segment.ms",
 fn a_state_topic_that_would_forget_is_made_compacted() {
     let names = Names::new("state-forgets");
     let state = names.state("state-forgets");
-    create_topic_with(&state, 1, &FORGETS);
+    create_topics(&[&state], 1, &FORGETS);
     let comux = Comux::run(&names.configure(Config::new("state-forgets")));
     assert_eq!(topic_setting(&state, "cleanup.policy").as_deref(), Some("compact"));
     assert_eq!(topic_setting(&state, "segment.ms").as_deref(), Some("3600000"));
@@ -67,7 +65,7 @@ fn a_state_topic_that_would_forget_is_made_compacted() {
 fn a_state_topic_that_would_forget_and_can_not_be_changed_is_refused() {
     let names = Names::new("state-fixed");
     let state = names.state("state-fixed");
-    create_topic_with(&state, 1, &FORGETS);
+    create_topics(&[&state], 1, &FORGETS);
     allow_but_altering(TENANT_USER, "state-fixed");
     let login = format!(
         "properties = {{ 'security.protocol' = 'SASL_PLAINTEXT', 'sasl.mechanism' = 'PLAIN', \

@@ -46,5 +46,6 @@ mod store;
 mod streams;
 mod swap;
 mod swap_failures;
+mod sweep;
 mod tenant_clusters;
 mod trust;

@@ -146,6 +146,21 @@ fn cases() -> Vec<Case> {
         assert_all_means(clip, &output[right..]);
     });
 
+    let sliced = media::sliced();
+    let mut torn = sliced.records();
+    let units = nal::units(&sliced.packets[25].data);
+    let slices = units.iter().filter(|unit| (unit[0] >> 1) & 0x3f < 32).count();
+    assert_eq!(slices, 4, "slices of a picture");
+    let kept = [&units[..units.len() - 2], &units[units.len() - 1..]].concat();
+    torn[25].value = Some(nal::annexb(&kept));
+    let torn = Case::new("slice-lost", sliced, torn, |clip, output| {
+        assert_means(clip, output);
+        status(output, [25], "failed:decode-error");
+        assert!(output[26..40].iter().all(|record| !record.is_analysed()), "they build on it");
+        assert_all_means(clip, &output[..25]);
+        assert_all_means(clip, &output[40..]);
+    });
+
     let mut cut = media::mjpeg().records();
     for record in cut.iter_mut().skip(3).step_by(4) {
         let whole = record.value.as_mut().unwrap();
@@ -190,6 +205,7 @@ fn cases() -> Vec<Case> {
         twice,
         joined,
         lossy,
+        torn,
         cut,
         two_in_one,
         behind,
@@ -260,6 +276,55 @@ fn parameter_sets_are_learned_while_nothing_is_analysed_and_known_after_a_restar
     let comux = Comux::run_in(&home, &camera(&plugins_line("brightness", "")));
     let out = consume(&output, records.len());
     assert_all_means(clip, &out[110..]);
+    comux.stop();
+}
+
+/// All clips here have more pixels than one tenant may have, and some as many as the other may.
+#[test]
+fn pictures_larger_than_the_quota_are_not_decoded_and_the_reason_says_so() {
+    static PNG: OnceLock<Clip> = OnceLock::new();
+    let png = PNG.get_or_init(|| {
+        Clip::encoded("png", &[50; 192 * 144], ("gray", "192x144"), &["-c:v", "png"])
+    });
+    let clips = [media::bframes(), media::hevc(), media::vp8(), media::vp9(), media::av1()];
+    let clips = [&clips[..], &[media::mjpeg(), png]].concat();
+    let tenants = format!(
+        "[quota]\nframe_pixels = {}\n[[tenants]]\nid = 'small'\nquota = {{ frame_pixels = {} }}\n\
+         [[tenants]]\nid = 'large'",
+        768 * 576,
+        192 * 144 - 1
+    );
+    let mut config = Config::new("streams-size").with(&tenants);
+    let mut cameras = Vec::new();
+    for clip in clips {
+        for tenant in ["small", "large"] {
+            let camera = format!("size-{}-{tenant}", clip.codec);
+            produce(&topics(&camera).0, &clip.records());
+            let lines = format!(
+                "codec = '{}'\ntenant = '{tenant}'\nmode = 'every-frame'\nstart = 'beginning'\n{}",
+                clip.codec,
+                plugins_line("brightness", "")
+            );
+            config = config.camera(&camera, &lines);
+            cameras.push((camera, clip, tenant));
+        }
+    }
+    let comux = Comux::run(&config);
+    for (camera, clip, tenant) in cameras {
+        println!("{camera}");
+        let records = clip.records();
+        let output = consume(&format!("stream_{camera}"), records.len());
+        assert_same_records(&records, &output);
+        let fail = |record: &&Record| record.status() == ("failed", Some("too-large"));
+        let failed = output.iter().filter(fail).count();
+        if tenant == "large" {
+            assert_eq!(failed, 0);
+            assert!(output.iter().any(Record::is_analysed));
+        } else {
+            assert!(output[0].status() == ("failed", Some("too-large")));
+            assert!(!output.iter().any(Record::is_analysed));
+        }
+    }
     comux.stop();
 }
 

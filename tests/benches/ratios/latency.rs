@@ -6,7 +6,7 @@ use std::time::Duration;
 use comux_tests::figures::{Bound, Table};
 use comux_tests::latency::Probe;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{consume, create_topic_with};
+use comux_tests::records::{consume, create_topics};
 
 use crate::clips;
 use crate::run::{median, timing};
@@ -46,7 +46,7 @@ pub fn measure(table: &mut Table) {
     let name = "bench-latency";
     let (input, output) = (format!("raw_{name}"), format!("stream_{name}"));
     for topic in [&input, &output] {
-        create_topic_with(topic, 1, &[("message.timestamp.type", "LogAppendTime")]);
+        create_topics(&[topic], 1, &[("message.timestamp.type", "LogAppendTime")]);
     }
     let lines = format!("mode = 'live'\nstart = 'beginning'\n{}", plugins_line("noop", ""));
     let comux = Comux::run(&Config::new(name).camera(name, &lines));

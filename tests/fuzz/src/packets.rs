@@ -17,6 +17,8 @@ use comux::video::packet::{Codec, Content, Inspection, Inspector, Splitter};
 
 const CODECS: [&str; 6] = ["h264", "h265", "mjpeg", "vp8", "vp9", "av1"];
 const MARK: usize = 5;
+/// What is held in memory of a picture is counted against the input that asks for it.
+const MAX_PIXELS: u64 = 8192 * 4320;
 
 pub fn run(data: &[u8]) {
     static QUIET: Once = Once::new();
@@ -72,14 +74,17 @@ struct Camera {
 impl Camera {
     fn new(codec: Codec, settings: u8) -> Option<Self> {
         let splitter = if settings & 1 == 1 { Some(Splitter::new(codec)?) } else { None };
+        let limits = LagLimits { behind: (settings & 4 == 4).then_some(20), age: None };
+        let mut decoder = Decoder::new(codec, 1, Fidelity::Exact).at_most(MAX_PIXELS);
+        decoder.open_if_needed().ok()?;
         Some(Self {
             inspector: Inspector::new(codec),
             keyframes_only: settings & 2 == 2,
             reopens: settings & 8 == 8,
             ledger: Ledger::default(),
             splitter,
-            gate: Gate::new(LagLimits { behind: (settings & 4 == 4).then_some(20), age: None }),
-            decoder: Decoder::open(codec, 1, Fidelity::Exact).ok()?,
+            gate: Gate::new(limits).at_most(MAX_PIXELS),
+            decoder,
             stats: CameraStats::default(),
             damaged: false,
             taken: 0,
@@ -203,12 +208,12 @@ impl Camera {
                 self.empty_decoder();
                 Way::Fill(Outcome::skipped(SkipReason::NoKeyframe))
             }
-            Passage::Broken { spares_others } => {
+            Passage::Broken { reason, spares_others } => {
                 assert_eq!(self.gate.is_running(), spares_others);
                 if !spares_others {
                     self.empty_decoder();
                 }
-                Way::Out(Outcome::failed(FailReason::DecodeError))
+                Way::Out(Outcome::failed(reason))
             }
             Passage::Skip(reason) => {
                 if was_running && !self.gate.is_running() {
@@ -243,7 +248,8 @@ impl Camera {
             match self.decoder.receive() {
                 Ok(None) => return,
                 Ok(Some(Decoded { seq, frame, damaged })) => {
-                    assert!(frame.width() > 0 && frame.height() > 0);
+                    let pixels = u64::from(frame.width()) * u64::from(frame.height());
+                    assert!((1..=MAX_PIXELS).contains(&pixels), "{pixels} pixels");
                     // What was taken for a hidden frame, a second field, or the way to a refresh.
                     let Some(seq) = seq else {
                         self.damaged |= damaged && !self.gate.is_refreshing();

@@ -3,6 +3,7 @@
 //! Admission, decoder and plugins each do their part and know nothing of each other; here is what
 //! follows from what they say. Whatever enters is settled exactly once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,10 +12,11 @@ use rdkafka::message::Message;
 use super::analysis::Analysis;
 use super::input_record::InputRecord;
 use super::stages::admission::{Admission, Verdict};
+use super::stages::damage::Trust;
 use super::stages::decode::{Decode, Sent};
 use crate::record::{FailReason, Ledger, Outcome, Seq, SkipReason};
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoded, Lateness};
+use crate::video::decode::{Decoded, DecoderError, Lateness, Passage};
 use crate::video::packet::{Content, Inspection};
 
 /// See the module.
@@ -25,6 +27,15 @@ pub(crate) struct FramePath<'q> {
     pub(super) analysis: Analysis,
     pub(super) tenant: Arc<Tenant>,
     pub(super) latest: Latest,
+    /// Frames that wait for others that entered the decoder before them, and may build on those.
+    pub(super) held: VecDeque<Held>,
+}
+
+/// A frame of a record that has come out of the decoder.
+pub(super) struct Held {
+    seq: Seq,
+    frame: ffmpeg_next::frame::Video,
+    is_damaged: bool,
 }
 
 /// Where the latest access unit went that holds a picture: a second field goes there as well.
@@ -106,6 +117,11 @@ impl<'q> FramePath<'q> {
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
         let data = payload.unwrap_or_default();
         let sent = way.send(&mut self.decode, Some(seq), data, inspection);
+        if !matches!(way, Way::Out(_))
+            && let Some(record) = self.ledger.record_mut(seq)
+        {
+            record.sent = Some(inspection);
+        }
         self.gone(&way, Some(seq), sent, inspection);
     }
 
@@ -185,19 +201,16 @@ impl<'q> FramePath<'q> {
                 self.adapt_threads(inspection, true);
                 Way::Fill(Outcome::skipped(reason))
             }
-            Verdict::Broken { spares_others } => {
+            Verdict::Broken { reason, spares_others } => {
                 if !spares_others {
                     self.start_afresh();
                 }
-                Way::Out(Outcome::failed(if inspection.has_several_pictures {
-                    FailReason::SeveralPictures
-                } else {
-                    FailReason::DecodeError
-                }))
+                Way::Out(Outcome::failed(reason))
             }
             Verdict::Skip(reason) => Way::Out(Outcome::skipped(reason)),
             Verdict::SkipAll(reason) => {
                 // What the decoder holds is as late as this record.
+                self.held.clear();
                 self.decode.restart();
                 self.ledger.settle_waiting(&Outcome::skipped(reason));
                 Way::Out(Outcome::skipped(reason))
@@ -247,13 +260,10 @@ impl<'q> FramePath<'q> {
         }
         self.receive_frames();
         if let Err(error) = &result {
-            self.decode.refused(seq, error);
-            if let Some(seq) = seq {
-                self.ledger.settle(seq, Outcome::failed(FailReason::DecodeError));
-            }
+            self.refused(seq, error);
         }
         if self.decode.is_lost() {
-            self.start_afresh();
+            self.recover();
         } else if self.admission.only_keys() {
             // The next key frame may be seconds away; this one's frame is wanted now, or behind its
             // second field.
@@ -269,47 +279,110 @@ impl<'q> FramePath<'q> {
 
     /// Takes the frames that are ready.
     fn receive_frames(&mut self) {
-        while let Some((decoded, decode_us)) = self.decode.receive() {
-            if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
-                record.decode_us += decode_us;
+        loop {
+            match self.decode.receive() {
+                Ok(None) => return,
+                Ok(Some((decoded, decode_us))) => {
+                    if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
+                        record.decode_us += decode_us;
+                    }
+                    self.take_frame(decoded);
+                }
+                Err(error) => return self.refused(None, &error),
             }
-            self.take_frame(decoded);
+        }
+    }
+
+    /// The decoder has refused an access unit, when that of record `sent` went in, if any.
+    fn refused(&mut self, sent: Option<Seq>, error: &DecoderError) {
+        let mut inside = self.ledger.first_seq()..self.ledger.next_seq();
+        let oldest = inside.find(|&seq| self.ledger.is_waiting(seq) && !self.is_held(seq));
+        if let Some(refused) = self.decode.refused((sent, oldest), error) {
+            self.ledger.settle(refused, Outcome::failed(FailReason::DecodeError));
+            self.release_held();
         }
     }
 
     fn take_frame(&mut self, Decoded { seq, frame, damaged }: Decoded) {
         let Some(seq) = seq else {
             // Of a refresh that is under way, nothing else is to be expected.
-            return self.decode.judge_silent(damaged && !self.admission.is_refreshing());
+            if damaged && !self.admission.is_refreshing() {
+                self.decode.is_damaged(None);
+            }
+            return;
         };
-        self.analysis.cut_before_frame(&self.ledger);
         if let Some(record) = self.ledger.record_mut(seq)
             && record.superseded > 0
         {
             record.superseded -= 1;
             return;
         }
-        let Some(record) = self.ledger.record(seq) else { return };
-        self.analysis.reaches(seq);
-        let outcome = if self.decode.judge(seq, damaged) {
-            self.analysis.analyse(seq, record, frame)
-        } else {
-            Outcome::failed(FailReason::DecodeError)
-        };
+        if self.ledger.record(seq).is_none() {
+            return;
+        }
+        if damaged {
+            self.decode.is_damaged(Some(seq));
+        }
+        if self.decode.judge(seq) == Trust::ComesAgain {
+            return;
+        }
         self.ledger.frame_out(seq, self.decode.most_overtaken());
+        self.held.push_back(Held { seq, frame, is_damaged: damaged });
+        self.release_held();
+    }
+
+    /// Judges and analyses frames of which nothing that entered the decoder before them is still
+    /// inside: what they build on has come out, damaged or not. No record leaves later for that,
+    /// since those before it have to leave first.
+    fn release_held(&mut self) {
+        while let Some(Held { seq, .. }) = self.held.front() {
+            let mut before = self.ledger.first_seq()..*seq;
+            if before.any(|seq| self.ledger.is_waiting(seq) && !self.is_held(seq)) {
+                return;
+            }
+            self.release_one();
+        }
+    }
+
+    fn is_held(&self, seq: Seq) -> bool {
+        self.held.iter().any(|held| held.seq == seq)
+    }
+
+    fn release_one(&mut self) {
+        let Some(Held { seq, frame, is_damaged }) = self.held.pop_front() else { return };
+        self.analysis.cut_before_frame(&self.ledger);
+        let Some(record) = self.ledger.record(seq) else { return };
+        let outcome = match self.decode.judge(seq) {
+            Trust::ComesAgain => return,
+            Trust::Right if !is_damaged => {
+                self.analysis.reaches(seq);
+                self.analysis.analyse(seq, record, frame)
+            }
+            Trust::Right | Trust::Wrong => {
+                self.analysis.reaches(seq);
+                Outcome::failed(FailReason::DecodeError)
+            }
+        };
         self.ledger.settle(seq, outcome);
     }
 
     /// Takes the frames out of the decoder that are still inside, and starts it afresh. Records
     /// whose frame did not come by then have none.
     pub fn empty_decoder(&mut self) {
+        self.empty_decoder_before(Seq::MAX);
+    }
+
+    /// As [`Self::empty_decoder`], for records before this one: others go into it again.
+    fn empty_decoder_before(&mut self, before: Seq) {
         if self.latest == Latest::DecoderAlone {
             self.latest = Latest::Decoder;
         }
         self.decode.finish();
         self.receive_frames();
-        self.decode.emptied();
-        self.ledger.settle_waiting(&Outcome::failed(FailReason::DecodeError));
+        while !self.held.is_empty() {
+            self.release_one();
+        }
+        self.ledger.settle_waiting_before(before, &Outcome::failed(FailReason::DecodeError));
         self.decode.restart();
     }
 
@@ -317,5 +390,73 @@ impl<'q> FramePath<'q> {
     pub fn start_afresh(&mut self) {
         self.admission.shut();
         self.empty_decoder();
+    }
+
+    // === damage ===
+
+    /// The decoder is lost: decoding goes on at the next place where it can begin, which may be
+    /// behind what is inside.
+    fn recover(&mut self) {
+        let mut next = self.shut_and_empty(self.ledger.next_seq());
+        while next < self.ledger.next_seq() {
+            self.decode_again(next);
+            next += 1;
+            if self.decode.is_lost() {
+                next = self.shut_and_empty(next);
+            }
+        }
+    }
+
+    /// Empties the decoder, which is lost. Gives the record from which on all is to be decoded
+    /// again: `next`, unless decoding can begin earlier.
+    fn shut_and_empty(&mut self, next: Seq) -> Seq {
+        self.admission.shut();
+        // Units of a byte stream are gone once they are decoded.
+        let is_there = |seq: &Seq| self.ledger.record(*seq).is_some_and(|it| it.sent.is_some());
+        let resumes_at = self.decode.resumes_at().filter(is_there).unwrap_or(next);
+        self.empty_decoder_before(resumes_at);
+        resumes_at
+    }
+
+    /// Sends a record into the decoder that went into one that was lost. Some have their outcome
+    /// and are only needed by others.
+    fn decode_again(&mut self, seq: Seq) {
+        let Some(record) = self.ledger.record_mut(seq) else { return };
+        let Some(inspection) = record.sent else { return };
+        record.superseded = inspection.superseded;
+        let settled = match (inspection.content, self.admission.judge_again(inspection)) {
+            (Content::Continuation, _) if !self.admission.is_running() => return,
+            (Content::Continuation | Content::NoPicture, _) => None,
+            (_, Passage::Decode) => None,
+            (_, Passage::DecodeAfresh) => {
+                record.discontinuity = true;
+                None
+            }
+            (_, Passage::Fill | Passage::FillAfresh) => {
+                Some(Outcome::skipped(SkipReason::NoKeyframe))
+            }
+            (_, Passage::Broken { reason, .. }) => {
+                return self.ledger.settle(seq, Outcome::failed(reason));
+            }
+            (_, Passage::Skip(reason)) => return self.ledger.settle(seq, Outcome::skipped(reason)),
+        };
+        if let Some(outcome) = settled {
+            self.ledger.settle(seq, outcome);
+        }
+        let way = match self.ledger.is_waiting(seq) {
+            true => Way::Analyse,
+            false => Way::Fill(Outcome::skipped(SkipReason::NoPicture)),
+        };
+        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
+        let sent = way.send(&mut self.decode, Some(seq), payload.unwrap_or_default(), inspection);
+        self.receive_frames();
+        if let Some(Sent { decode_us, result }) = sent {
+            if let Some(record) = self.ledger.record_mut(seq) {
+                record.decode_us += decode_us;
+            }
+            if let Err(error) = &result {
+                self.refused(Some(seq), error);
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::kafka;
 use crate::kafka::{GopStart, each_header};
 use crate::record::{ResultHeader, Seq};
 use crate::video::frame::FrameFacts;
+use crate::video::packet::Inspection;
 
 /// A record on its way through a camera.
 pub(crate) struct InputRecord<'q> {
@@ -22,6 +23,8 @@ pub(crate) struct InputRecord<'q> {
     /// Frames are missing before the one that begins here.
     pub discontinuity: bool,
     pub pts_us: Option<i64>,
+    /// What it holds, once it went into the decoder as a whole.
+    pub sent: Option<Inspection>,
     /// The latest place up to here at which decoding can begin again.
     pub gop_start: Option<Arc<GopStart>>,
 }
@@ -36,6 +39,7 @@ impl<'q> InputRecord<'q> {
             superseded: 0,
             discontinuity: false,
             pts_us,
+            sent: None,
             gop_start: None,
             message,
         }

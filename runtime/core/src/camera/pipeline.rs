@@ -3,6 +3,7 @@
 //! Each stage has its own state; here they are put together. What the camera is told while it runs
 //! is carried out in [`super::reconfigure`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -66,11 +67,12 @@ impl<'q> Pipeline<'q> {
             intake: Intake::new(queue, &spec)?,
             path: FramePath {
                 ledger: Ledger::beginning_with(next_seq),
-                admission: Admission::new(&spec),
+                admission: Admission::new(&spec, tenant.max_frame_pixels()),
                 decode,
                 analysis,
                 tenant: Arc::clone(&tenant),
                 latest: Latest::default(),
+                held: VecDeque::new(),
             },
             diagnosis: Diagnosis::new(&stats, Instant::now()),
             output: Output::new((sink, topic), checkpoint, stop, tenant, Arc::clone(&stats)),

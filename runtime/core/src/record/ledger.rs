@@ -179,10 +179,22 @@ impl<R> Ledger<R> {
         }
     }
 
-    /// The decoder is empty: whatever still waits for a frame gets `outcome`. Chunks in which
-    /// more access units may begin stay open.
-    pub fn settle_waiting(&mut self, outcome: &Outcome) {
-        for entry in &mut self.entries {
+    /// Whether a frame of this record is still to come.
+    #[must_use]
+    pub fn is_waiting(&self, seq: Seq) -> bool {
+        let fate = self.index(seq).and_then(|index| self.entries.get(index)).map(|it| &it.fate);
+        match fate {
+            Some(Fate::Decoding { .. }) => true,
+            Some(Fate::Open { pending, .. }) => *pending > 0,
+            Some(Fate::Settled(_)) | None => false,
+        }
+    }
+
+    /// No more frames come of records before `before`: what still waits for one gets `outcome`.
+    /// Chunks in which more access units may begin stay open.
+    pub fn settle_waiting_before(&mut self, before: Seq, outcome: &Outcome) {
+        let count = usize::try_from(before.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        for entry in self.entries.iter_mut().take(count) {
             match &mut entry.fate {
                 Fate::Decoding { latest, .. } => {
                     let latest = latest.take();
@@ -195,6 +207,11 @@ impl<R> Ledger<R> {
                 Fate::Open { .. } | Fate::Settled(_) => {}
             }
         }
+    }
+
+    /// As [`Self::settle_waiting_before`], of all records.
+    pub fn settle_waiting(&mut self, outcome: &Outcome) {
+        self.settle_waiting_before(Seq::MAX, outcome);
     }
 
     /// How many records could leave; it is not counted beyond `most`.

@@ -5,7 +5,7 @@
 use crate::camera::stages::discard::Discard;
 use crate::camera::stages::rate::RateLimiter;
 use crate::config::{CameraSpec, Mode, Rate};
-use crate::record::SkipReason;
+use crate::record::{FailReason, SkipReason};
 use crate::video::decode::{Gate, LagLimits, Lateness, Passage};
 use crate::video::packet::{Content, Inspection};
 
@@ -30,8 +30,9 @@ pub(crate) enum Verdict {
     Fill(SkipReason),
     /// Likewise, and what came before has to leave the decoder first.
     FillAfresh(SkipReason),
-    /// It can't come out right. Frames before it are right, those behind it only if it spares them.
-    Broken { spares_others: bool },
+    /// It can't come out right, for this reason. Frames before it are right, those behind it only
+    /// if it spares them.
+    Broken { reason: FailReason, spares_others: bool },
     /// It is skipped, for this reason.
     Skip(SkipReason),
     /// The same, and what the decoder holds shares its fate.
@@ -41,9 +42,9 @@ pub(crate) enum Verdict {
 }
 
 impl Admission {
-    pub fn new(spec: &CameraSpec) -> Self {
+    pub fn new(spec: &CameraSpec, max_pixels: u64) -> Self {
         Self {
-            gate: Gate::new(lag_limits(spec)),
+            gate: Gate::new(lag_limits(spec)).at_most(max_pixels),
             discard: Discard::new(spec.rate),
             highest_sub_layer: None,
             follows_gap: true,
@@ -152,12 +153,19 @@ impl Admission {
             Passage::DecodeAfresh => Verdict::DecodeAfresh,
             Passage::Fill => Verdict::Fill(SkipReason::NoKeyframe),
             Passage::FillAfresh => Verdict::FillAfresh(SkipReason::NoKeyframe),
-            Passage::Broken { spares_others } => Verdict::Broken { spares_others },
+            Passage::Broken { reason, spares_others } => Verdict::Broken { reason, spares_others },
             Passage::Skip(reason) if was_running && !self.gate.is_running() => {
                 Verdict::SkipAll(reason)
             }
             Passage::Skip(reason) => Verdict::Skip(reason),
         }
+    }
+}
+
+impl Admission {
+    /// Judges an access unit that was decoded before, and is to be decoded again.
+    pub fn judge_again(&mut self, inspection: Inspection) -> Passage {
+        self.gate.judge(inspection, Lateness::default())
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::damage::Damage;
+use super::damage::{Damage, Trust};
 use super::decode_threads::ThreadAdvice;
 use crate::config::{CameraSpec, Id};
 use crate::record::Seq;
@@ -14,7 +14,7 @@ use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 use crate::video::decode::{Decoded, Decoder, DecoderError, WasSent};
-use crate::video::packet::{Content, Inspection};
+use crate::video::packet::Inspection;
 
 /// From so long on it is looked how much of it the thread had a core: the kernel's clock of that
 /// costs as much as to ask the decoder for a frame that is not there.
@@ -48,7 +48,7 @@ impl Decode {
         claim.reserve(1);
         stats.record_decode_threads(0);
         Self {
-            decoder: spec.decoder(),
+            decoder: spec.decoder().at_most(tenant.max_frame_pixels()),
             damage: Damage::default(),
             threads: ThreadAdvice::new(spec.decode_threads),
             camera: spec.id.clone(),
@@ -61,7 +61,7 @@ impl Decode {
     /// Another decoder takes over; this one is empty.
     pub fn replace(&mut self, spec: &CameraSpec) {
         let sets = self.decoder.parameter_sets();
-        self.decoder = spec.decoder();
+        self.decoder = spec.decoder().at_most(self.tenant.max_frame_pixels());
         // Those of another codec say nothing to it.
         self.decoder.learn(&sets.unwrap_or_default(), WasSent::No);
         self.claim.reserve(1);
@@ -110,8 +110,8 @@ impl Decode {
             self.decoder.learn(data, WasSent::Yes);
         }
         let decode_us = self.charge(begin);
-        if inspection.content == Content::KeyPicture {
-            self.damage.key_frame_enters(seq.unwrap_or_default());
+        if let Some(seq) = seq {
+            self.damage.enters(seq, inspection);
         }
         Sent { decode_us, result }
     }
@@ -124,29 +124,32 @@ impl Decode {
         }
     }
 
-    /// It has refused the access unit of record `seq`.
-    pub fn refused(&mut self, seq: Option<Seq>, error: &DecoderError) {
+    /// It has refused an access unit, when that of record `sent` went in, if any. `oldest`: the
+    /// record whose frame is inside longest. Gives the record whose access unit it was, as far as
+    /// one can tell.
+    pub fn refused(
+        &mut self,
+        (sent, oldest): (Option<Seq>, Option<Seq>),
+        error: &DecoderError,
+    ) -> Option<Seq> {
         let (camera, tenant) = (self.camera.as_str(), &*self.tenant.id);
-        tracing::debug!(camera, tenant, seq, %error, "an access unit can't be decoded");
-        self.damage.lose();
+        let refused = match self.decoder.delay() {
+            Some(delay) if sent.is_some() => self.damage.entered_before(delay),
+            _ => oldest,
+        };
+        tracing::debug!(camera, tenant, seq = refused, %error, "an access unit can't be decoded");
+        self.damage.is_refused(refused);
+        refused
     }
 
     /// The next frame that is ready, and how many microseconds that took.
-    pub fn receive(&mut self) -> Option<(Decoded, u64)> {
+    pub fn receive(&mut self) -> Result<Option<(Decoded, u64)>, DecoderError> {
         let begin = self.begin();
         let received = self.decoder.receive();
         let decode_us = self.charge(begin);
-        match received {
-            Ok(decoded) => {
-                let decoded = decoded?;
-                self.threads.frame_came();
-                Some((decoded, decode_us))
-            }
-            Err(error) => {
-                self.refused(None, &error);
-                None
-            }
-        }
+        let Some(decoded) = received? else { return Ok(None) };
+        self.threads.frame_came();
+        Ok(Some((decoded, decode_us)))
     }
 
     /// No more access units come: the frames inside come out next.
@@ -156,7 +159,12 @@ impl Decode {
 
     /// Drops the frames inside, behind [`Self::finish`] or not; a key frame comes next.
     pub fn restart(&mut self) {
-        self.decoder.restart();
+        if self.damage.is_lost() {
+            self.decoder.restart_after_damage();
+        } else {
+            self.decoder.restart();
+        }
+        self.damage.regain();
     }
 
     /// How often a frame may be overtaken and still come out.
@@ -166,16 +174,17 @@ impl Decode {
 
     // === damage ===
 
-    /// Looks at a frame that came out. Gives whether it can be trusted.
-    pub fn judge(&mut self, seq: Seq, is_damaged: bool) -> bool {
-        self.damage.judge(seq, is_damaged)
+    /// A frame has come out that is damaged; of no record: one that only later ones needed.
+    pub fn is_damaged(&mut self, seq: Option<Seq>) {
+        match seq {
+            Some(seq) => self.damage.is_damaged(seq),
+            None => self.damage.is_refused(None),
+        }
     }
 
-    /// Looks at a frame that only later ones needed.
-    pub fn judge_silent(&mut self, is_damaged: bool) {
-        if is_damaged {
-            self.damage.lose();
-        }
+    /// Judges a frame that came out undamaged, once all that entered before it came out.
+    pub fn judge(&self, seq: Seq) -> Trust {
+        self.damage.judge(seq)
     }
 
     /// Whether frames can't be trusted until it has been emptied.
@@ -183,9 +192,9 @@ impl Decode {
         self.damage.is_lost()
     }
 
-    /// It is empty.
-    pub fn emptied(&mut self) {
-        self.damage.regain();
+    /// From which record on all is to be decoded again, if it is lost.
+    pub fn resumes_at(&self) -> Option<Seq> {
+        self.damage.resumes_at()
     }
 
     // === load ===

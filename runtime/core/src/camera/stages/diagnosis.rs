@@ -132,9 +132,12 @@ fn cause(
     let other = failed(FailReason::NotVideo);
     let several = failed(FailReason::SeveralPictures);
     let broken = failed(FailReason::DecodeError);
+    let too_large = failed(FailReason::TooLarge);
     let (waiting, rate) = (skipped(SkipReason::NoKeyframe), skipped(SkipReason::Rate));
     let empty = skipped(SkipReason::NoPicture);
-    if other + several + broken + waiting + empty < FEW && !(known.wants_keys && rate >= FEW) {
+    if other + several + too_large + broken + waiting + empty < FEW
+        && !(known.wants_keys && rate >= FEW)
+    {
         return None;
     }
     let codec = known.codec.name();
@@ -144,6 +147,10 @@ fn cause(
             Some(looks) => format!("records are not {codec}; they look like {looks}"),
             None => format!("records are not {codec}; set `codec` to what they are"),
         }
+    } else if too_large > 0 {
+        "its pictures are larger than `frame_pixels` of the tenant's quota, or the host's, allows; \
+         raise that, or have the camera send smaller ones"
+            .to_owned()
     } else if several > 0 {
         "records hold more than one picture each; `framing = \"bytestream\"` takes them apart"
             .to_owned()

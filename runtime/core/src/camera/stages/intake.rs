@@ -5,11 +5,12 @@
 //! only fill the decoder, and from which key frame decoding could begin again. What is decoded it
 //! leaves to [`super::admission`].
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::{BorrowedMessage, Message};
-use std::sync::Arc;
 
+use super::repeats::Repeats;
 use crate::camera::error::CameraError;
 use crate::camera::input_record::{age, keyframe_header};
 use crate::config::{CameraSpec, Framing};
@@ -25,6 +26,7 @@ const HARMLESS_GAP: i64 = 1;
 pub(crate) struct Intake<'q> {
     queue: &'q CameraQueue,
     inspector: Inspector,
+    repeats: Repeats,
     /// Of byte streams; a record of the other framing is one access unit.
     splitter: Option<Splitter>,
     reading: Reading,
@@ -68,6 +70,7 @@ impl<'q> Intake<'q> {
         Ok(Self {
             queue,
             inspector,
+            repeats: Repeats::of(spec.codec),
             splitter: splitter(spec)?,
             reading: Reading::Filling { until: queue.output_from },
             next_offset: None,
@@ -81,6 +84,7 @@ impl<'q> Intake<'q> {
     /// The records are of another codec or framing from here on.
     pub fn set_stream(&mut self, codec: Codec, splitter: Option<Splitter>) {
         (self.inspector, self.splitter) = (Inspector::new(codec), splitter);
+        self.repeats = Repeats::of(codec);
         if let Reading::Drained { .. } = self.reading {
             self.reading = Reading::Following;
         }
@@ -181,6 +185,7 @@ impl<'q> Intake<'q> {
     /// What comes next does not follow what came last.
     fn begin_anew(&mut self) {
         self.inspector.begin_anew();
+        self.repeats.begin_anew();
         self.refresh = None;
     }
 
@@ -219,6 +224,7 @@ impl<'q> Intake<'q> {
             return None;
         }
         let mut inspection = self.inspector.inspect(message.payload().unwrap_or_default())?;
+        inspection.is_repeated |= self.repeats.is_one(message);
         if inspection.content == Content::Unknown {
             inspection.content = match keyframe_header(message.headers()) {
                 Some(true) => Content::KeyPicture,

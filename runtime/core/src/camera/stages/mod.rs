@@ -2,7 +2,7 @@
 //! put them together.
 
 pub(super) mod admission;
-mod damage;
+pub(super) mod damage;
 pub(super) mod decode;
 mod decode_load;
 mod decode_threads;
@@ -12,3 +12,4 @@ pub(super) mod intake;
 mod linger;
 pub(super) mod output;
 pub(super) mod rate;
+mod repeats;

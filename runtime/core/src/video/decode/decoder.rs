@@ -73,6 +73,7 @@ pub struct Decoder {
     codec: Codec,
     fidelity: Fidelity,
     threads: usize,
+    max_pixels: i64,
     open: Option<Open>,
     /// Units went in since the last flush, so pictures may be inside.
     fed: bool,
@@ -96,22 +97,14 @@ struct Open {
     buffers: Option<Arc<Buffers>>,
 }
 
-/// The largest picture that is decoded: 8K. A stream's own headers say how large it is, and
-/// libavcodec alone would believe gigabytes of a record of a hundred bytes.
-const MAX_PIXELS: i64 = 8192 * 4320;
-
 /// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 impl Open {
-    /// `reorders`: by how many pictures, as far as is known of the stream.
-    fn new(
-        codec: Codec,
-        threads: usize,
-        fidelity: Fidelity,
-        reorders: i32,
-        coverage: Option<&Arc<Coverage>>,
-    ) -> Result<Self, DecoderError> {
+    /// One for `decoder`, with so many threads. `reorders`: by how many pictures, as far as is
+    /// known of the stream.
+    fn new(decoder: &Decoder, threads: usize, reorders: i32) -> Result<Self, DecoderError> {
+        let Decoder { codec, fidelity, max_pixels, ref coverage, .. } = *decoder;
         let open = || {
             let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
             let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
@@ -120,7 +113,7 @@ impl Open {
             // SAFETY: the context is ours, and not open yet.
             unsafe {
                 let context = context.as_mut_ptr();
-                (*context).max_pixels = MAX_PIXELS;
+                (*context).max_pixels = max_pixels;
                 (*context).has_b_frames = reorders;
                 if codec.id() == ffmpeg::codec::Id::MJPEG {
                     // It shows what there is of a picture that was cut, and is silent about it.
@@ -129,7 +122,7 @@ impl Open {
             }
             let workers = (threads > 1).then(Workers::fed_from_here);
             let buffers = (workers.is_some() || coverage.is_some())
-                .then(|| Buffers { workers, coverage: coverage.cloned() }.serve(&mut context));
+                .then(|| Buffers { workers, coverage: coverage.clone() }.serve(&mut context));
             let mut decoder = context.decoder();
             if fidelity == Fidelity::Fast {
                 decoder.skip_loop_filter(Discard::NonReference);
@@ -150,6 +143,7 @@ impl Decoder {
             codec,
             fidelity,
             threads,
+            max_pixels: i64::MAX,
             open: None,
             fed: false,
             headers: Vec::new(),
@@ -159,6 +153,13 @@ impl Decoder {
             coverage: Coverage::of(codec).map(Arc::new),
             unasked: Duration::ZERO,
         }
+    }
+
+    /// The same, and refuses pictures of more pixels: a stream's own headers say how large it is,
+    /// and libavcodec would believe gigabytes of a record of a hundred bytes.
+    #[must_use]
+    pub fn at_most(self, max_pixels: u64) -> Self {
+        Self { max_pixels: i64::try_from(max_pixels).unwrap_or(i64::MAX), ..self }
     }
 
     /// As [`Self::new`], and opens it.
@@ -177,9 +178,7 @@ impl Decoder {
     /// When libavcodec can't.
     pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
         if self.open.is_none() {
-            let (reorders, coverage) = (self.reorders, self.coverage.as_ref());
-            self.open =
-                Some(Open::new(self.codec, self.threads, self.fidelity, reorders, coverage)?);
+            self.open = Some(Open::new(self, self.threads, self.reorders)?);
             self.are_sets_untold = true;
         }
         Ok(())
@@ -195,6 +194,24 @@ impl Decoder {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// How many access units it takes before it says what became of one. `None`: it is a library of
+    /// its own whose threads nobody knows.
+    #[must_use]
+    pub fn delay(&self) -> Option<usize> {
+        if self.threads == 1 {
+            return Some(0);
+        }
+        // SAFETY: the context is open.
+        let active =
+            self.open.as_ref().map(|it| unsafe { (*it.context.as_ptr()).active_thread_type });
+        let has_frame_threads = active.is_some_and(|kind| kind & ffmpeg::ffi::FF_THREAD_FRAME != 0);
+        match has_frame_threads {
+            true => Some(self.threads - 1),
+            false if self.codec.has_threads_of_its_own() => None,
+            false => Some(0),
+        }
     }
 
     /// Notes the parameter sets in an access unit, which pictures behind it may need, however far.
@@ -233,11 +250,8 @@ impl Decoder {
     /// # Errors
     /// When libavcodec can't open another decoder; then it is as before.
     pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
-        if let Some(open) = &self.open {
-            // SAFETY: the context is open.
-            let reorders = unsafe { (*open.context.as_ptr()).has_b_frames }.max(self.reorders);
-            let coverage = self.coverage.as_ref();
-            let open = Open::new(self.codec, threads, self.fidelity, reorders, coverage)?;
+        if self.open.is_some() {
+            let open = Open::new(self, threads, self.has_b_frames().max(self.reorders))?;
             self.unasked = self.workers_cpu().unwrap_or_default();
             self.open = Some(open);
             self.are_sets_untold = true;
@@ -372,6 +386,23 @@ impl Decoder {
             // It only fails when it was told before.
             let _ = open.context.send_eof();
         }
+    }
+
+    /// As [`Self::restart`], behind damage. Of H.264 it is another decoder that goes on: libavcodec's
+    /// keeps what was left of a macroblock that it could not decode, and adds it to the next one.
+    pub fn restart_after_damage(&mut self) {
+        self.restart();
+        if self.codec.id() == ffmpeg::codec::Id::H264 {
+            self.unasked = self.workers_cpu().unwrap_or_default();
+            self.reorders = self.reorders.max(self.has_b_frames());
+            self.open = None;
+        }
+    }
+
+    /// By how many frames it reorders now.
+    fn has_b_frames(&self) -> i32 {
+        // SAFETY: the context is open.
+        self.open.as_ref().map_or(0, |open| unsafe { (*open.context.as_ptr()).has_b_frames })
     }
 
     /// Forgets all frames, but not the parameter sets; a key frame comes next.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::record::SkipReason;
+use crate::record::{FailReason, SkipReason};
 use crate::video::packet::{Content, Inspection, Lack};
 
 /// Whether an access unit may enter the decoder.
@@ -21,9 +21,11 @@ pub enum Passage {
     Fill,
     /// Likewise, and the decoder starts afresh.
     FillAfresh,
-    /// It may not, since something that it needs is not there, or more than one is in it. Frames
-    /// before it are right, those behind it only if `spares_others`.
+    /// It may not, for this reason: something that it needs is not there, more than one is in it,
+    /// or it is too large. Frames before it are right, those behind it only if `spares_others`.
     Broken {
+        /// What is wrong with it.
+        reason: FailReason,
         /// No other frame needs this one.
         spares_others: bool,
     },
@@ -75,13 +77,20 @@ impl LagLimits {
 pub struct Gate {
     state: State,
     limits: LagLimits,
+    max_pixels: u64,
 }
 
 impl Gate {
     /// A gate that waits for its first key frame. `limits`: only in `live` mode are there any.
     #[must_use]
     pub fn new(limits: LagLimits) -> Self {
-        Self { state: State::Waiting(SkipReason::NoKeyframe), limits }
+        Self { state: State::Waiting(SkipReason::NoKeyframe), limits, max_pixels: u64::MAX }
+    }
+
+    /// The same, and no picture may have more pixels than these.
+    #[must_use]
+    pub fn at_most(self, max_pixels: u64) -> Self {
+        Self { max_pixels, ..self }
     }
 
     /// As in [`Gate::new`], from now on.
@@ -92,12 +101,16 @@ impl Gate {
     /// Judges an access unit that comes so late.
     pub fn judge(&mut self, inspection: Inspection, late: Lateness) -> Passage {
         let content = inspection.content;
-        if content == Content::NoPicture {
-            // Parameter sets must reach the decoder before the key frame that needs them.
-            return Passage::Decode;
+        if inspection.pixels.is_some_and(|pixels| pixels > self.max_pixels) {
+            self.shut();
+            return Passage::Broken { reason: FailReason::TooLarge, spares_others: false };
         }
         if inspection.is_repeated {
             return Passage::Skip(SkipReason::Repeated);
+        }
+        if content == Content::NoPicture {
+            // Parameter sets must reach the decoder before the key frame that needs them.
+            return Passage::Decode;
         }
         if self.limits.are_exceeded(late) {
             self.state = State::Waiting(SkipReason::Lag);
@@ -149,16 +162,25 @@ impl Gate {
         }
     }
 
-    /// Lets an access unit pass if nothing of it is missing.
+    /// Lets an access unit pass if it can be decoded as it is.
     fn whole(&mut self, inspection: Inspection, passage: Passage) -> Passage {
-        if inspection.lacks.is_none() && !inspection.has_several_pictures {
+        let reason = if inspection.has_several_pictures {
+            FailReason::SeveralPictures
+        } else if inspection.lacks.is_some() {
+            FailReason::DecodeError
+        } else {
             return passage;
+        };
+        let mut spares_others = spares_others(inspection);
+        if !spares_others && inspection.is_leading && inspection.lacks.is_some() {
+            // Only others that lead the same key frame can build on it.
+            self.state = State::Running { skips_leading: true };
+            spares_others = true;
         }
-        let spares_others = spares_others(inspection);
         if !spares_others {
             self.shut();
         }
-        Passage::Broken { spares_others }
+        Passage::Broken { reason, spares_others }
     }
 
     /// Frames after this point can't be trusted until the next key frame.
@@ -203,6 +225,8 @@ mod tests {
         of(Content::Picture)
     }
 
+    const BROKEN: Passage =
+        Passage::Broken { reason: FailReason::DecodeError, spares_others: false };
     const IN_TIME: Lateness = Lateness { behind: 0, age: None };
 
     fn behind(behind: u64) -> Lateness {
@@ -310,15 +334,30 @@ mod tests {
         let lacks = |inspection| Inspection { lacks: Some(Lack::Slice), ..inspection };
         let mut gate = Gate::new(LagLimits::default());
         assert_eq!(gate.judge(lacks(delta()), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
-        assert_eq!(gate.judge(lacks(key()), IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(lacks(key()), IN_TIME), BROKEN);
         assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
         let unneeded = Inspection { disposable: true, ..lacks(delta()) };
-        assert_eq!(gate.judge(unneeded, IN_TIME), Passage::Broken { spares_others: true });
+        let spares = Passage::Broken { reason: FailReason::DecodeError, spares_others: true };
+        assert_eq!(gate.judge(unneeded, IN_TIME), spares);
         assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
         let misses = Inspection { lacks: Some(Lack::Reference), ..unneeded };
-        assert_eq!(gate.judge(misses, IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(misses, IN_TIME), BROKEN);
         assert_eq!(gate.judge(key(), IN_TIME), Passage::DecodeAfresh);
-        assert_eq!(gate.judge(lacks(delta()), IN_TIME), Passage::Broken { spares_others: false });
+        assert_eq!(gate.judge(lacks(delta()), IN_TIME), BROKEN);
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+    }
+
+    #[test]
+    fn a_picture_that_is_too_large_never_passes_nor_does_what_needs_it() {
+        let of_size = |pixels, inspection| Inspection { pixels: Some(pixels), ..inspection };
+        let too_large = Passage::Broken { reason: FailReason::TooLarge, spares_others: false };
+        let mut gate = Gate::new(LagLimits::default()).at_most(100);
+        assert_eq!(gate.judge(of_size(101, key()), IN_TIME), too_large);
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(of_size(101, of(Content::NoPicture)), IN_TIME), too_large, "hidden");
+        assert_eq!(gate.judge(of_size(101, refresh(8, 10)), IN_TIME), too_large);
+        assert_eq!(gate.judge(of_size(100, key()), IN_TIME), Passage::DecodeAfresh);
+        assert_eq!(gate.judge(of_size(101, delta()), IN_TIME), too_large);
         assert_eq!(gate.judge(delta(), IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
     }
 
@@ -331,6 +370,11 @@ mod tests {
         assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
         assert_eq!(gate.judge(key(), IN_TIME), Passage::Decode);
         assert_eq!(gate.judge(leading, IN_TIME), Passage::Decode, "all was there before");
+        let lacks = Inspection { lacks: Some(Lack::Reference), ..leading };
+        let spares = Passage::Broken { reason: FailReason::DecodeError, spares_others: true };
+        assert_eq!(gate.judge(lacks, IN_TIME), spares);
+        assert_eq!(gate.judge(leading, IN_TIME), Passage::Skip(SkipReason::NoKeyframe));
+        assert_eq!(gate.judge(delta(), IN_TIME), Passage::Decode);
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub struct Inspection {
     /// It may come out right only if decoding began before the latest key picture, behind which it
     /// came though it is shown before it.
     pub is_leading: bool,
+    /// Pixels of its picture, as they are coded, width times height; of codecs and pictures whose
+    /// headers are not looked at for that there is none.
+    pub pixels: Option<u64>,
     /// At least so many pictures come before one that is shown before them, by what has come so
     /// far.
     /// `None`: the decoder learns it from the parameter sets, or there are none.
@@ -66,6 +69,9 @@ pub struct Inspection {
     pub is_first_field: bool,
     /// It is the access unit before it once more.
     pub is_repeated: bool,
+    /// Where it is damaged, libavcodec's decoder may spoil what is decoded next: it leaves
+    /// coefficients of a macroblock of H.264's CAVLC behind for the next one, of any picture.
+    pub damage_lingers: bool,
     /// More than one picture is in it, of which all but the first belong to no record. The two
     /// fields of a frame are one picture.
     pub has_several_pictures: bool,
@@ -88,10 +94,12 @@ impl Inspection {
             position: None,
             lacks: None,
             is_leading: false,
+            pixels: None,
             reorders: None,
             superseded: 0,
             is_first_field: false,
             is_repeated: false,
+            damage_lingers: false,
             has_several_pictures: false,
             has_parameter_sets: false,
         }

@@ -8,6 +8,7 @@ use super::codec::Codec;
 use super::h264::H264;
 use super::h265::H265;
 use super::inspect::{Content, Inspection};
+use super::mpeg::{Generation, Mpeg};
 use super::{still, vp8, vp9};
 
 /// Looks at the access units of one stream. It remembers what came before, so each is to be shown
@@ -23,6 +24,7 @@ enum Reader {
     H264(Box<H264>),
     H265(Box<H265>),
     Av1(Av1),
+    Mpeg(Mpeg),
     /// What needs no memory.
     Single(fn(&[u8]) -> Option<Inspection>),
 }
@@ -37,8 +39,11 @@ impl Inspector {
             Id::VP9 if codec.gives_each_layer() => Reader::Single(vp9::read_each_layer),
             Id::VP9 => Reader::Single(vp9::read),
             Id::AV1 => Reader::Av1(Av1::default()),
+            Id::MPEG1VIDEO | Id::MPEG2VIDEO => Reader::Mpeg(Mpeg::new(Generation::OneOrTwo)),
+            Id::MPEG4 => Reader::Mpeg(Mpeg::new(Generation::Four)),
             Id::VP8 => Reader::Single(vp8::read),
             Id::MJPEG => Reader::Single(still::mjpeg),
+            Id::PNG => Reader::Single(still::png),
             _ if codec.is_still() => Reader::Single(still::any),
             _ => Reader::Single(|_| Some(Inspection::of(Content::Unknown))),
         };
@@ -60,6 +65,7 @@ impl Inspector {
             Reader::H264(reader) => reader.read(data),
             Reader::H265(reader) => reader.read(data),
             Reader::Av1(reader) => reader.read(data),
+            Reader::Mpeg(reader) => reader.read(data),
             Reader::Single(read) => read(data),
         }?;
         // A stranger's record may say both: the types of its units one thing, headers another.
@@ -73,6 +79,7 @@ impl Inspector {
             Reader::H264(reader) => reader.begin_anew(),
             Reader::H265(reader) => reader.begin_anew(),
             Reader::Av1(reader) => reader.begin_anew(),
+            Reader::Mpeg(reader) => reader.begin_anew(),
             Reader::Single(_) => {}
         }
     }

@@ -11,6 +11,7 @@ mod h264;
 mod h265;
 mod inspect;
 mod inspector;
+mod mpeg;
 mod nal;
 mod parameter_sets;
 mod splitter;

@@ -8,7 +8,7 @@ use h264_reader::nal::slice::{
     DecRefPicMarking, Field, FieldPic, MemoryManagementControlOperation, PicOrderCountLsb,
     SliceFamily, SliceHeader,
 };
-use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet};
+use h264_reader::nal::sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::nal::{Nal, RefNal, UnitType};
 
 use super::bits::{Header, Usability};
@@ -55,6 +55,8 @@ pub struct Slice {
     /// Whether it holds the picture's first macroblock.
     pub is_first: bool,
     pub is_intra: bool,
+    /// Its coefficients are coded by CAVLC.
+    pub is_cavlc: bool,
     /// Once this picture is decoded, none before it is for reference, and counting begins anew.
     pub forgets: bool,
     pub sequence: Sequence,
@@ -69,6 +71,8 @@ pub struct Sequence {
     /// So many frames there are to refer to, at most.
     pub max_references: u32,
     pub order: PicOrderCntType,
+    /// Of a frame, with what is cropped.
+    pub pixels: u64,
     /// Pictures may be shown in another order than they come in, and nothing says how far they are
     /// apart.
     pub reorders_silently: bool,
@@ -146,6 +150,7 @@ impl Sets {
                 order,
             },
             is_first: slice.first_mb_in_slice == 0,
+            is_cavlc: !pps.entropy_coding_mode_flag,
             is_intra: matches!(slice.slice_type.family, SliceFamily::I | SliceFamily::SI),
             forgets,
             sequence: Sequence {
@@ -156,10 +161,20 @@ impl Sets {
                     .max_num_ref_frames
                     .max(if pps.num_ref_idx_l0_default_active_minus1 > 0 { 2 } else { 0 }),
                 order: sps.pic_order_cnt.clone(),
+                pixels: pixels(sps),
                 reorders_silently: reorders_silently(sps),
             },
         })
     }
+}
+
+/// Section 7.4.2.1.1: macroblocks of 16 by 16, and map units that are two of them where there may
+/// be fields.
+fn pixels(sps: &SeqParameterSet) -> u64 {
+    let width = u64::from(sps.pic_width_in_mbs_minus1) + 1;
+    let units = u64::from(sps.pic_height_in_map_units_minus1) + 1;
+    let per_unit = if sps.frame_mbs_flags == FrameMbsFlags::Frames { 1 } else { 2 };
+    width.saturating_mul(units).saturating_mul(16 * 16 * per_unit)
 }
 
 /// Annex A.2.1: a baseline profile has no B pictures. Section 8.2.1.3: a count of type 2 is one in

@@ -61,6 +61,10 @@ struct Found {
     first: Option<(Entry, Standing)>,
     /// Of any of them.
     lacks: Option<Lack>,
+    /// Of the largest.
+    pixels: Option<u64>,
+    /// Of any of them.
+    is_cavlc: bool,
     pictures: u32,
     /// The latest is one field of a frame.
     ends_in_a_half: bool,
@@ -174,6 +178,8 @@ impl H264 {
             (_, None) => Entry::None,
         };
         let is_field = slice.picture.field.is_some();
+        found.is_cavlc |= slice.is_cavlc;
+        found.pixels = found.pixels.max(Some(slice.sequence.pixels));
         let standing = self.continuity.follow(&Coded { slice, entry });
         found.lacks = found.lacks.or(standing.lacks);
         if !has_beginning {
@@ -193,6 +199,8 @@ fn by_headers(found: &Found, by_types: Inspection) -> Inspection {
         has_parameter_sets: found.has_parameter_sets || by_types.has_parameter_sets,
         has_several_pictures: found.pictures > 1,
         lacks: found.lacks,
+        pixels: found.pixels,
+        damage_lingers: found.is_cavlc,
         ..by_types
     };
     let is_needed = Inspection { disposable: false, ..known };

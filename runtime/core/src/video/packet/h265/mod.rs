@@ -150,6 +150,7 @@ impl H265 {
             position: standing.map(|standing| standing.position),
             lacks,
             is_leading: matches!(segment.kind, 8 | 9),
+            pixels: units.header.as_ref().map(|header| header.pixels),
             has_several_pictures: units.pictures > 1,
             // Decoding may be to begin here.
             disposable: found.disposable && recovery.is_none(),

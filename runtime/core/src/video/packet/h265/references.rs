@@ -145,6 +145,7 @@ mod tests {
     ) -> bool {
         let long_term = others.iter().map(|&(low, cycles)| LongTerm { low, cycles, is_used: true });
         let header = Header {
+            pixels: 0,
             is_intra: false,
             low,
             order_bits: 4,

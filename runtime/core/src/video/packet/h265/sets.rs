@@ -26,6 +26,8 @@ pub(super) struct Sequence {
     pub long_term: Vec<(u32, bool)>,
     /// Samples of a coding tree block, across and down.
     pub block: u32,
+    /// Of a picture, with what is cropped.
+    pub pixels: u64,
 }
 
 /// A picture parameter set.
@@ -136,6 +138,7 @@ impl Sequence {
             has_long_term,
             long_term,
             block,
+            pixels: u64::from(width) * u64::from(height),
         };
         Some((number, parsed))
     }

@@ -11,6 +11,8 @@ const MOST_LONG_TERM: u32 = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub is_intra: bool,
+    /// Of its picture.
+    pub pixels: u64,
     /// The lower part of the picture order count, and how many bits it has.
     pub low: u32,
     pub order_bits: u32,
@@ -41,6 +43,7 @@ impl Header {
         let order_bits = sequence.order_bits;
         let mut header = Self {
             is_intra,
+            pixels: sequence.pixels,
             low: 0,
             order_bits,
             short_term: ShortTerm::default(),
@@ -112,6 +115,7 @@ mod tests {
             has_long_term: true,
             long_term: vec![(3, true), (5, false), (6, true)],
             block: 16,
+            pixels: 0,
         };
         // Two of the sequence, 2 and 1, the latter 1 cycle away; two of its own, with 2 and 2 more.
         let unit = of_text("011 011 10 0 01 1 010 0111 1 1 011 1000 0 1 011");
