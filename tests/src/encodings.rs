@@ -1,19 +1,27 @@
 //! The ways in which a scene can be encoded: codecs, orders of pictures, slices, fields, depths,
 //! chroma, and where parameter sets stand.
 
+use self::Arrangement::{MessagesApart, Reserved, SetsApart, SetsOnce, Silent};
 use crate::media::Clip;
-use crate::nal;
 use crate::records::Record;
+use crate::{nal, obu};
 
-/// Where the parameter sets of a stream stand.
+/// How the units of a stream are put into records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sets {
-    /// In the record of each key frame.
-    WithKeyFrames,
-    /// In the first record.
-    Once,
-    /// In a record of its own, before each key frame.
-    Apart,
+pub enum Arrangement {
+    /// Each access unit is a record, with parameter sets or a sequence header where decoding can
+    /// begin.
+    Usual,
+    /// The sets come in the first record alone.
+    SetsOnce,
+    /// They come in a record of their own, each time.
+    SetsApart,
+    /// Messages (SEI) come in a record of their own before their access unit.
+    MessagesApart,
+    /// The sequence parameter set of H.264 does not say how far pictures are reordered.
+    Silent,
+    /// Before each frame of AV1 there is an OBU of a reserved type.
+    Reserved,
 }
 
 /// One of them.
@@ -24,14 +32,13 @@ pub struct Encoding {
     /// The codec, as a camera's configuration has it.
     pub codec: &'static str,
     arguments: &'static str,
-    /// Where its parameter sets stand.
-    pub sets: Sets,
+    arrangement: Arrangement,
     /// Whether it is among the few that stand for all.
     pub is_sample: bool,
 }
 
 const fn encoding(name: &'static str, codec: &'static str, arguments: &'static str) -> Encoding {
-    Encoding { name, codec, arguments, sets: Sets::WithKeyFrames, is_sample: false }
+    Encoding { name, codec, arguments, arrangement: Arrangement::Usual, is_sample: false }
 }
 
 impl Encoding {
@@ -39,8 +46,8 @@ impl Encoding {
         Self { is_sample: true, ..self }
     }
 
-    const fn sets(self, sets: Sets) -> Self {
-        Self { sets, ..self }
+    const fn arranged(self, arrangement: Arrangement) -> Self {
+        Self { arrangement, ..self }
     }
 
     /// The scene, encoded: 48 frames, a place to begin every 12.
@@ -77,33 +84,72 @@ impl Encoding {
         Clip::of_noise(self.codec, container, &arguments)
     }
 
-    /// The clip's records, with its parameter sets where they stand.
+    /// The clip's records, as its units are arranged.
     #[must_use]
     pub fn records(&self, clip: &Clip) -> Vec<Record> {
-        let is_set = |unit: &&[u8]| nal::is_parameter_set(unit, self.codec == "h265");
         let mut records = Vec::new();
-        for mut record in clip.records() {
-            let units = nal::units(record.value.as_ref().unwrap());
-            let (sets, others): (Vec<&[u8]>, Vec<&[u8]>) = units.into_iter().partition(is_set);
-            match self.sets {
-                Sets::Once if !records.is_empty() => record.value = Some(nal::annexb(&others)),
-                Sets::Apart if !sets.is_empty() => {
-                    let apart = Record { value: Some(nal::annexb(&sets)), ..record.clone() };
-                    let is_key = |(name, _): &(String, _)| name != "keyframe" && name != "pts";
-                    let headers = apart.headers.iter().filter(|header| is_key(header)).cloned();
-                    records.push(Record { headers: headers.collect(), ..apart.clone() });
-                    record.value = Some(nal::annexb(&others));
-                }
-                Sets::WithKeyFrames | Sets::Once | Sets::Apart => {}
+        for record in clip.records() {
+            let unit = record.value.as_ref().unwrap();
+            let (before, rest) = self.arrange(unit, records.is_empty());
+            if let Some(before) = before {
+                // It shows no picture, and no container would say when.
+                let is_of_picture = |(name, _): &(String, _)| name == "keyframe" || name == "pts";
+                let others = record.headers.iter().filter(|header| !is_of_picture(header));
+                let headers = others.cloned().collect();
+                records.push(Record { headers, value: Some(before), ..record.clone() });
             }
-            records.push(record);
+            records.push(Record { value: Some(rest), ..record });
         }
         records
+    }
+
+    /// What goes into a record before that of an access unit, and into its own.
+    fn arrange(&self, data: &[u8], is_first: bool) -> (Option<Vec<u8>>, Vec<u8>) {
+        let is_av1 = self.codec == "av1";
+        if !is_av1 && !matches!(self.codec, "h264" | "h265") {
+            return (None, data.to_vec());
+        }
+        let units = if is_av1 { obu::units(data) } else { nal::units(data) };
+        let whole = |units: &[&[u8]]| if is_av1 { units.concat() } else { nal::annexb(units) };
+        let is_set = |unit: &&[u8]| match self.codec {
+            "av1" => obu::is_sequence_header(unit),
+            codec => nal::is_parameter_set(unit, codec == "h265"),
+        };
+        // ITU-T H.264, table 7-1; H.265, table 7-1.
+        let is_message = |unit: &&[u8]| match self.codec {
+            "h264" => unit[0] & 0x1f == 6,
+            _ => unit[0] >> 1 & 0x3f == 39,
+        };
+        let apart = |is_apart: &dyn Fn(&&[u8]) -> bool| {
+            let (apart, others): (Vec<&[u8]>, Vec<&[u8]>) =
+                units.iter().partition(|it| is_apart(it));
+            ((!apart.is_empty()).then(|| whole(&apart)), whole(&others))
+        };
+        match self.arrangement {
+            Arrangement::Usual => (None, data.to_vec()),
+            Arrangement::SetsOnce if is_first => (None, data.to_vec()),
+            Arrangement::SetsOnce => (None, apart(&is_set).1),
+            Arrangement::SetsApart => apart(&is_set),
+            Arrangement::MessagesApart => apart(&is_message),
+            Arrangement::Silent => {
+                let unit = |unit: &&[u8]| match unit[0] & 0x1f {
+                    7 => nal::without_usability(unit),
+                    _ => unit.to_vec(),
+                };
+                let units: Vec<Vec<u8>> = units.iter().map(unit).collect();
+                (None, whole(&units.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+            }
+            Arrangement::Reserved => {
+                let (delimiter, others) = units.split_at(1);
+                let reserved = obu::reserved();
+                (None, whole(&[delimiter, &[&reserved], others].concat()))
+            }
+        }
     }
 }
 
 /// All of them.
-pub const ENCODINGS: [Encoding; 64] = [
+pub const ENCODINGS: [Encoding; 77] = [
     encoding("h264-low-delay", "h264", "-bf 0").sample(),
     encoding("h264-reordered", "h264", "-bf 2 -b_strategy 0"),
     encoding("h264-pyramid", "h264", "-bf 4 -b_strategy 0 -refs 4").sample(),
@@ -127,8 +173,17 @@ pub const ENCODINGS: [Encoding; 64] = [
     encoding("h264-lossless", "h264", "-qp 0 -bf 0"),
     encoding("h264-temporal", "h264", "-bf 3 -b_strategy 0 -direct-pred temporal"),
     encoding("h264-long", "h264", "-bf 2 -g 1000"),
-    encoding("h264-sets-once", "h264", "-bf 2 -b_strategy 0").sets(Sets::Once),
-    encoding("h264-sets-apart", "h264", "-bf 2 -b_strategy 0").sets(Sets::Apart).sample(),
+    encoding("h264-sets-once", "h264", "-bf 2 -b_strategy 0").arranged(SetsOnce),
+    encoding("h264-sets-apart", "h264", "-bf 2 -b_strategy 0").arranged(SetsApart).sample(),
+    encoding("h264-silent", "h264", "-bf 2 -b_strategy 0").arranged(Silent).sample(),
+    encoding("h264-silent-single", "h264", "-bf 1 -b_strategy 0").arranged(Silent),
+    encoding("h264-silent-pyramid", "h264", "-bf 4 -b_strategy 0 -refs 4").arranged(Silent),
+    encoding("h264-silent-fields", "h264", "-bf 2 -b_strategy 0 -x264-params tff=1")
+        .arranged(Silent),
+    encoding("h264-messages-apart", "h264", "-bf 2 -b_strategy 0 -x264-params open-gop=1")
+        .arranged(MessagesApart),
+    encoding("h264-refresh-messages-apart", "h264", "-bf 0 -refs 1 -x264-params intra-refresh=1")
+        .arranged(MessagesApart),
     encoding("h265-low-delay", "h265", "bframes=0").sample(),
     encoding("h265-reordered", "h265", "bframes=2:b-adapt=0:open-gop=0"),
     encoding("h265-pyramid", "h265", "bframes=4:b-adapt=0:open-gop=0"),
@@ -145,8 +200,8 @@ pub const ENCODINGS: [Encoding; 64] = [
     encoding("h265-weighted", "h265", "bframes=2:weightb=1"),
     encoding("h265-lossless", "h265", "bframes=0:lossless=1"),
     encoding("h265-long", "h265", "bframes=2:keyint=1000"),
-    encoding("h265-sets-once", "h265", "bframes=2:open-gop=0").sets(Sets::Once),
-    encoding("h265-sets-apart", "h265", "bframes=2:open-gop=0").sets(Sets::Apart),
+    encoding("h265-sets-once", "h265", "bframes=2:open-gop=0").arranged(SetsOnce),
+    encoding("h265-sets-apart", "h265", "bframes=2:open-gop=0").arranged(SetsApart),
     encoding("vp8-low-delay", "vp8", "-auto-alt-ref 0"),
     encoding("vp8-hidden", "vp8", "-auto-alt-ref 1 -lag-in-frames 8 -deadline good").sample(),
     encoding("vp8-resilient", "vp8", "-error-resilient partitions"),
@@ -160,10 +215,19 @@ pub const ENCODINGS: [Encoding; 64] = [
     encoding("av1-low-delay", "av1", "-c:v libaom-av1 -usage realtime -cpu-used 8").sample(),
     encoding("av1-hidden", "av1", "-c:v libaom-av1 -cpu-used 8 -lag-in-frames 8"),
     encoding("av1-rav1e", "av1", "-c:v librav1e -speed 10"),
+    encoding("av1-444", "av1", "-c:v libaom-av1 -usage realtime -cpu-used 8 -pix_fmt yuv444p"),
+    encoding("av1-10-bit", "av1", "-c:v libaom-av1 -cpu-used 8 -pix_fmt yuv420p10le"),
+    encoding("av1-once", "av1", "-c:v libaom-av1 -usage realtime -cpu-used 8").arranged(SetsOnce),
+    encoding("av1-apart", "av1", "-c:v libaom-av1 -cpu-used 8 -lag-in-frames 8")
+        .arranged(SetsApart),
+    encoding("av1-reserved", "av1", "-c:v libaom-av1 -usage realtime -cpu-used 8")
+        .arranged(Reserved),
     encoding("mjpeg-420", "mjpeg", "-c:v mjpeg -pix_fmt yuvj420p").sample(),
     encoding("mjpeg-422", "mjpeg", "-c:v mjpeg -pix_fmt yuvj422p"),
     encoding("mjpeg-444", "mjpeg", "-c:v mjpeg -pix_fmt yuvj444p"),
     encoding("png-gray", "png", "-c:v png -pix_fmt gray"),
+    encoding("jpeg2000", "jpeg2000", "-c:v jpeg2000 -pix_fmt yuv420p"),
+    encoding("tiff", "tiff", "-c:v tiff -pix_fmt gray"),
     encoding("mpeg2-low-delay", "mpeg2video", "-c:v mpeg2video -bf 0"),
     encoding("mpeg2-reordered", "mpeg2video", "-c:v mpeg2video -bf 2").sample(),
     encoding("mpeg2-fields", "mpeg2video", "-c:v mpeg2video -flags +ildct+ilme"),

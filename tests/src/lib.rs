@@ -32,6 +32,7 @@ pub mod markdown;
 pub mod media;
 pub mod nal;
 pub mod neighbours;
+pub mod obu;
 pub mod pictures;
 pub mod process;
 pub mod random;

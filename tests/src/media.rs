@@ -302,6 +302,8 @@ impl Clip {
             "h265" => ("hevc", values.collect::<Vec<_>>().concat()),
             "mpeg2video" => ("mpegvideo", values.collect::<Vec<_>>().concat()),
             "mpeg4" => ("m4v", values.collect::<Vec<_>>().concat()),
+            "jpeg2000" => ("j2k_pipe", values.collect::<Vec<_>>().concat()),
+            "tiff" => ("tiff_pipe", values.collect::<Vec<_>>().concat()),
             "png" => ("png_pipe", values.collect::<Vec<_>>().concat()),
             same => (same, values.collect::<Vec<_>>().concat()),
         };

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::ptr;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::bindings::{rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::PATIENCE;
@@ -179,7 +179,25 @@ pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
 
 /// A producer for who sends now and then.
 pub struct Writer {
-    producer: BaseProducer,
+    producer: BaseProducer<Deliveries>,
+}
+
+/// What the broker says of records; nothing is to go wrong with one.
+#[derive(Default)]
+struct Deliveries {
+    failed: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            *self.failed.lock().unwrap() = Some(format!("{}: {error}", message.topic()));
+        }
+    }
 }
 
 impl Default for Writer {
@@ -199,7 +217,7 @@ impl Writer {
             .set("message.max.bytes", MAX_RECORD.to_string())
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
-            .create();
+            .create_with_context(Deliveries::default());
         Self { producer: producer.unwrap() }
     }
 
@@ -249,6 +267,8 @@ impl Writer {
             assert!(Instant::now() < deadline, "the broker does not take what is produced");
             self.producer.poll(Duration::from_millis(10));
         }
+        let failed = self.producer.context().failed.lock().unwrap().take();
+        assert_eq!(failed, None, "the broker does not take what is produced");
     }
 }
 

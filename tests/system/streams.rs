@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use comux_tests::PATIENCE;
 use comux_tests::control::Control;
-use comux_tests::feed::Feed;
 use comux_tests::media::{self, Clip};
 use comux_tests::nal;
 use comux_tests::process::{Comux, Config, plugins_line};
@@ -340,21 +339,68 @@ fn wait_for_phase(control: &mut Control, camera: &str, phase: &str) -> Value {
     }
 }
 
+/// What comes on a camera again and again, of which nothing can be made; and words of why.
+fn troubles() -> Vec<(&'static str, &'static str, Vec<Record>, &'static str)> {
+    let (bframes, sliced) = (media::bframes(), media::sliced());
+    let no_sets = moved_sets(bframes, |_, _, _| {});
+    let slices = sliced.records().into_iter().flat_map(|record| {
+        let units = nal::units(record.value.as_ref().unwrap()).into_iter();
+        let units: Vec<Vec<u8>> = units.map(|unit| nal::annexb(&[unit])).collect();
+        units.into_iter().map(move |unit| Record { value: Some(unit), ..record.clone() })
+    });
+    let records = bframes.records();
+    let pairs = records.chunks_exact(2).map(|pair| {
+        let value = [pair[0].value.clone().unwrap(), pair[1].value.clone().unwrap()].concat();
+        Record { value: Some(value), ..pair[0].clone() }
+    });
+    let pairs: Vec<Record> = pairs.collect();
+    vec![
+        ("codec", "h264", media::hevc().records(), "H.265"),
+        ("jpeg", "h265", media::mjpeg().records(), "mjpeg"),
+        ("no-key", "h264", records[1..GROUP].to_vec(), "key frame"),
+        ("no-sets", "h264", no_sets, "parameter sets"),
+        ("slices", "h265", slices.collect(), "single slices"),
+        ("pairs", "h264", pairs, "more than one picture"),
+    ]
+}
+
 #[test]
 fn a_camera_that_nothing_can_be_made_of_says_so_and_why() {
     let mut test = controlled("streams-trouble", &["brightness"]);
-    let name = "trouble-codec";
-    topics(name);
-    let mut spec = camera(name, only("brightness"));
-    spec["codec"] = json!("h264");
-    test.control.done("create", spec);
-    let feed = Feed::start(&[format!("raw_{name}")], media::hevc(), 25);
-    let status = wait_for_phase(&mut test.control, name, "no-analysis");
-    let trouble = status["trouble"].as_str().unwrap();
-    assert!(trouble.contains("h265"), "{trouble}");
-    let other = json!({ "id": name, "codec": "h265" });
-    test.control.done("update", other);
-    wait_for_phase(&mut test.control, name, "running");
-    let _ = feed.stop();
+    let troubles = troubles();
+    let camera_of = |name: &str| format!("trouble-{name}");
+    for (name, codec, ..) in &troubles {
+        topics(&camera_of(name));
+        let mut spec = camera(&camera_of(name), only("brightness"));
+        spec["codec"] = json!(codec);
+        test.control.done("create", spec);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut open: Vec<usize> = (0..troubles.len()).collect();
+    for turn in 0.. {
+        for (name, _, records, _) in &troubles {
+            let some = records.iter().cycle().skip(turn * 10 % records.len()).take(10);
+            produce(&format!("raw_{}", camera_of(name)), some);
+        }
+        open.retain(|&index| {
+            let (name, _, _, words) = &troubles[index];
+            let status = test.control.status(&camera_of(name));
+            if status["phase"] != "no-analysis" {
+                assert!(Instant::now() < deadline, "{name}: {status}");
+                return true;
+            }
+            let trouble = status["trouble"].as_str().unwrap();
+            assert!(trouble.contains(words), "{name}: {trouble}");
+            false
+        });
+        if open.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let mended = json!({ "id": camera_of("codec"), "codec": "h265" });
+    test.control.done("update", mended);
+    produce(&format!("raw_{}", camera_of("codec")), &media::hevc().records());
+    wait_for_phase(&mut test.control, &camera_of("codec"), "running");
     test.comux.stop();
 }

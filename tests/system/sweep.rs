@@ -108,7 +108,11 @@ impl Stream {
             clip.picture(pts).map(|picture| picture.fingerprint.clone())
         };
         let right: Vec<Option<String>> = records.iter().map(right_of).collect();
-        let is_shown = |right: &Option<String>| right.as_ref().is_some_and(|it| shown.contains(it));
+        // Of a stream that does not say how it is reordered, ffmpeg loses some at the beginning.
+        let is_whole = matches!(change, Change::Whole | Change::Twice(_));
+        let is_shown = |right: &Option<String>| {
+            right.as_ref().is_some_and(|it| is_whole || shown.contains(it))
+        };
         let shown: Vec<bool> = right.iter().map(is_shown).collect();
         Self {
             name: format!("sweep-{}-{}", encoding.name, change.name()),
@@ -215,7 +219,7 @@ fn what_ffmpeg_shows_undamaged_is_analysed_and_nothing_else() {
         let chosen = if at_length { &threads[..] } else { &threads[index % 2..][..1] };
         cameras.extend(chosen.iter().map(|&threads| (stream, threads)));
     }
-    let mut config = Config::new("sweep");
+    let mut config = Config::new("sweep").with("[quota]\ncameras = 2000\nmemory_mb = 8000");
     for (stream, threads) in &cameras {
         let lines = format!(
             "codec = '{}'\nmode = 'every-frame'\nstart = 'beginning'\n\

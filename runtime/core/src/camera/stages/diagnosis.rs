@@ -235,6 +235,8 @@ mod tests {
             panic!("one cause")
         };
         assert!(cause.contains("look like H.265"), "{cause}");
+        let large = said(&[(25, Status::Failed(FailReason::TooLarge)); 10], |_| {});
+        assert!(large[0].as_ref().unwrap().contains("frame_pixels"), "{large:?}");
         let slices = said(&[(25, NO_KEY); 10], |it| (0..20).for_each(|_| it.is_headless()));
         assert!(slices[0].as_ref().unwrap().contains("bytestream"), "{slices:?}");
     }
