@@ -223,7 +223,8 @@ fn what_ffmpeg_shows_undamaged_is_analysed_and_nothing_else() {
     for (stream, threads) in &cameras {
         let lines = format!(
             "codec = '{}'\nmode = 'every-frame'\nstart = 'beginning'\n\
-             decode_threads = {threads}\nlimits = {{ memory_mb = 4 }}\n{}",
+             decode_threads = {threads}\ndrain_after_ms = 3000\n\
+             limits = {{ memory_mb = 4 }}\n{}",
             stream.codec,
             plugins_line("fingerprint", "")
         );

@@ -152,6 +152,7 @@ impl<'q> Pipeline<'q> {
         } else {
             self.path.analysis.tick();
             self.output.check()?;
+            self.intake.seek_again_if_overdue()?;
             std::thread::park_timeout(PARK_TIMEOUT.min(drain_after));
         }
         Ok(())
@@ -178,6 +179,9 @@ impl<'q> Pipeline<'q> {
 
     fn take(&mut self, message: BorrowedMessage<'q>) -> Result<(), CameraError> {
         let offset = message.offset();
+        if self.intake.has_strayed(offset)? {
+            return Ok(());
+        }
         if self.intake.is_behind_gap(offset) {
             self.end_stream();
         }

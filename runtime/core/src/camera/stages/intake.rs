@@ -22,6 +22,11 @@ use crate::video::packet::{Codec, Content, Inspection, Inspector, Splitter, Unit
 /// Input offsets that may be missing without frames being lost: the marker behind a transaction.
 const HARMLESS_GAP: i64 = 1;
 
+/// So long the first record may take to come, once reading is to go on somewhere else.
+const SEEK_PATIENCE: Duration = Duration::from_secs(5);
+/// So often it is asked for before what comes is taken instead: the record may have been deleted.
+const MOST_SEEKS: u32 = 5;
+
 /// Where one camera's records come from.
 pub(crate) struct Intake<'q> {
     queue: &'q CameraQueue,
@@ -30,6 +35,8 @@ pub(crate) struct Intake<'q> {
     /// Of byte streams; a record of the other framing is one access unit.
     splitter: Option<Splitter>,
     reading: Reading,
+    /// Reading is to go on there, and nothing has come yet.
+    sought: Option<Sought>,
     next_offset: Option<i64>,
     /// The latest place at which decoding can begin, so that the next frame comes out right.
     gop_start: Option<Arc<GopStart>>,
@@ -38,6 +45,15 @@ pub(crate) struct Intake<'q> {
     /// How old a record may be; without it, nobody asks for the age of one.
     max_age: Option<Duration>,
     last_arrival: Instant,
+}
+
+/// The camera's first record behind a silence comes again, behind those from its key frame on.
+#[derive(Debug, Clone, Copy)]
+struct Sought {
+    gop_start: i64,
+    first: i64,
+    since: Instant,
+    times: u32,
 }
 
 /// What the records that come next are for.
@@ -73,6 +89,7 @@ impl<'q> Intake<'q> {
             repeats: Repeats::of(spec.codec),
             splitter: splitter(spec)?,
             reading: Reading::Filling { until: queue.output_from },
+            sought: None,
             next_offset: None,
             gop_start: None,
             refresh: None,
@@ -209,9 +226,38 @@ impl<'q> Intake<'q> {
                 self.reading = Reading::Filling { until: message.offset() };
                 self.next_offset = None;
                 self.begin_anew();
-                self.queue.seek(gop_start).map_err(CameraError::Input)?;
+                self.seek(gop_start, message.offset(), 1)?;
                 Ok(AfterSilence::ComesAgain)
             }
+        }
+    }
+
+    fn seek(&mut self, gop_start: i64, first: i64, times: u32) -> Result<(), CameraError> {
+        self.queue.seek(gop_start).map_err(CameraError::Input)?;
+        self.sought = Some(Sought { gop_start, first, since: Instant::now(), times });
+        Ok(())
+    }
+
+    /// Whether a record has come that lies behind those that were to come again: librdkafka may
+    /// forget where it was to go on, when it is asked for other topics meanwhile. They are asked
+    /// for again.
+    pub fn has_strayed(&mut self, offset: i64) -> Result<bool, CameraError> {
+        let Some(sought) = self.sought.take() else { return Ok(false) };
+        let strays = offset > sought.first && sought.times < MOST_SEEKS;
+        if strays {
+            self.seek(sought.gop_start, sought.first, sought.times + 1)?;
+        }
+        Ok(strays)
+    }
+
+    /// Nothing has come. Asks again for what was to come again, where that takes too long.
+    pub fn seek_again_if_overdue(&mut self) -> Result<(), CameraError> {
+        match self.sought {
+            Some(Sought { gop_start, first, since, times }) if since.elapsed() > SEEK_PATIENCE => {
+                tracing::debug!(gop_start, "records that were to come again do not; asks again");
+                self.seek(gop_start, first, times)
+            }
+            _ => Ok(()),
         }
     }
 
