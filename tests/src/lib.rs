@@ -22,6 +22,7 @@ pub mod demo;
 pub mod encodings;
 pub mod example;
 pub mod feed;
+pub(crate) mod ffmpeg;
 pub mod figures;
 pub mod handmade;
 pub mod home;

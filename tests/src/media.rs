@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use crate::ffmpeg::{ffmpeg, probe, run};
 use crate::nal;
 use crate::pictures::{self, Luma, Picture};
 use crate::records::Record;
@@ -391,30 +391,6 @@ fn ivf<'a>(fourcc: [u8; 4], frames: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 #[must_use]
 pub fn jpeg() -> Vec<u8> {
     mjpeg().packets[0].data.clone()
-}
-
-pub(crate) fn ffmpeg() -> Command {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-y", "-threads", "1"]);
-    command
-}
-
-/// Runs a command that must succeed without a word; returns its output.
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("ffmpeg; `make setup-test` installs it");
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complaints}");
-    assert!(complaints.is_empty(), "{command:?}: {complaints}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-pub(crate) fn probe(path: &Path, entries: &str) -> String {
-    let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0", "-show_entries"]);
-    let output = run(command.arg(entries).arg(path));
-    // Where there is other data beside, lines end with a comma, and some are empty.
-    let lines = output.lines().map(|line| line.trim_end_matches(',')).filter(|it| !it.is_empty());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The parameter sets from the head of a file, as units.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::media::{ffmpeg, probe};
+use crate::ffmpeg::{ffmpeg, probe};
 
 /// A picture as the `ffmpeg` command decodes it.
 #[derive(Debug, Clone, PartialEq)]

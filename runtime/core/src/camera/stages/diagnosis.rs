@@ -142,15 +142,15 @@ fn cause(
     }
     let codec = known.codec.name();
     let most = other.max(broken).max(waiting).max(empty).max(rate);
-    Some(if most == other {
+    Some(if too_large > most {
+        "its pictures are larger than `frame_pixels` of the tenant's quota, or the host's, allows; \
+         raise that, or have the camera send smaller ones"
+            .to_owned()
+    } else if most == other {
         match evidence.looks_like {
             Some(looks) => format!("records are not {codec}; they look like {looks}"),
             None => format!("records are not {codec}; set `codec` to what they are"),
         }
-    } else if too_large > 0 {
-        "its pictures are larger than `frame_pixels` of the tenant's quota, or the host's, allows; \
-         raise that, or have the camera send smaller ones"
-            .to_owned()
     } else if several > 0 {
         "records hold more than one picture each; `framing = \"bytestream\"` takes them apart"
             .to_owned()
