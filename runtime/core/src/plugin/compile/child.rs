@@ -20,6 +20,9 @@ pub(crate) const SUBCOMMAND: &str = "compile-plugin";
 pub(crate) const NOT_A_COMPONENT: u8 = 65;
 /// The code has more bytes than it may.
 pub(crate) const TOO_MUCH_CODE: u8 = 66;
+/// How the system says that it gives no more memory.
+pub(super) const NO_MEMORY: &str = "Cannot allocate memory";
+
 /// The compiler panicked; standard error says how.
 pub(crate) const PANICKED: u8 = 70;
 /// It could not begin, or not give out its result; standard error says why.
@@ -102,8 +105,13 @@ fn confine(arguments: &ChildArguments) -> std::io::Result<()> {
     setrlimit(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
     // Beyond what may be given out, for an error's text.
     limit(Resource::RLIMIT_FSIZE, arguments.code_bytes.saturating_add(64 * 1024))?;
-    // The panic's text is given out once, by us.
-    std::panic::set_hook(Box::new(|_| {}));
+    // The panic's text is given out once, by us; but one in a thread that has no memory for its
+    // stack of signals ends the process at once.
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(text) = panic.payload_as_str().filter(|text| text.contains(NO_MEMORY)) {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }));
     Ok(())
 }
 

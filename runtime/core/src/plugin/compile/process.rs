@@ -210,7 +210,7 @@ fn judge(ended: ExitStatus, said: &str, limits: &LoadLimits) -> Result<(), LoadP
             },
             // The kernel kills when the machine, or the container, has no more.
             libc::SIGKILL => memory(),
-            _ if said.contains(OUT_OF_MEMORY) => memory(),
+            _ if said.contains(OUT_OF_MEMORY) || said.contains(child::NO_MEMORY) => memory(),
             _ => LoadProblem::CompilerCrashed { signal, how: "it was ended by a signal" },
         });
     };
@@ -220,9 +220,7 @@ fn judge(ended: ExitStatus, said: &str, limits: &LoadLimits) -> Result<(), LoadP
         Ok(child::NOT_A_COMPONENT) => Err(LoadProblem::NotAComponent(said)),
         Ok(child::TOO_MUCH_CODE) => Err(LoadProblem::TooMuchCode(limits.code_bytes)),
         // A thread that can't be had, or a mapping that can't be made, is an error of its own.
-        Ok(child::PANICKED | child::UNABLE) if said.contains("Cannot allocate memory") => {
-            Err(memory())
-        }
+        Ok(child::PANICKED | child::UNABLE) if said.contains(child::NO_MEMORY) => Err(memory()),
         Ok(child::PANICKED) => Err(LoadProblem::CompilerFailed(said)),
         _ => Err(LoadProblem::NoCompiler(format!("exit code {code}: {said}"))),
     }
@@ -283,6 +281,7 @@ mod tests {
             ("echo 'threads: Cannot allocate memory' >&2; exit 71", &["2048 MiB", "smaller"]),
             ("exit 72", &["exit code 72"]),
             ("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", &["2048 MiB"]),
+            ("echo 'a stack: Cannot allocate memory' >&2; kill -ABRT $$", &["2048 MiB"]),
             ("kill -KILL $$", &["2048 MiB"]),
             ("kill -SEGV $$", &["crashed", "signal 11"]),
             ("echo 'thread x has overflowed its stack' >&2; kill -ABRT $$", &["stack", "smaller"]),
