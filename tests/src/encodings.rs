@@ -37,6 +37,9 @@ pub struct Encoding {
     pub is_sample: bool,
 }
 
+/// Records from one place to begin to the next, of most of them.
+pub const GROUP: usize = 12;
+
 const fn encoding(name: &'static str, codec: &'static str, arguments: &'static str) -> Encoding {
     Encoding { name, codec, arguments, arrangement: Arrangement::Usual, is_sample: false }
 }
@@ -48,6 +51,12 @@ impl Encoding {
 
     const fn arranged(self, arrangement: Arrangement) -> Self {
         Self { arrangement, ..self }
+    }
+
+    /// Whether it has no key frames but the first.
+    #[must_use]
+    pub fn is_refreshed(&self) -> bool {
+        self.arguments.contains("intra-refresh=1")
     }
 
     /// The scene, encoded: 48 frames, a place to begin every 12.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::thread;
 
-use comux_tests::encodings::{ENCODINGS, Encoding};
+use comux_tests::encodings::{self, ENCODINGS, Encoding};
 use comux_tests::media::Clip;
 use comux_tests::process::{Comux, Config, plugins_line};
 use comux_tests::records::{Record, consume, produce};
@@ -117,9 +117,13 @@ impl Stream {
         Self {
             name: format!("sweep-{}-{}", encoding.name, change.name()),
             codec: encoding.codec,
-            may_wait: change
-                .affected()
-                .map_or(0..0, |at| waiting(at, change, &records, &right, &shown)),
+            may_wait: change.affected().map_or(0..0, |at| {
+                let found = waiting(at, change, &records, &right, &shown);
+                // A picture of a refresh may be whole before the stream says so.
+                let is_longer = encoding.is_refreshed() && !found.is_empty();
+                let refresh = if is_longer { encodings::GROUP } else { 0 };
+                found.start..found.end + refresh
+            }),
             may_hide_damage: change.may_go_unnoticed(encoding.codec),
             records,
             right,

@@ -413,7 +413,15 @@ impl<'q> FramePath<'q> {
         self.admission.shut();
         // Units of a byte stream are gone once they are decoded.
         let is_there = |seq: &Seq| self.ledger.record(*seq).is_some_and(|it| it.sent.is_some());
-        let resumes_at = self.decode.resumes_at().filter(is_there).unwrap_or(next);
+        let mut resumes_at = self.decode.resumes_at().filter(is_there).unwrap_or(next);
+        // Messages and parameter sets in records of their own belong to what follows them.
+        let is_apart = |seq: Seq| {
+            let sent = self.ledger.record(seq).and_then(|record| record.sent);
+            sent.is_some_and(|inspection| inspection.content == Content::NoPicture)
+        };
+        while resumes_at < next && resumes_at.checked_sub(1).is_some_and(is_apart) {
+            resumes_at -= 1;
+        }
         self.empty_decoder_before(resumes_at);
         resumes_at
     }
