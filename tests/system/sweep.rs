@@ -23,6 +23,9 @@ enum Change {
     Lost(usize),
     /// Of this one the last 40 % are missing.
     Cut(usize),
+    /// Of this one the last half is missing, and there are but two more behind it, so that damage
+    /// shows when nothing follows.
+    CutAtEnd(usize),
     /// This one comes again.
     Twice(usize),
 }
@@ -30,13 +33,14 @@ enum Change {
 impl Change {
     /// Where a place to begin is every twelve records: in the middle between two, and shortly
     /// before one.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Whole,
         Self::Joined,
         Self::Lost(17),
         Self::Lost(22),
         Self::Cut(17),
         Self::Cut(22),
+        Self::CutAtEnd(23),
         Self::Twice(17),
     ];
 
@@ -46,6 +50,7 @@ impl Change {
             Self::Joined => "joined".to_owned(),
             Self::Lost(number) => format!("lost-{number}"),
             Self::Cut(number) => format!("cut-{number}"),
+            Self::CutAtEnd(number) => format!("cut-at-end-{number}"),
             Self::Twice(number) => format!("twice-{number}"),
         }
     }
@@ -55,9 +60,10 @@ impl Change {
             Self::Whole => {}
             Self::Joined => drop(records.drain(..7)),
             Self::Lost(number) => drop(records.remove(number)),
-            Self::Cut(number) => {
-                let value = records[number].value.as_mut().unwrap();
-                value.truncate(value.len() * 6 / 10);
+            Self::Cut(number) => cut(&mut records[number], 0.6),
+            Self::CutAtEnd(number) => {
+                records.truncate(number + 3);
+                cut(&mut records[number], 0.5);
             }
             Self::Twice(number) => records.insert(number + 1, records[number].clone()),
         }
@@ -66,7 +72,7 @@ impl Change {
     /// The first record that may show that something is wrong.
     fn affected(self) -> Option<usize> {
         match self {
-            Self::Lost(number) | Self::Cut(number) => Some(number),
+            Self::Lost(number) | Self::Cut(number) | Self::CutAtEnd(number) => Some(number),
             Self::Whole | Self::Joined | Self::Twice(_) => None,
         }
     }
@@ -77,11 +83,17 @@ impl Change {
         match self {
             Self::Whole | Self::Joined | Self::Twice(_) => false,
             Self::Lost(_) => matches!(codec, "vp8" | "vp9" | "av1" | "mpeg2video" | "mpeg4"),
-            Self::Cut(_) => {
+            Self::Cut(_) | Self::CutAtEnd(_) => {
                 matches!(codec, "h265" | "vp8" | "vp9" | "av1" | "mpeg2video" | "mpeg4")
             }
         }
     }
+}
+
+/// So much of a record is left.
+fn cut(record: &mut Record, part: f64) {
+    let value = record.value.as_mut().unwrap();
+    value.truncate((value.len() as f64 * part) as usize);
 }
 
 /// Records of a stream, and what is known of the pictures in them.
@@ -114,6 +126,8 @@ impl Stream {
             right.as_ref().is_some_and(|it| is_whole || shown.contains(it))
         };
         let shown: Vec<bool> = right.iter().map(is_shown).collect();
+        // A stream whose sets came once, and were missed, shows nothing.
+        assert!(change == Change::Joined || shown.contains(&true), "{}", encoding.name);
         Self {
             name: format!("sweep-{}-{}", encoding.name, change.name()),
             codec: encoding.codec,
@@ -182,7 +196,7 @@ fn waiting(
     right: &[Option<String>],
     shown: &[bool],
 ) -> Range<usize> {
-    let is_itself = |number| number == at && matches!(change, Change::Cut(_));
+    let is_itself = |number| number == at && matches!(change, Change::Cut(_) | Change::CutAtEnd(_));
     let spares_others = right
         .iter()
         .zip(shown)

@@ -16,7 +16,7 @@ use super::stages::damage::Trust;
 use super::stages::decode::{Decode, Sent};
 use crate::record::{FailReason, Ledger, Outcome, Seq, SkipReason};
 use crate::tenancy::Tenant;
-use crate::video::decode::{Decoded, DecoderError, Lateness, Passage};
+use crate::video::decode::{Decoded, DecoderError, Lateness};
 use crate::video::packet::{Content, Inspection};
 
 /// See the module.
@@ -49,7 +49,7 @@ pub(super) enum Latest {
 }
 
 /// What becomes of an access unit.
-enum Way {
+pub(super) enum Way {
     /// It is decoded, and its frame analysed.
     Analyse,
     /// It is decoded for the sake of later frames; this is what becomes of its record.
@@ -68,7 +68,7 @@ impl Way {
     }
 
     /// Sends it there. `None`: it holds nothing that could come out.
-    fn send(
+    pub fn send(
         &self,
         decode: &mut Decode,
         seq: Option<Seq>,
@@ -106,22 +106,20 @@ impl<'q> FramePath<'q> {
         let way = self.admit(inspection, time, late);
         let seq = match &way {
             Way::Analyse => {
+                record.sent = Some(inspection);
                 record.superseded = inspection.superseded;
                 record.discontinuity = self.admission.take_gap();
                 self.ledger.admit_unit(record)
             }
-            Way::Fill(outcome) | Way::Out(outcome) => {
+            Way::Fill(outcome) => {
+                record.sent = Some(inspection);
                 self.ledger.admit_settled(record, outcome.clone())
             }
+            Way::Out(outcome) => self.ledger.admit_settled(record, outcome.clone()),
         };
         let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
         let data = payload.unwrap_or_default();
         let sent = way.send(&mut self.decode, Some(seq), data, inspection);
-        if !matches!(way, Way::Out(_))
-            && let Some(record) = self.ledger.record_mut(seq)
-        {
-            record.sent = Some(inspection);
-        }
         self.gone(&way, Some(seq), sent, inspection);
     }
 
@@ -249,21 +247,11 @@ impl<'q> FramePath<'q> {
         }
     }
 
-    fn after_send(
-        &mut self,
-        seq: Option<Seq>,
-        Sent { decode_us, result }: Sent,
-        inspection: Inspection,
-    ) {
-        if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
-            record.decode_us += decode_us;
-        }
-        self.receive_frames();
-        if let Err(error) = &result {
-            self.refused(seq, error);
-        }
+    fn after_send(&mut self, seq: Option<Seq>, sent: Sent, inspection: Inspection) {
+        self.take_sent(seq, sent);
         if self.decode.is_lost() {
-            self.recover();
+            let gate = self.mend();
+            self.admission.go_on_behind(&gate);
         } else if self.admission.only_keys() {
             // The next key frame may be seconds away; this one's frame is wanted now, or behind its
             // second field.
@@ -277,8 +265,19 @@ impl<'q> FramePath<'q> {
 
     // === frames ===
 
+    /// An access unit was sent: frames may be ready, or it was refused.
+    pub(super) fn take_sent(&mut self, seq: Option<Seq>, Sent { decode_us, result }: Sent) {
+        if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
+            record.decode_us += decode_us;
+        }
+        self.receive_frames();
+        if let Err(error) = &result {
+            self.refused(seq, error);
+        }
+    }
+
     /// Takes the frames that are ready.
-    fn receive_frames(&mut self) {
+    pub(super) fn receive_frames(&mut self) {
         loop {
             match self.decode.receive() {
                 Ok(None) => return,
@@ -307,7 +306,7 @@ impl<'q> FramePath<'q> {
         let Some(seq) = seq else {
             // Of a refresh that is under way, nothing else is to be expected.
             if damaged && !self.admission.is_refreshing() {
-                self.decode.is_damaged(None);
+                self.decode.note_damaged(None);
             }
             return;
         };
@@ -321,7 +320,7 @@ impl<'q> FramePath<'q> {
             return;
         }
         if damaged {
-            self.decode.is_damaged(Some(seq));
+            self.decode.note_damaged(Some(seq));
         }
         if self.decode.judge(seq) == Trust::ComesAgain {
             return;
@@ -352,37 +351,41 @@ impl<'q> FramePath<'q> {
         let Some(Held { seq, frame, is_damaged }) = self.held.pop_front() else { return };
         self.analysis.cut_before_frame(&self.ledger);
         let Some(record) = self.ledger.record(seq) else { return };
-        let outcome = match self.decode.judge(seq) {
-            Trust::ComesAgain => return,
-            Trust::Right if !is_damaged => {
-                self.analysis.reaches(seq);
-                self.analysis.analyse(seq, record, frame)
-            }
-            Trust::Right | Trust::Wrong => {
-                self.analysis.reaches(seq);
-                Outcome::failed(FailReason::DecodeError)
-            }
+        let trust = self.decode.judge(seq);
+        if trust == Trust::ComesAgain {
+            return;
+        }
+        self.analysis.reaches(seq);
+        let outcome = if trust == Trust::Right && !is_damaged {
+            self.analysis.analyse(seq, record, frame)
+        } else {
+            Outcome::failed(FailReason::DecodeError)
         };
         self.ledger.settle(seq, outcome);
     }
 
-    /// Takes the frames out of the decoder that are still inside, and starts it afresh. Records
-    /// whose frame did not come by then have none.
-    pub fn empty_decoder(&mut self) {
-        self.empty_decoder_before(Seq::MAX);
-    }
-
-    /// As [`Self::empty_decoder`], for records before this one: others go into it again.
-    fn empty_decoder_before(&mut self, before: Seq) {
-        if self.latest == Latest::DecoderAlone {
-            self.latest = Latest::Decoder;
-        }
+    /// Takes the frames out of the decoder that are still inside.
+    pub(super) fn drain(&mut self) {
         self.decode.finish();
         self.receive_frames();
         while !self.held.is_empty() {
             self.release_one();
         }
-        self.ledger.settle_waiting_before(before, &Outcome::failed(FailReason::DecodeError));
+    }
+
+    /// As [`Self::drain`], and starts the decoder afresh. Records whose frame did not come by then
+    /// have none.
+    pub fn empty_decoder(&mut self) {
+        if self.latest == Latest::DecoderAlone {
+            self.latest = Latest::Decoder;
+        }
+        self.drain();
+        while self.decode.resumes_at().is_some() {
+            // Damage showed only now.
+            self.mend();
+            self.drain();
+        }
+        self.ledger.settle_waiting(&Outcome::failed(FailReason::DecodeError));
         self.decode.restart();
     }
 
@@ -390,81 +393,5 @@ impl<'q> FramePath<'q> {
     pub fn start_afresh(&mut self) {
         self.admission.shut();
         self.empty_decoder();
-    }
-
-    // === damage ===
-
-    /// The decoder is lost: decoding goes on at the next place where it can begin, which may be
-    /// behind what is inside.
-    fn recover(&mut self) {
-        let mut next = self.shut_and_empty(self.ledger.next_seq());
-        while next < self.ledger.next_seq() {
-            self.decode_again(next);
-            next += 1;
-            if self.decode.is_lost() {
-                next = self.shut_and_empty(next);
-            }
-        }
-    }
-
-    /// Empties the decoder, which is lost. Gives the record from which on all is to be decoded
-    /// again: `next`, unless decoding can begin earlier.
-    fn shut_and_empty(&mut self, next: Seq) -> Seq {
-        self.admission.shut();
-        // Units of a byte stream are gone once they are decoded.
-        let is_there = |seq: &Seq| self.ledger.record(*seq).is_some_and(|it| it.sent.is_some());
-        let mut resumes_at = self.decode.resumes_at().filter(is_there).unwrap_or(next);
-        // Messages and parameter sets in records of their own belong to what follows them.
-        let is_apart = |seq: Seq| {
-            let sent = self.ledger.record(seq).and_then(|record| record.sent);
-            sent.is_some_and(|inspection| inspection.content == Content::NoPicture)
-        };
-        while resumes_at < next && resumes_at.checked_sub(1).is_some_and(is_apart) {
-            resumes_at -= 1;
-        }
-        self.empty_decoder_before(resumes_at);
-        resumes_at
-    }
-
-    /// Sends a record into the decoder that went into one that was lost. Some have their outcome
-    /// and are only needed by others.
-    fn decode_again(&mut self, seq: Seq) {
-        let Some(record) = self.ledger.record_mut(seq) else { return };
-        let Some(inspection) = record.sent else { return };
-        record.superseded = inspection.superseded;
-        let settled = match (inspection.content, self.admission.judge_again(inspection)) {
-            (Content::Continuation, _) if !self.admission.is_running() => return,
-            (Content::Continuation | Content::NoPicture, _) => None,
-            (_, Passage::Decode) => None,
-            (_, Passage::DecodeAfresh) => {
-                record.discontinuity = true;
-                None
-            }
-            (_, Passage::Fill | Passage::FillAfresh) => {
-                Some(Outcome::skipped(SkipReason::NoKeyframe))
-            }
-            (_, Passage::Broken { reason, .. }) => {
-                return self.ledger.settle(seq, Outcome::failed(reason));
-            }
-            (_, Passage::Skip(reason)) => return self.ledger.settle(seq, Outcome::skipped(reason)),
-        };
-        if let Some(outcome) = settled {
-            self.ledger.settle(seq, outcome);
-        }
-        let way = match self.ledger.is_waiting(seq) {
-            true => Way::Analyse,
-            false => Way::Fill(Outcome::skipped(SkipReason::NoPicture)),
-        };
-        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
-        let sent = way.send(&mut self.decode, Some(seq), payload.unwrap_or_default(), inspection);
-        self.receive_frames();
-        if let Some(Sent { decode_us, result }) = sent {
-            if let Some(record) = self.ledger.record_mut(seq) {
-                record.decode_us += decode_us;
-            }
-            if let Err(error) = &result {
-                self.refused(Some(seq), error);
-            }
-        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! In the order in which one file builds on another: `stages` (one file each), `commands` (what the
 //! thread is told), `rollout` and `plugin_chain` (its plugins), `analysis` (what they make of
-//! frames), `frame_path` (from an access unit to its record's fate), `pipeline` (from a record to
-//! the sink), `reconfigure` (what changes meanwhile), `thread`, `handle`.
+//! frames), `frame_path` (from an access unit to its record's fate), `mending` (what it does about
+//! damage), `pipeline` (from a record to the sink), `reconfigure` (what changes meanwhile),
+//! `thread`, `handle`.
 
 mod analysis;
 mod commands;
@@ -13,6 +14,7 @@ mod frame_path;
 pub mod fuzzing;
 mod handle;
 mod input_record;
+mod mending;
 mod pipeline;
 mod plugin_chain;
 mod reconfigure;

@@ -91,6 +91,11 @@ impl Admission {
         self.gate.shut();
     }
 
+    /// What was let pass since has been decoded again, and another gate stands behind it.
+    pub fn go_on_behind(&mut self, gate: &Gate) {
+        self.gate.go_on_behind(gate);
+    }
+
     /// Frames are missing before the next one.
     pub fn note_gap(&mut self) {
         self.follows_gap = true;
@@ -159,13 +164,6 @@ impl Admission {
             }
             Passage::Skip(reason) => Verdict::Skip(reason),
         }
-    }
-}
-
-impl Admission {
-    /// Judges an access unit that was decoded before, and is to be decoded again.
-    pub fn judge_again(&mut self, inspection: Inspection) -> Passage {
-        self.gate.judge(inspection, Lateness::default())
     }
 }
 

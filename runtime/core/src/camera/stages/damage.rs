@@ -59,14 +59,17 @@ pub(crate) enum Trust {
 impl Damage {
     /// The frame of a record has entered the decoder.
     pub fn enters(&mut self, seq: Seq, inspection: Inspection) {
-        let latest_key = self.entered.iter().rev().find(|entered| entered.is_entry);
+        let latest_entry = || {
+            let entry = self.entered.iter().rev().find(|entered| entered.is_entry);
+            entry.map(|entry| entry.seq)
+        };
         let is_entry =
             matches!(inspection.content, Content::KeyPicture | Content::RefreshPoint { .. });
         let entered = Entered {
             seq,
             is_entry,
             is_disposable: inspection.disposable,
-            leads: latest_key.filter(|_| inspection.is_leading).map(|key| key.seq),
+            leads: if inspection.is_leading { latest_entry() } else { None },
             damage_lingers: inspection.damage_lingers,
         };
         if self.entered.len() == REMEMBERED {
@@ -82,15 +85,15 @@ impl Damage {
     }
 
     /// libavcodec has refused the frame of this record; `None`: nobody knows which one.
-    pub fn is_refused(&mut self, seq: Option<Seq>) {
+    pub fn note_refused(&mut self, seq: Option<Seq>) {
         match seq {
-            Some(seq) => self.is_damaged(seq),
+            Some(seq) => self.note_damaged(seq),
             None => _ = self.lost.get_or_insert(Loss { since: 0, resumes_at: None }),
         }
     }
 
     /// A frame has come out that is damaged.
-    pub fn is_damaged(&mut self, seq: Seq) {
+    pub fn note_damaged(&mut self, seq: Seq) {
         match self.entered(seq) {
             Some(frame) if frame.is_disposable && !frame.damage_lingers => {}
             Some(&Entered { leads: Some(key), damage_lingers: false, .. }) => {
@@ -172,7 +175,7 @@ mod tests {
             let frames = [(10, key()), (11, picture()), (12, entry), (13, picture()), (14, key())];
             let mut damage = having(&frames);
             assert_eq!(damage.judge(11), Trust::Right);
-            damage.is_damaged(11);
+            damage.note_damaged(11);
             assert!(damage.is_lost());
             assert_eq!(damage.resumes_at(), Some(12));
             let judged: Vec<Trust> = (10..15).map(|seq| damage.judge(seq)).collect();
@@ -186,14 +189,14 @@ mod tests {
     #[test]
     fn without_a_place_to_begin_all_that_follows_is_wrong() {
         let mut damage = having(&[(10, key()), (11, picture()), (12, picture()), (13, picture())]);
-        damage.is_damaged(12);
+        damage.note_damaged(12);
         assert_eq!((damage.judge(11), damage.judge(13)), (Trust::Right, Trust::Wrong));
-        damage.is_damaged(13);
+        damage.note_damaged(13);
         assert_eq!((damage.judge(12), damage.resumes_at()), (Trust::Wrong, None));
-        damage.is_damaged(11);
+        damage.note_damaged(11);
         assert_eq!(damage.judge(11), Trust::Wrong, "it came out later, and is before the other");
         let mut damage = having(&[(10, key())]);
-        damage.is_refused(None);
+        damage.note_refused(None);
         assert_eq!((damage.judge(10), damage.resumes_at()), (Trust::Wrong, None));
     }
 
@@ -201,7 +204,7 @@ mod tests {
     fn what_leads_a_key_frame_is_spoilt_with_others_that_do_and_spoils_no_more() {
         let frames = [(20, key()), (21, leading()), (22, disposable()), (23, picture())];
         let mut damage = having(&frames);
-        damage.is_damaged(21);
+        damage.note_damaged(21);
         assert!(!damage.is_lost());
         assert_eq!((damage.judge(20), damage.judge(23)), (Trust::Right, Trust::Right));
         damage.enters(24, Inspection { disposable: true, ..leading() });
@@ -213,9 +216,9 @@ mod tests {
         let lingering = Inspection { damage_lingers: true, ..disposable() };
         let frames = [(10, key()), (11, disposable()), (12, lingering), (13, picture())];
         let mut damage = having(&frames);
-        damage.is_damaged(11);
+        damage.note_damaged(11);
         assert!(!damage.is_lost() && damage.judge(13) == Trust::Right);
-        damage.is_damaged(12);
+        damage.note_damaged(12);
         assert!(damage.is_lost() && damage.judge(13) == Trust::Wrong);
         assert_eq!(damage.entered_before(0), Some(13));
         assert_eq!((damage.entered_before(3), damage.entered_before(4)), (Some(10), None));

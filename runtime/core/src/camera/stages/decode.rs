@@ -138,7 +138,7 @@ impl Decode {
             _ => oldest,
         };
         tracing::debug!(camera, tenant, seq = refused, %error, "an access unit can't be decoded");
-        self.damage.is_refused(refused);
+        self.damage.note_refused(refused);
         refused
     }
 
@@ -175,10 +175,10 @@ impl Decode {
     // === damage ===
 
     /// A frame has come out that is damaged; of no record: one that only later ones needed.
-    pub fn is_damaged(&mut self, seq: Option<Seq>) {
+    pub fn note_damaged(&mut self, seq: Option<Seq>) {
         match seq {
-            Some(seq) => self.damage.is_damaged(seq),
-            None => self.damage.is_refused(None),
+            Some(seq) => self.damage.note_damaged(seq),
+            None => self.damage.note_refused(None),
         }
     }
 

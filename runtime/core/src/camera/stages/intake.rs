@@ -270,7 +270,7 @@ impl<'q> Intake<'q> {
             return None;
         }
         let mut inspection = self.inspector.inspect(message.payload().unwrap_or_default())?;
-        inspection.is_repeated |= self.repeats.is_one(message);
+        inspection.is_repeated |= self.repeats.recognises(message);
         if inspection.content == Content::Unknown {
             inspection.content = match keyframe_header(message.headers()) {
                 Some(true) => Content::KeyPicture,

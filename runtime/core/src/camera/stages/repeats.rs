@@ -38,7 +38,7 @@ impl Repeats {
     }
 
     /// Whether a record is the one before it once more.
-    pub fn is_one(&mut self, message: &BorrowedMessage<'_>) -> bool {
+    pub fn recognises(&mut self, message: &BorrowedMessage<'_>) -> bool {
         if !self.looks {
             return false;
         }

@@ -183,6 +183,11 @@ impl Gate {
         Passage::Broken { reason, spares_others }
     }
 
+    /// Stands as `other` does, with its own limits.
+    pub fn go_on_behind(&mut self, other: &Self) {
+        self.state = other.state;
+    }
+
     /// Frames after this point can't be trusted until the next key frame.
     pub fn shut(&mut self) {
         if !matches!(self.state, State::Waiting(_)) {
