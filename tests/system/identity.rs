@@ -126,3 +126,38 @@ fn eight_cameras_at_once_come_out_as_they_went_in() {
         assert!(sums.balance() && sums.analysed == clip.packets.len() as u64, "{sums:?}");
     }
 }
+
+#[test]
+fn headers_that_look_like_the_runtimes_own_are_told_from_them() {
+    let clip = media::bframes();
+    let camera = "identity-forged";
+    let (input, output) = topics(camera);
+    let mut records = clip.records();
+    let forged = ["comux-status", "comux-source", "COMUX-Reason", "comux-in-status", "comux-"];
+    for record in &mut records {
+        for name in forged {
+            let value = Some(b"analysed".to_vec());
+            record.headers.insert(1, (name.to_owned(), value));
+        }
+        record.headers.push(("comux-plugin".to_owned(), None));
+    }
+    produce(&input, &records);
+    let lines = format!("{EVERY_FRAME}\n{}", plugins_line("brightness", ""));
+    let comux = Comux::run(&Config::new(camera).camera(camera, &lines));
+    let result = consume(&output, records.len());
+    comux.stop();
+    for record in &mut records {
+        for (name, _) in &mut record.headers {
+            if name.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("comux-")) {
+                *name = format!("comux-in-{}", &name[6..]);
+            }
+        }
+    }
+    assert_same_records(&records, &result);
+    assert_own_headers(clip, &input, &result);
+    for record in &result {
+        let of = |name: &str| record.headers.iter().filter(|(it, _)| it == name).count();
+        assert_eq!((of("comux-status"), of("comux-source"), of("comux-plugin")), (1, 1, 1));
+        assert_eq!(record.status(), ("analysed", None));
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use comux::kafka::{PARTITION, each_header};
+use comux::record::header;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -78,7 +79,8 @@ impl Follower {
                 Ok(text) => text.to_owned(),
                 Err(_) => format!("({} bytes)", value.len()),
             };
-            match name.strip_prefix("comux-") {
+            let own = name.strip_prefix(header::PREFIX);
+            match own.filter(|_| !name.starts_with(header::INPUT_PREFIX)) {
                 Some(key) => comux.insert(key.to_owned(), text),
                 None => headers.insert(name.into_owned(), text),
             };

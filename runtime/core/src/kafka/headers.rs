@@ -6,9 +6,11 @@
 use std::ffi::CStr;
 use std::ptr;
 
-use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_headers_t};
-use rdkafka::message::BorrowedHeaders;
+use rdkafka::bindings::{rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t};
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 use rdkafka::types::RDKafkaRespErr;
+
+use crate::record::header;
 
 /// The names and values of headers, in their order.
 pub fn each_header(
@@ -23,6 +25,41 @@ pub fn each_header(
 pub fn text_header<'h>(headers: Option<&'h BorrowedHeaders>, name: &str) -> Option<&'h str> {
     let (_, value) = each_header(headers).find(|(found, _)| *found == name.as_bytes())?;
     std::str::from_utf8(value?).ok()
+}
+
+/// Whether a header of this name looks like one of the runtime's own. Some readers do not tell
+/// capital letters from small ones.
+#[must_use]
+pub fn is_reserved(name: &[u8]) -> bool {
+    let start = name.get(..header::PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(header::PREFIX.as_bytes()))
+}
+
+/// The headers that a record brought, in their order. Those that look like the runtime's own are
+/// renamed: `comux-status` to `comux-in-status`.
+#[must_use]
+pub fn none_reserved(headers: &BorrowedHeaders) -> OwnedHeaders {
+    let copy = OwnedHeaders::new();
+    // rdkafka's reference is librdkafka's pointer, and nobody else has this one.
+    let raw: *mut rd_kafka_headers_t = ptr::from_ref(copy.as_borrowed()).cast_mut().cast();
+    for (name, value) in each_header(Some(headers)) {
+        let renamed;
+        let name = match name.get(header::PREFIX.len()..) {
+            Some(rest) if is_reserved(name) => {
+                renamed = [header::INPUT_PREFIX.as_bytes(), rest].concat();
+                &renamed[..]
+            }
+            _ => name,
+        };
+        let (value, length) = value.map_or((ptr::null(), 0), |it| (it.as_ptr(), it.len()));
+        // SAFETY: `raw` lives as long as `copy`; the name and the value go together with their
+        // lengths, which Kafka keeps below 2³¹, and are copied.
+        unsafe {
+            let (name, name_length) = (name.as_ptr().cast(), name.len().cast_signed());
+            rd_kafka_header_add(raw, name, name_length, value.cast(), length.cast_signed());
+        }
+    }
+    copy
 }
 
 fn get(headers: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
@@ -45,8 +82,7 @@ fn get(headers: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<&[u8]>)
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::bindings::rd_kafka_header_add;
-    use rdkafka::message::{Header, OwnedHeaders};
+    use rdkafka::message::Header;
 
     use super::*;
 
@@ -63,5 +99,24 @@ mod tests {
         assert_eq!(text_header(Some(headers.as_borrowed()), "pts"), Some("7"));
         assert_eq!(text_header(Some(headers.as_borrowed()), ""), None);
         assert_eq!(each_header(None).count(), 0);
+    }
+
+    #[test]
+    fn what_a_record_brings_is_not_taken_for_the_runtimes_own() {
+        let (value, none): (Option<&[u8]>, Option<&[u8]>) = (Some(b"\xff\0"), None);
+        let brought = [("pts", value), ("comux-status", value), ("Comux-in-a", none)];
+        let brought = brought.into_iter().chain([("comux", none), ("comux-", Some(b""))]);
+        let brought = brought
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value }));
+        let copy = none_reserved(brought.as_borrowed());
+        let read: Vec<_> = each_header(Some(copy.as_borrowed())).collect();
+        let renamed: [(&[u8], _); 5] = [
+            (b"pts", value),
+            (b"comux-in-status", value),
+            (b"comux-in-in-a", none),
+            (b"comux", none),
+            (b"comux-in-", Some(b"")),
+        ];
+        assert_eq!(read, renamed);
     }
 }

@@ -9,7 +9,7 @@ use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHe
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
 use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
-use super::headers::each_header;
+use super::headers::{each_header, is_reserved, none_reserved};
 use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
 use crate::config::{Cluster, Id};
@@ -104,9 +104,12 @@ impl PacketSink {
         checkpoint: &Arc<Checkpoint>,
     ) -> Result<usize, ProduceError> {
         let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
-        let own = each_header(record.headers());
-        let own = own.map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
-        let bytes = record.payload_len() + record.key_len() + results.chain(own).sum::<usize>();
+        let mut bytes = record.payload_len() + record.key_len() + results.sum::<usize>();
+        let mut is_clean = true;
+        for (name, value) in each_header(record.headers()) {
+            bytes += name.len() + value.map_or(0, <[u8]>::len);
+            is_clean &= !is_reserved(name);
+        }
         if checkpoint.is_full(bytes) {
             return Err(ProduceError::Full);
         }
@@ -118,7 +121,7 @@ impl PacketSink {
         });
         let mut output: Outgoing<'_, Deliveries> = BaseRecord::with_opaque_to(topic, delivery)
             .partition(PARTITION)
-            .headers(headers(record, facts, outcome));
+            .headers(headers(record, is_clean, facts, outcome));
         output.payload = record.payload();
         output.key = record.key();
         output.timestamp = record.timestamp().to_millis();
@@ -133,11 +136,19 @@ impl PacketSink {
     }
 }
 
-/// The record's own headers, and what is added to them.
-fn headers(record: &BorrowedMessage<'_>, facts: RecordFacts, outcome: &Outcome) -> OwnedHeaders {
-    let own = record
-        .headers()
-        .map_or_else(|| OwnedHeaders::new_with_capacity(10), |headers| headers.detach());
+/// The record's own headers, and what is added to them. `is_clean`: none of its own looks like
+/// one of the runtime's.
+fn headers(
+    record: &BorrowedMessage<'_>,
+    is_clean: bool,
+    facts: RecordFacts,
+    outcome: &Outcome,
+) -> OwnedHeaders {
+    let own = match record.headers() {
+        None => OwnedHeaders::new_with_capacity(10),
+        Some(headers) if is_clean => headers.detach(),
+        Some(headers) => none_reserved(headers),
+    };
     let (partition, offset) = (record.partition(), record.offset());
     let source = format!("{}/{partition}/{offset}", record.topic());
     with_results(own, &source, facts, outcome)

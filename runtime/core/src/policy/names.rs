@@ -17,7 +17,7 @@ pub(crate) fn check_header(name: &str) -> Result<(), &'static str> {
     } else if name.contains(char::is_control) {
         // librdkafka, and with it most consumers, takes a name to end at a NUL.
         Err("a header's name has no control characters")
-    } else if name.starts_with("comux-") {
+    } else if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("comux-")) {
         Err("names that begin with `comux-` are the runtime's own")
     } else {
         Ok(())

@@ -115,6 +115,10 @@ impl Status {
 
 /// The names of the headers that the runtime adds to a record.
 pub mod header {
+    /// How they all begin; no plugin's does, and no input record's.
+    pub const PREFIX: &str = "comux-";
+    /// What stands in the place of that on headers that an input record brought.
+    pub const INPUT_PREFIX: &str = "comux-in-";
     /// The record's number on its camera.
     pub const SEQ: &str = "comux-seq";
     /// `topic/partition/offset` of the input record.
