@@ -202,7 +202,7 @@ impl CameraTable {
             codec: self.codec.or(defaults.codec).map_or_else(|| Codec::from_name("h264"), Ok)?,
             framing: self.framing.or(defaults.framing).unwrap_or(Framing::Packet),
             mode: self.mode.or(defaults.mode).unwrap_or(Mode::Live),
-            start: self.start.or(defaults.start).unwrap_or(Start::End),
+            start: self.start.or(defaults.start).unwrap_or(Start::Committed),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
             max_age: max_age_ms.map(|ms| Duration::from_millis(ms.get().into())),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),

@@ -293,6 +293,7 @@ pub enum Start {
     End,
     /// With the oldest record that the broker has.
     Beginning,
-    /// With the first record whose output was not acknowledged; without such, at the beginning.
+    /// Where it left off: with the first record whose output was not acknowledged. A camera that is
+    /// new begins with records that arrive from now on.
     Committed,
 }

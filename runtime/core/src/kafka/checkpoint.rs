@@ -100,6 +100,11 @@ impl Checkpoint {
         self.waits.store(false, Ordering::Relaxed);
     }
 
+    /// The camera begins here: as if all before were acknowledged.
+    pub(super) fn begins(&self, here: Acknowledged) {
+        self.state.lock().acknowledged.get_or_insert(here);
+    }
+
     /// How far output is acknowledged. `None`: nothing yet.
     #[must_use]
     pub fn acknowledged(&self) -> Option<Acknowledged> {

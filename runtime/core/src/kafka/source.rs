@@ -16,7 +16,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::checkpoint::{Checkpoint, GopStart};
+use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
 use super::lag::Lag;
 use super::properties::{Logging, consumer_config};
 use super::topics::watermarks;
@@ -27,6 +27,9 @@ use crate::kafka::PARTITION;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often acknowledged offsets are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// So often offsets are committed that have not changed: a broker forgets them after a while, a
+/// week by default.
+const REPEAT_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The consumer of all cameras.
 pub struct PacketSource {
@@ -40,7 +43,7 @@ pub struct PacketSource {
 struct Committed {
     topic: String,
     checkpoint: Arc<Checkpoint>,
-    last: Option<i64>,
+    last: Option<(i64, Instant)>,
 }
 
 /// One camera's records, from where it begins.
@@ -77,7 +80,8 @@ impl PacketSource {
                         tracing::warn!(%error, "kafka: consuming");
                     }
                     if Instant::now() >= next_commit {
-                        commit(&consumer, &mut committed.lock(), CommitMode::Async);
+                        let done = commit(&consumer, &mut committed.lock(), CommitMode::Async);
+                        warn_if_failed(done);
                         next_commit += COMMIT_INTERVAL;
                     }
                 }
@@ -100,6 +104,16 @@ impl PacketSource {
     ) -> Result<CameraQueue, KafkaError> {
         let topic = camera.consume_topic.as_str();
         let position = self.position(camera, goes_on)?;
+        let (read_from, output_from) = (position.read_from, position.output_from);
+        let parameter_sets = position.gop_start.as_ref().and_then(|it| it.parameter_sets.clone());
+        let gop_start = position.gop_start.map(Arc::new);
+        checkpoint.begins(Acknowledged { next_offset: output_from, gop_start });
+        let mut entry = Committed { topic: topic.to_owned(), checkpoint, last: None };
+        if position.is_new {
+            // Else, after a crash, what comes until the first commit would be passed over.
+            let entry = std::slice::from_mut(&mut entry);
+            commit(&self.consumer, entry, CommitMode::Sync)?;
+        }
         // Split before it is assigned, so that no record can go to the common queue.
         let queue = self
             .consumer
@@ -107,17 +121,16 @@ impl PacketSource {
             .ok_or_else(|| KafkaError::Subscription(format!("no queue for the topic `{topic}`")))?;
         let lag = Lag::new(Arc::clone(&self.consumer), topic)?;
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, PARTITION, Offset::Offset(position.read_from))?;
+        assignment.add_partition_offset(topic, PARTITION, Offset::Offset(read_from))?;
         self.consumer.incremental_assign(&assignment)?;
-        let entry = Committed { topic: topic.to_owned(), checkpoint, last: None };
         self.committed.lock().push(entry);
         Ok(CameraQueue {
             lag,
             queue,
             consumer: Arc::clone(&self.consumer),
             topic: topic.to_owned(),
-            output_from: position.output_from,
-            parameter_sets: position.parameter_sets,
+            output_from,
+            parameter_sets,
         })
     }
 
@@ -125,7 +138,7 @@ impl PacketSource {
     pub fn close(&self, topic: &str) {
         let mut closed: Vec<Committed> =
             self.committed.lock().extract_if(.., |camera| camera.topic == topic).collect();
-        commit(&self.consumer, &mut closed, CommitMode::Sync);
+        warn_if_failed(commit(&self.consumer, &mut closed, CommitMode::Sync));
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition(topic, PARTITION);
         if let Err(error) = self.consumer.incremental_unassign(&assignment) {
@@ -150,23 +163,26 @@ impl PacketSource {
             // Beyond the end: the topic was made anew since, and begins again.
             let output_from = if committed > high { low } else { committed.max(low) };
             let read_from = begins.as_ref().map_or(output_from, |begins| begins.offset);
-            return Ok(Position {
-                read_from: read_from.clamp(low, output_from),
-                output_from,
-                parameter_sets: begins.and_then(|begins| begins.parameter_sets),
-            });
+            let read_from = read_from.clamp(low, output_from);
+            let is_new = output_from != committed;
+            let gop_start = begins.filter(|_| !is_new);
+            return Ok(Position { read_from, output_from, gop_start, is_new });
         }
-        let (start, parameter_sets) = match camera.start {
+        let (start, gop_start) = match camera.start {
+            Start::Beginning => (low, None),
             // A stream that tells its parameter sets once told them to an earlier run.
-            Start::End => (high, begins.and_then(|begins| begins.parameter_sets)),
-            _ => (low, None),
+            Start::End | Start::Committed => {
+                let parameter_sets = begins.and_then(|begins| begins.parameter_sets);
+                let known = parameter_sets.is_some();
+                (high, known.then_some(GopStart { offset: high, parameter_sets }))
+            }
         };
-        Ok(Position { read_from: start, output_from: start, parameter_sets })
+        Ok(Position { read_from: start, output_from: start, gop_start, is_new: true })
     }
 
     /// Commits what is acknowledged, and waits for the broker's word.
     pub fn commit_now(&self) {
-        commit(&self.consumer, &mut self.committed.lock(), CommitMode::Sync);
+        warn_if_failed(commit(&self.consumer, &mut self.committed.lock(), CommitMode::Sync));
     }
 }
 
@@ -183,28 +199,42 @@ impl Drop for PacketSource {
 struct Position {
     read_from: i64,
     output_from: i64,
-    parameter_sets: Option<Arc<[u8]>>,
+    /// Where decoding can begin, so that it goes on there.
+    gop_start: Option<GopStart>,
+    /// Nobody has committed this yet.
+    is_new: bool,
 }
 
-fn commit(consumer: &BaseConsumer<Logging>, cameras: &mut [Committed], mode: CommitMode) {
-    let mut offsets = TopicPartitionList::new();
+fn commit(
+    consumer: &BaseConsumer<Logging>,
+    cameras: &mut [Committed],
+    mode: CommitMode,
+) -> Result<(), KafkaError> {
+    let (mut offsets, now) = (TopicPartitionList::new(), Instant::now());
     for camera in cameras.iter_mut() {
         let Some(acknowledged) = camera.checkpoint.acknowledged() else { continue };
-        if camera.last == Some(acknowledged.next_offset) && matches!(mode, CommitMode::Async) {
+        let is_known = camera.last.is_some_and(|(offset, since)| {
+            offset == acknowledged.next_offset && now.duration_since(since) < REPEAT_INTERVAL
+        });
+        if is_known && matches!(mode, CommitMode::Async) {
             continue;
         }
-        camera.last = Some(acknowledged.next_offset);
+        camera.last = Some((acknowledged.next_offset, now));
         let mut element = offsets.add_partition(&camera.topic, PARTITION);
-        if let Err(error) = element.set_offset(Offset::Offset(acknowledged.next_offset)) {
-            tracing::error!(topic = camera.topic, %error, "kafka: offset");
-        }
+        element.set_offset(Offset::Offset(acknowledged.next_offset))?;
         let begins = acknowledged.gop_start.as_ref().map(|begins| begins.to_metadata());
         element.set_metadata(begins.unwrap_or_default());
     }
-    if offsets.count() > 0
-        && let Err(error) = consumer.commit(&offsets, mode)
-    {
-        cameras.iter_mut().for_each(|camera| camera.last = None);
+    if offsets.count() == 0 {
+        return Ok(());
+    }
+    consumer
+        .commit(&offsets, mode)
+        .inspect_err(|_| cameras.iter_mut().for_each(|camera| camera.last = None))
+}
+
+fn warn_if_failed(committed: Result<(), KafkaError>) {
+    if let Err(error) = committed {
         tracing::warn!(%error, "kafka: could not commit offsets; it is tried again");
     }
 }
