@@ -1,6 +1,6 @@
 //! Who acts on a control record: those it is meant for, and nobody else says a word.
 
-use comux_tests::control::{Control, Names, state};
+use comux_tests::control::{Answer, Control, Names, state};
 use comux_tests::home::Home;
 use comux_tests::process::{Comux, Config};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::promises::topics;
 
 const TENANTS: &str = "[[tenants]]\nid = 'acme'\n[[tenants]]\nid = 'zeta'";
 
-fn runtimes(answers: &[comux_tests::control::Answer]) -> Vec<&str> {
+fn runtimes(answers: &[Answer]) -> Vec<&str> {
     let mut names: Vec<&str> = answers.iter().map(|answer| answer.runtime()).collect();
     names.sort_unstable();
     names
@@ -99,6 +99,49 @@ fn a_tenants_own_topic_reaches_its_own_cameras_and_no_others() {
     }
 
     let plugin = json!({ "source": "brightness.wasm", "config": { "dark_below": 1 } });
+    // Of another's camera one learns what one learns of none at all.
+    let nothing = |answer: &Answer, id: &str| {
+        let mut fields = (**answer).clone();
+        fields.as_object_mut().unwrap().remove("correlation-id");
+        fields.to_string().replace(id, "ID")
+    };
+    let entry = json!({ "source": "brightness.wasm" });
+    for (action, value) in [
+        ("status", json!({ "id": "ID" })),
+        ("update", json!({ "id": "ID", "rate": 1 })),
+        ("update", json!({ "_id": "ID", "no-key": 1 })),
+        ("pause", json!({ "id": "ID" })),
+        ("resume", json!({ "id": "ID" })),
+        ("delete", json!({ "id": "ID" })),
+        ("delete", json!({ "id": "ID", "no-key": 1 })),
+        ("deploy", json!({ "id": "ID", "plugin": entry })),
+        ("deploy", json!({ "id": "ID", "plugin": { "source": "none.wasm" } })),
+        ("deploy", json!({ "cameras": ["of-acme", "ID"], "plugin": entry, "probation": 0 })),
+        ("deploy", json!({ "cameras": ["ID", "of-acme"], "canary": true, "plugin": entry })),
+        ("deploy", json!({ "cameras": ["of-acme"], "canary": "ID", "plugin": entry })),
+        ("deploy", json!({ "tenant": "zeta", "plugin": entry })),
+        ("rollback", json!({ "id": "ID" })),
+        ("rollback", json!({ "cameras": ["ID"], "plugin": "brightness" })),
+    ] {
+        let [others, none] = ["of-zeta", "of-none"].map(|id| {
+            let value = value.to_string().replace("ID", id);
+            let answer = acme.ask(action, serde_json::from_str(&value).unwrap());
+            assert!(!answer.ok(), "{action} {value}: {answer:?}");
+            // What a list says of one's own camera is its own: how long steps took, for one.
+            let id_alone = answer["cameras"].as_array().map(|cameras| {
+                let of_id = cameras.iter().find(|camera| camera["camera"] == id).unwrap();
+                of_id.to_string().replace(id, "ID")
+            });
+            id_alone.unwrap_or_else(|| nothing(&answer, id))
+        });
+        assert_eq!(others, none, "{action} {value}");
+    }
+    let mut taken = own.clone();
+    taken["id"] = json!("of-zeta");
+    let taken = acme.refused("create", taken, "exists", &["taken"]);
+    for field in ["tenant", "generation", "plugins"] {
+        assert!(taken.get(field).is_none(), "{taken:?}");
+    }
     for (action, value) in [
         ("status", json!({ "id": "of-zeta" })),
         ("update", json!({ "id": "of-zeta", "rate": 1 })),
@@ -114,7 +157,7 @@ fn a_tenants_own_topic_reaches_its_own_cameras_and_no_others() {
     let disguised =
         Control::record("delete", &json!({ "id": "of-zeta" })).with_header("tenant", Some(b"zeta"));
     acme.send(&disguised);
-    let list = |answer: &comux_tests::control::Answer| -> Vec<String> {
+    let list = |answer: &Answer| -> Vec<String> {
         let cameras = answer["cameras"].as_array().unwrap().iter();
         cameras.map(|camera| camera["camera"].as_str().unwrap().to_owned()).collect()
     };

@@ -63,19 +63,23 @@ impl Actor {
                 // Done after the restart; the end is next.
                 continue;
             }
-            let mut swap = None;
             let on_behalf = OnBehalf { scope, reach, origin };
-            let result = match self.validate(&command, &on_behalf) {
-                Ok(()) => self.execute(command, on_behalf, &mut swap).await,
-                Err(done) => done,
+            let answer = match self.validate(&command, &on_behalf) {
+                Err(answer) => *answer,
+                Ok(()) => {
+                    let mut swap = None;
+                    let result = self.execute(command, on_behalf, &mut swap).await;
+                    let camera = &self.camera;
+                    let result = result.map_err(|refusal| camera.with_what_stays(refusal));
+                    camera.answer(result, swap)
+                }
             };
             let camera = &self.camera;
-            let result = result.map_err(|refusal| camera.with_what_stays(refusal));
             camera.show();
             // What the end of the node kept from being done is done after the restart.
-            let is_given_up = result.is_err() && camera.context.is_stopping();
+            let is_given_up = answer.result.is_err() && camera.context.is_stopping();
             if let Some(reply) = reply.filter(|_| !is_given_up) {
-                let _ = reply.send(camera.answer(result, swap));
+                let _ = reply.send(answer);
             }
             let mailbox = &self.mailbox;
             if camera.kept.get().is_none()
@@ -86,14 +90,27 @@ impl Actor {
         }
     }
 
-    /// Whether a command is to be executed; else what is answered at once.
-    fn validate(&self, command: &CameraCommand, on_behalf: &OnBehalf) -> Result<(), Done> {
+    /// Whether a command is to be executed; else what is answered at once. Nothing of another
+    /// tenant's camera is in that but, for who creates one, that its id is taken.
+    fn validate(
+        &self,
+        command: &CameraCommand,
+        on_behalf: &OnBehalf,
+    ) -> Result<(), Box<CameraAnswer>> {
         let ControlledCamera { id, context, kept, .. } = &self.camera;
-        let unknown = || ErrorCode::UnknownCamera.because(format!("no camera `{id}`"));
+        let refused =
+            |code: ErrorCode, message| Err(Box::new(CameraAnswer::refused(code.because(message))));
+        let unknown = || refused(ErrorCode::UnknownCamera, format!("no camera `{id}`"));
         if let (Some(desired), Some(tenant)) = (kept.get(), &on_behalf.reach)
             && *tenant != desired.spec.tenant
         {
-            return Err(Err(unknown()));
+            return match command {
+                CameraCommand::Create(_) => {
+                    let message = format!("the id `{id}` is taken; choose another");
+                    refused(ErrorCode::Exists, message)
+                }
+                _ => unknown(),
+            };
         }
         let seen = match kept.get() {
             Some(desired) => Some(&desired.commands),
@@ -101,13 +118,14 @@ impl Actor {
         };
         let origin = on_behalf.origin.as_ref();
         if origin.is_some_and(|origin| seen.is_some_and(|seen| seen.have_seen(origin))) {
-            return Err(CameraAnswer::carried_out_before().result);
+            let result = CameraAnswer::carried_out_before().result;
+            return Err(Box::new(self.camera.answer(result, None)));
         }
         let creates = matches!(
             command,
             CameraCommand::Resume(_) | CameraCommand::Create(_) | CameraCommand::Declare(_)
         );
-        if kept.get().is_none() && !creates { Err(Err(unknown())) } else { Ok(()) }
+        if kept.get().is_none() && !creates { unknown() } else { Ok(()) }
     }
 
     async fn execute(
