@@ -38,6 +38,7 @@ mod live;
 mod log;
 mod neighbours;
 mod plugins;
+mod printed;
 mod promises;
 mod quotas;
 mod restart;

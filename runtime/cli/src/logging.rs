@@ -5,13 +5,19 @@
 //! dropped; how much is told as soon as lines can be written again.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+use crate::output::{escaped, escaped_json};
 
 /// Bytes that may wait to be written: some twenty thousand lines.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -60,13 +66,17 @@ impl Log {
         let filter = EnvFilter::try_new(levels)
             .map_err(|error| anyhow::anyhow!("--log {levels}: {error}"))?;
         let log = self.clone();
-        let events = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(io::stderr().is_terminal())
-            .with_writer(move || log.clone());
+        let events =
+            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal());
         match format {
-            LogFormat::Text => events.with_target(false).init(),
-            LogFormat::Json => events.json().flatten_event(true).init(),
+            LogFormat::Text => {
+                let events = events.fmt_fields(debug_fn(write_field).delimited(" "));
+                events.with_target(false).with_writer(move || log.clone()).init();
+            }
+            LogFormat::Json => {
+                let events = events.json().flatten_event(true);
+                events.with_writer(move || JsonLog(log.clone())).init();
+            }
         }
         Ok(())
     }
@@ -76,6 +86,33 @@ impl Log {
         let waits = |state: &mut State| state.is_writing || !state.lines.is_empty();
         let mut state = self.0.lock();
         let _ = self.0.changed.wait_while_for(&mut state, waits, TIMEOUT);
+    }
+}
+
+/// Messages and values may be a stranger's, who would like to write a line of their own.
+fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = format!("{value:?}");
+    let value = escaped(&value);
+    match field.name() {
+        "message" => write!(out, "{value}"),
+        name if out.has_ansi_escapes() => write!(out, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}"),
+        name => write!(out, "{name}={value}"),
+    }
+}
+
+/// Writes lines of JSON, which may hold what terminals act on: JSON asks for less to be escaped.
+struct JsonLog(Log);
+
+impl Write for JsonLog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        self.0.write_all(format!("{}\n", escaped_json(text)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

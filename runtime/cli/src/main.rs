@@ -1,8 +1,14 @@
 //! The command `comux`.
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "`output` shows what is printed safely"
+)]
 
 mod build_plugin;
 mod commands;
 mod logging;
+mod output;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,6 +18,7 @@ use clap::Parser;
 use commands::{Command, Failure};
 use comux::plugin::compile::compile_plugin;
 use logging::{Log, LogFormat};
+use output::{escaped, print_note};
 
 /// Runs sandboxed WebAssembly plugins on live video in Kafka.
 #[derive(Parser)]
@@ -36,7 +43,8 @@ fn main() -> ExitCode {
     let log = match Log::start() {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("comux: no thread for the log: {error}; raise the limit of threads");
+            let advice = "raise the limit of threads";
+            print_note(format_args!("comux: no thread for the log: {error}; {advice}"));
             return ExitCode::FAILURE;
         }
     };
@@ -66,7 +74,13 @@ fn run(arguments: Arguments, log: &Log) -> Result<(), Failure> {
 
 /// Behind the last line of the log, and no more than that waited for.
 fn complain(log: &Log, error: &anyhow::Error, code: u8) -> ExitCode {
+    let text = format!("{error:#}");
+    // What is wrong in a file may be shown on lines of its own; it is the user's.
+    let lines: Vec<_> = match code {
+        2 => text.lines().map(escaped).collect(),
+        _ => vec![escaped(&text)],
+    };
     // It always takes a line, or counts it.
-    let _ = log.clone().write_all(format!("comux: {error:#}\n").as_bytes());
+    let _ = log.clone().write_all(format!("comux: {}\n", lines.join("\n")).as_bytes());
     ExitCode::from(code)
 }

@@ -9,6 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use super::failure::Failure;
 use super::stop::stop_requested;
+use crate::output::print_line;
 
 #[derive(clap::Args)]
 #[command(after_help = "The broker keeps everything in memory, at most 5 MiB of a topic.
@@ -67,7 +68,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         broker.create_topic(topic).map_err(Failure::Usage)?;
     }
     let stop = stop_requested()?;
-    println!("{}", broker.bootstrap_servers());
+    print_line(broker.bootstrap_servers());
     stop.await;
     Ok(())
 }

@@ -7,6 +7,7 @@ use comux::plugin::compile::Compiler;
 use comux::preflight::{Finding, preflight, size_conflicts};
 
 use super::failure::Failure;
+use crate::output::print_line;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -20,16 +21,22 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
     config.compiler = Compiler::this_program();
-    println!("✔ configuration {}: {} cameras", arguments.config.display(), config.cameras.len());
+    print_line(format_args!(
+        "✔ configuration {}: {} cameras",
+        arguments.config.display(),
+        config.cameras.len()
+    ));
     preflight(&config, |finding| match finding {
-        Finding::Plugin { camera, identity } => println!("✔ camera {camera}: plugin {identity}"),
-        Finding::Cluster(servers) => println!("✔ Kafka at {servers}"),
-        Finding::Control => println!("✔ topics of control"),
+        Finding::Plugin { camera, identity } => {
+            print_line(format_args!("✔ camera {camera}: plugin {identity}"))
+        }
+        Finding::Cluster(servers) => print_line(format_args!("✔ Kafka at {servers}")),
+        Finding::Control => print_line(format_args!("✔ topics of control")),
         Finding::Topics { camera, created } if created.is_empty() => {
-            println!("✔ camera {camera}: topics");
+            print_line(format_args!("✔ camera {camera}: topics"));
         }
         Finding::Topics { camera, created } => {
-            println!("✔ camera {camera}: topics (created {})", created.join(", "));
+            print_line(format_args!("✔ camera {camera}: topics (created {})", created.join(", ")));
         }
     })
     .await
@@ -37,11 +44,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     for conflict in size_conflicts(&config).await.map_err(Failure::usage)? {
         let (camera, topic) = (conflict.camera, conflict.topic);
         let (input, output) = (conflict.input, conflict.output);
-        println!(
+        print_line(format_args!(
             "⚠ camera {camera}: the output topic `{topic}` takes records up to {output} bytes and \
              the input topic up to {input}; a larger one would stop the camera: set the output \
              topic's max.message.bytes to more than {input}, since headers are added"
-        );
+        ));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::failure::Failure;
+use crate::output::{print_json, print_line};
 
 /// How long the broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
@@ -97,7 +98,7 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
     let answer = answers.wait(patience).map_err(Failure::Failed)?;
     let message = answer.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
     if arguments.json {
-        println!("{answer}");
+        print_json(&answer)?;
     } else {
         print(&answer, &message);
     }
@@ -207,7 +208,7 @@ impl Answers {
 fn print(answer: &Value, message: &str) {
     let is_ok = answer.get("ok").and_then(Value::as_bool) == Some(true);
     if is_ok {
-        println!("{message}");
+        print_line(message);
     }
     let steps = answer.get("steps").and_then(Value::as_array).into_iter().flatten();
     let steps: Vec<String> = steps
@@ -217,19 +218,19 @@ fn print(answer: &Value, message: &str) {
         })
         .collect();
     if !steps.is_empty() {
-        println!("  {}", steps.join(", "));
+        print_line(format_args!("  {}", steps.join(", ")));
     }
     if let Some(cut) = answer.get("cut").and_then(|cut| cut.get("source")?.as_str()) {
         let gap = answer.get("gap_ms").map(ToString::to_string).unwrap_or_default();
-        println!("  first record: {cut}; the camera was held up for {gap} ms");
+        print_line(format_args!("  first record: {cut}; the camera was held up for {gap} ms"));
     }
     if let Some(shadow) = answer.get("shadow") {
-        println!("  shadow: {shadow}");
+        print_line(format_args!("  shadow: {shadow}"));
     }
     for camera in answer.get("cameras").and_then(Value::as_array).into_iter().flatten() {
         match camera.get("message").and_then(Value::as_str) {
-            Some(message) => println!("  {message}"),
-            None => println!("  {}", describe(camera)),
+            Some(message) => print_line(format_args!("  {message}")),
+            None => print_line(format_args!("  {}", describe(camera))),
         }
     }
 }

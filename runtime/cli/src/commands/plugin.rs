@@ -8,6 +8,7 @@ use comux::plugin::{PluginStore, sign_file, signatures_of};
 use comux::policy::{PrivateKey, PublicKey};
 
 use super::failure::Failure;
+use crate::output::{print_json, print_line};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -91,29 +92,29 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Build { crate_dir, out } => {
             let component =
                 crate::build_plugin::build(&crate_dir, out.as_deref()).map_err(Failure::failed)?;
-            println!("{}", component.display());
+            print_line(component.display());
         }
         Command::Add { file, store, force } => {
             let added = PluginStore::new(&store).add(&file, force).map_err(Failure::failed)?;
             // As `sha256sum` prints it, and takes it back with --check.
-            println!("{}  {}", added.sha256, added.path.display());
+            print_line(format_args!("{}  {}", added.sha256, added.path.display()));
         }
         Command::Keygen { out } => {
             let key = PrivateKey::generate().map_err(Failure::failed)?;
             key.write_new(&out).map_err(Failure::failed)?;
-            println!("{}", key.public());
+            print_line(key.public());
         }
         Command::Sign { file, key, out } => {
             let key = PrivateKey::read(&key).map_err(Failure::failed)?;
             let out = out.as_deref().unwrap_or(&file);
             sign_file(&file, &key, out).map_err(Failure::failed)?;
-            println!("{}", key.public());
+            print_line(key.public());
         }
         Command::Verify { file, key } => verify(&file, key)?,
         Command::List { store, json } => {
             let plugins = PluginStore::new(&store).list().map_err(Failure::failed)?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&plugins).map_err(Failure::failed)?);
+                print_json(&plugins)?;
                 return Ok(());
             }
             let sources =
@@ -121,7 +122,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let sources: Vec<_> = sources.collect();
             let width = sources.iter().map(String::len).max().unwrap_or_default();
             for (source, plugin) in sources.iter().zip(&plugins) {
-                println!("{source:width$}  {}  {:>9}", plugin.sha256, plugin.bytes);
+                print_line(format_args!("{source:width$}  {}  {:>9}", plugin.sha256, plugin.bytes));
             }
         }
     }
@@ -133,8 +134,10 @@ fn verify(file: &Path, wanted: Option<PublicKey>) -> Result<(), Failure> {
     for signature in &signatures {
         let signer = signature.key.map_or("no key".to_owned(), |key| key.to_string());
         match signature.is_valid {
-            true => println!("✔ {signer}"),
-            false => println!("✘ {signer}: not of this component, which was changed since"),
+            true => print_line(format_args!("✔ {signer}")),
+            false => print_line(format_args!(
+                "✘ {signer}: not of this component, which was changed since"
+            )),
         }
     }
     let path = file.display();
@@ -143,7 +146,7 @@ fn verify(file: &Path, wanted: Option<PublicKey>) -> Result<(), Failure> {
             Err(Failure::failed(anyhow!("`{path}` is not signed by {key}")))
         }
         None if signatures.is_empty() => {
-            println!("`{path}` is not signed; `comux plugin sign` does that");
+            print_line(format_args!("`{path}` is not signed; `comux plugin sign` does that"));
             Ok(())
         }
         _ => Ok(()),

@@ -12,6 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
 use super::failure::Failure;
+use crate::output::print_note;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -148,7 +149,7 @@ fn publish(arguments: &Arguments) -> Result<(), Failure> {
     let publisher = Publisher::new(&arguments.bootstrap_servers, topic).map_err(Failure::Failed)?;
     let pace = if arguments.realtime { Pace::Realtime } else { Pace::Unpaced };
     let mut reader = open()?;
-    eprintln!("{}: {} to `{}`", arguments.source, reader.codec, publisher.topic);
+    print_note(format_args!("{}: {} to `{}`", arguments.source, reader.codec, publisher.topic));
     let progress = progress_bar(&reader, arguments.repeat);
     loop {
         let sent = || {
@@ -164,7 +165,7 @@ fn publish(arguments: &Arguments) -> Result<(), Failure> {
     progress.finish();
     let packets = progress.position();
     publisher.finish().map_err(Failure::Failed)?;
-    eprintln!("{packets} records published");
+    print_note(format_args!("{packets} records published"));
     Ok(())
 }
 

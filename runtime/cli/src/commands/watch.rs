@@ -1,6 +1,5 @@
 //! `comux watch`
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rdkafka::Offset;
 
 use super::failure::Failure;
 use super::follow::{Followed, Follower};
+use crate::output::{print_json, print_line};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -41,24 +41,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (servers, topics) = topics(&arguments)?;
     let offset = if arguments.from_beginning { Offset::Beginning } else { Offset::End };
     let follower = Follower::new(&servers, topics, offset).map_err(Failure::Failed)?;
-    let following = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
+    let following = tokio::task::spawn_blocking(move || -> Result<(), Failure> {
         loop {
-            if let Some(record) = follower.next(Duration::from_secs(1))? {
-                let line = if arguments.json {
-                    serde_json::to_string(&record)?
-                } else {
-                    describe(&record)
-                };
-                if writeln!(std::io::stdout(), "{line}").is_err() {
-                    // Whoever read the output has gone.
-                    return Ok(());
+            let record = follower.next(Duration::from_secs(1)).map_err(Failure::Failed)?;
+            if let Some(record) = record {
+                match arguments.json {
+                    true => print_json(&record)?,
+                    false => print_line(describe(&record)),
                 }
             }
         }
     });
     let stop = super::stop::stop_requested()?;
     tokio::select! {
-        ended = following => ended.map_err(Failure::failed)?.map_err(Failure::Failed),
+        ended = following => ended.map_err(Failure::failed)?,
         () = stop => {
             // The thread that waits for records would hold up the end of the process.
             std::process::exit(0)

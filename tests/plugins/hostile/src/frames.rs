@@ -8,7 +8,7 @@ use crate::bindings::comux::plugin::metrics;
 use crate::bindings::comux::plugin::types::{Header, PixelFormat, PluginError, Rect, View};
 use crate::bindings::exports::comux::hostile::things;
 use crate::heap::{self, LOOP_ON_ALLOC, LOOP_ON_FREE, TRAP_ON_ALLOC};
-use crate::hooks::{Config, Thing, text};
+use crate::hooks::{Config, FORGED, Thing, text};
 use crate::ways;
 
 const FORMATS: [PixelFormat; 6] = [
@@ -47,6 +47,7 @@ pub fn attack(config: &Config, frame: &Frame) -> Result<Vec<Header>, PluginError
 
         "many-headers" => return Ok((0..size).map(|_| header("hostile.big", "")).collect()),
         "large-header" => return Ok(vec![header("hostile.big", text(size))]),
+        "forged-header" => return Ok(vec![header("hostile.big", FORGED)]),
         "reserved-header" => return Ok(vec![header("comux-status", "analysed")]),
         "undeclared-header" => return Ok(vec![header("hostile.undeclared", "1")]),
         "unreadable-header" => {
@@ -69,11 +70,12 @@ pub fn attack(config: &Config, frame: &Frame) -> Result<Vec<Header>, PluginError
 
         "log-lines" => (0..size).for_each(|number| emit(Level::Warn, &format!("line {number}"))),
         "log-long" => emit(Level::Error, &text(size)),
-        "log-forged" => emit(Level::Info, "one\n{\"message\":\"two\"}\r\n\u{1b}[2Jthree\0four"),
+        "log-forged" => emit(Level::Warn, FORGED),
         "metric-names" => (0..size).for_each(|number| {
             metrics::add(&format!("hostile.{number}"), 1);
             metrics::set(&text(number % 100), f64::NAN);
         }),
+        "metric-forged" => metrics::add(FORGED, 1),
         "metric-long" => metrics::add(&text(size), 1),
         "metric-loop" => loop {
             metrics::observe("hostile.observed", 1.0);
@@ -97,6 +99,7 @@ pub fn attack(config: &Config, frame: &Frame) -> Result<Vec<Header>, PluginError
         },
 
         "invalid-input" => return Err(PluginError::InvalidInput(text(size))),
+        "forged-error" => return Err(PluginError::InvalidInput(FORGED.to_owned())),
         "transient" => return Err(PluginError::Transient(text(size))),
         "fatal" => return Err(PluginError::Fatal(text(size))),
         _ => {}

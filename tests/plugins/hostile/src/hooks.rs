@@ -61,6 +61,10 @@ pub fn text(bytes: u64) -> String {
     "x".repeat(bytes as usize)
 }
 
+/// What would be a line of its own in a log, clear the screen, and turn text around.
+pub const FORGED: &str = "one\n2026-01-01T00:00:00Z ERROR forged\r\n{\"message\":\"forged\"}\n\
+     \u{1b}[2J\u{9b}31m\0\u{8}\u{7f}\u{85}\u{2028}\u{202e}four";
+
 struct Component;
 
 impl lifecycle::Guest for Component {
@@ -78,6 +82,9 @@ impl lifecycle::Guest for Component {
         attack("configure", &config.how);
         if config.how == "configure-error" {
             return Err(text(config.size));
+        }
+        if config.how == "configure-forged" {
+            return Err(FORGED.to_owned());
         }
         PLUGIN.set(Some(Hostile { config, frames: 0 }));
         Ok(())
@@ -109,6 +116,9 @@ impl state::Guest for Component {
         attack("save", &config.how);
         if config.how == "save-error" {
             return Err(text(config.size));
+        }
+        if config.how == "configure-forged" {
+            return Err(FORGED.to_owned());
         }
         let mut data = frames.to_string().into_bytes();
         if config.how == "save-large" {

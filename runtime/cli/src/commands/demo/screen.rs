@@ -11,6 +11,7 @@ use comux::stats::CameraCounts;
 use serde::Serialize;
 
 use super::tally::{CameraTally, Tally};
+use crate::output::{escaped, print_json, print_line};
 
 pub struct Screen {
     json: bool,
@@ -73,7 +74,7 @@ impl Screen {
         let seconds = self.begin.elapsed().as_secs();
         if self.json {
             let bootstrap_servers = self.servers.clone();
-            print_json(&Event::Cameras { seconds, bootstrap_servers, cameras });
+            let _ = print_json(&Event::Cameras { seconds, bootstrap_servers, cameras });
             return;
         }
         let length = self.length.as_secs();
@@ -99,18 +100,18 @@ impl Screen {
         let settled: u64 = reports.iter().map(|report| report.counts.settled()).sum();
         let balanced = followed == sent && settled == sent;
         if self.json {
-            print_json(&Event::Summary { produced: sent, followed, balanced, cameras });
+            let _ = print_json(&Event::Summary { produced: sent, followed, balanced, cameras });
             return;
         }
         self.print_over(&format!("{}\n", table(&cameras)));
         let analysed: u64 = reports.iter().map(|report| report.counts.analysed).sum();
         let verdict =
             if balanced { "every record is accounted for" } else { "RECORDS ARE MISSING" };
-        println!(
+        print_line(format_args!(
             "{sent} records sent by {} cameras, {followed} came out, {analysed} of them analysed: \
              {verdict}.",
             reports.len()
-        );
+        ));
     }
 
     /// On a terminal, each picture replaces the one before.
@@ -136,12 +137,6 @@ fn line(
     let latency_ms = Latency { p50: latency(0.5), p99: latency(0.99), max: latency(1.0) };
     let results = seen.map(|seen| seen.results).unwrap_or_default();
     CameraLine { camera, counts, frames_per_second, latency_ms, results }
-}
-
-fn print_json(event: &Event) {
-    if let Ok(line) = serde_json::to_string(event) {
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }
 }
 
 fn table(cameras: &[CameraLine]) -> Table {
@@ -183,7 +178,7 @@ fn shown(name: &str, value: &str) -> String {
     const LENGTH: usize = 20;
     let cut: String = value.chars().take(LENGTH).collect();
     let more = if cut.len() < value.len() { "…" } else { "" };
-    format!("{name}={cut}{more}")
+    escaped(&format!("{name}={cut}{more}")).into_owned()
 }
 
 fn reasons(counts: &BTreeMap<&'static str, u64>) -> String {
