@@ -6,7 +6,9 @@ use std::ptr;
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::bindings::{rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -400,6 +402,18 @@ pub fn topic_setting(topic: &str, key: &str) -> Option<String> {
     let described = runtime.block_on(admin.describe_configs(&topic, &options));
     let described = described.unwrap().remove(0).unwrap();
     described.get(key).and_then(|entry| entry.value.clone())
+}
+
+/// Sets a topic to this; its other settings go back to the broker's defaults.
+///
+/// # Panics
+/// When the broker refuses.
+pub fn set_topic(topic: &str, key: &str, value: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let altered = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+    let altered = runtime.block_on(admin.alter_configs([&altered], &AdminOptions::new())).unwrap();
+    altered.into_iter().for_each(|topic| drop(topic.unwrap()));
 }
 
 /// How many records a topic holds.

@@ -5,7 +5,9 @@ use std::fs;
 use comux_tests::PATIENCE;
 use comux_tests::broker::{RESTRICTED_USER, broker};
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line, refused, run_to_end};
-use comux_tests::records::{create_topic, create_topics, topic_exists};
+use comux_tests::records::{
+    Record, create_topic, create_topics, produce, topic_exists, topic_setting,
+};
 
 use crate::promises::topics;
 
@@ -162,20 +164,61 @@ fn check_says_the_same_as_run() {
 }
 
 #[test]
-fn check_warns_of_an_output_topic_that_takes_smaller_records_than_the_input_topic() {
-    create_topics(&["raw_check-small"], 1, &[("max.message.bytes", "2000000")]);
-    create_topics(&["stream_check-small"], 1, &[("max.message.bytes", "1000000")]);
-    topics("check-alike");
+fn check_warns_of_topics_that_would_break_a_promise() {
+    const BYTES: &str = "max.message.bytes";
+    let none = (BYTES, "3000000");
+    let samples = [
+        ("fine", (BYTES, "2000000"), none, &[][..]),
+        ("small", (BYTES, "2000000"), (BYTES, "1000000"), &["2000000", "1000000", BYTES]),
+        // Headers are added.
+        ("alike", (BYTES, "3000000"), (BYTES, "3000000"), &["3000000", "3262144", BYTES]),
+        ("arrival", none, ("message.timestamp.type", "LogAppendTime"), &["CreateTime"]),
+        ("future", ("message.timestamp.after.max.ms", "7200000"), none, &["7200 s", "3600 s"]),
+        ("past", none, ("message.timestamp.before.max.ms", "60000"), &["behind", "60 s"]),
+        ("compacted", none, ("cleanup.policy", "compact"), &["cleanup.policy", "delete"]),
+        ("zipped", ("compression.type", "zstd"), none, &["compression.type"]),
+        ("insync", none, ("min.insync.replicas", "2"), &["min.insync.replicas"]),
+        ("old", none, ("retention.ms", "3600000"), &["retention.ms", "3600 s", "clock"]),
+    ];
+    let mut config = Config::new("check-topics");
+    for (camera, input, output, _) in samples {
+        for (topic, (key, value), bytes) in
+            [("raw", input, "2000000"), ("stream", output, "4000000")]
+        {
+            let size = if key == BYTES { value } else { bytes };
+            let settings = [(BYTES, size), (key, value)];
+            let settings = &settings[usize::from(key == BYTES)..];
+            create_topics(&[&format!("{topic}_check-{camera}")], 1, settings);
+        }
+        config = config.camera(&format!("check-{camera}"), "");
+    }
+    // All of 2023.
+    produce("raw_check-old", &[Record::of("")]);
+    // What comux creates takes what may come in, and keeps it as long.
+    let settings = [(BYTES, "2000000"), ("retention.ms", "7200000")];
+    create_topics(&["raw_check-new"], 1, &settings);
+    config = config.camera("check-new", "on_refused = 'dead-letter'");
+
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("comux.toml");
-    let config = Config::new("check-small").camera("check-small", "").camera("check-alike", "");
     fs::write(&file, config.text()).unwrap();
     let output = run_to_end(&["check", "--config", file.to_str().unwrap()], PATIENCE);
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8_lossy(&output.stdout);
-    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with('⚠')).collect();
-    let [warning] = warnings[..] else { panic!("one warning, not {warnings:?}") };
-    for word in ["check-small", "stream_check-small", "1000000", "2000000", "max.message.bytes"] {
-        assert!(warning.contains(word), "{warning}");
+    for camera in samples.map(|(camera, ..)| camera).into_iter().chain(["new"]) {
+        let begin = format!("⚠ camera check-{camera}: ");
+        let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with(&begin)).collect();
+        let words = samples.iter().find(|sample| sample.0 == camera).map_or(&[][..], |it| it.3);
+        assert_eq!(warnings.len(), usize::from(!words.is_empty()), "{camera}: {said}");
+        for (warning, word) in
+            warnings.iter().flat_map(|it| words.iter().map(move |word| (it, word)))
+        {
+            assert!(warning.contains(word), "{word}: {warning}");
+        }
     }
+    let set =
+        |topic: &str, key| topic_setting(topic, key).expect("it exists").parse::<u64>().unwrap();
+    assert!(set("stream_check-new", BYTES) > 2_000_000 && set("dead_check-new", BYTES) > 2_000_000);
+    assert_eq!(set("stream_check-new", "retention.ms"), 7_200_000);
+    assert_eq!(set("dead_check-new", "message.timestamp.after.max.ms"), i64::MAX as u64);
 }

@@ -41,6 +41,7 @@ mod plugins;
 mod printed;
 mod promises;
 mod quotas;
+mod refused;
 mod restart;
 mod results;
 mod store;

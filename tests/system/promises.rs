@@ -24,6 +24,7 @@ const REASONS: [(&str, &[&str]); 2] = [
             "deadline",
             "memory",
             "output",
+            "refused",
         ],
     ),
 ];

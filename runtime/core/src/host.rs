@@ -1,6 +1,7 @@
 //! What all cameras of a node share, and what it takes to start and stop one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
@@ -9,11 +10,14 @@ use crate::config::{CameraSpec, Config};
 use crate::kafka::CameraQueue;
 use crate::kafka::Checkpoint;
 use crate::kafka::ClientPool;
-use crate::kafka::{TopicError, ensure_topic, reach};
+use crate::kafka::{CameraTopics, TopicError, ensure_camera_topics};
 use crate::plugin::instance::CameraPlugin;
 use crate::plugin::{Loader, OpenError};
 use crate::snapshots::SnapshotStore;
 use crate::tenancy::{Tenant, Tenants};
+
+/// How often the settings of output topics are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -97,19 +101,25 @@ impl Host {
     /// # Errors
     /// When one can't be created, or has more than one partition.
     pub async fn ensure_topics(&self, spec: &CameraSpec) -> Result<(), CameraStartError> {
-        let wanted = [&spec.consume_topic, &spec.produce_topic];
-        for (cluster, topic) in self.config.clusters_of(&spec.tenant).into_iter().zip(wanted) {
-            let clients = self.clients.topics(cluster, &self.config)?;
-            let clients = clients.lock().await;
-            if self.config.has_own_clusters(&spec.tenant) {
-                // The host's own were looked at when it started.
-                reach(&clients.consumer, &cluster.bootstrap_servers)?;
-            }
-            if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
-                tracing::debug!(camera = spec.id.as_str(), topic, "topic created");
-            }
+        let found = ensure_camera_topics::<CameraStartError>(&self.clients, &self.config, spec);
+        let CameraTopics { created, warnings } = found.await?;
+        let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
+        for topic in created {
+            tracing::debug!(camera, tenant, topic, "topic created");
+        }
+        for warning in warnings {
+            tracing::warn!(camera, tenant, "{warning}");
         }
         Ok(())
+    }
+
+    /// Looks again and again at what the topics that are written to take: somebody may set them
+    /// otherwise.
+    pub async fn watch_outputs(&self) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            self.clients.look_at_outputs().await;
+        }
     }
 
     /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`]. Waits for the broker.

@@ -12,7 +12,7 @@ use crate::control;
 use crate::control::camera::configure_alone;
 use crate::control::wire::{Refusal, StepTimes};
 use crate::kafka::ClientPool;
-use crate::kafka::{TopicError, ensure_topic, largest_record, reach};
+use crate::kafka::{CameraTopics, TopicError, TopicWarning, ensure_camera_topics, reach};
 use crate::plugin::{Loader, LoaderSettings, OpenError};
 
 /// Something that would keep the node from starting.
@@ -69,6 +69,13 @@ pub enum Finding {
         /// Topics that did not exist before.
         created: Vec<String>,
     },
+    /// A camera can run, and something about its topics would break a promise.
+    Warning {
+        /// The camera.
+        camera: String,
+        /// What, and what to do.
+        warning: TopicWarning,
+    },
 }
 
 /// Checks plugins, clusters and topics of the configuration file, creating missing topics; tells
@@ -117,53 +124,13 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
     control::ensure_topics(config).await?;
     found(Finding::Control);
     for camera in &config.cameras {
-        let topics = [&camera.consume_topic, &camera.produce_topic];
-        let mut created = Vec::new();
-        for (cluster, topic) in config.clusters_of(&camera.tenant).into_iter().zip(topics) {
-            let clients = clients.topics(cluster, config)?;
-            let clients = clients.lock().await;
-            if ensure_topic(&clients.consumer, &clients.admin, topic, &[]).await? {
-                created.push(topic.clone());
-            }
+        let topics = ensure_camera_topics::<Obstacle>(&clients, config, camera).await?;
+        let CameraTopics { created, warnings } = topics;
+        let camera = camera.id.to_string();
+        found(Finding::Topics { camera: camera.clone(), created });
+        for warning in warnings {
+            found(Finding::Warning { camera: camera.clone(), warning });
         }
-        found(Finding::Topics { camera: camera.id.to_string(), created });
     }
     Ok(())
-}
-
-/// A camera's output topic takes smaller records than its input topic, so that one may come in that
-/// can't go out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SizeConflict {
-    /// The camera.
-    pub camera: String,
-    /// The output topic.
-    pub topic: String,
-    /// The largest record that the input topic takes, in bytes.
-    pub input: u64,
-    /// The largest record that the output topic takes, in bytes.
-    pub output: u64,
-}
-
-/// Compares the record-size limits of each camera's topics, where the brokers tell them.
-///
-/// # Errors
-/// When a Kafka client can't be created.
-pub async fn size_conflicts(config: &Config) -> Result<Vec<SizeConflict>, KafkaError> {
-    let clients = ClientPool::default();
-    let mut conflicts = Vec::new();
-    for camera in &config.cameras {
-        let [consume, produce] = config.clusters_of(&camera.tenant);
-        let [consume, produce] =
-            [clients.topics(consume, config)?, clients.topics(produce, config)?];
-        let input = largest_record(&consume.lock().await.admin, &camera.consume_topic).await;
-        let output = largest_record(&produce.lock().await.admin, &camera.produce_topic).await;
-        if let (Some(input), Some(output)) = (input, output)
-            && output < input
-        {
-            let (camera, topic) = (camera.id.to_string(), camera.produce_topic.clone());
-            conflicts.push(SizeConflict { camera, topic, input, output });
-        }
-    }
-    Ok(conflicts)
 }

@@ -30,6 +30,8 @@ pub enum StartError {
 pub struct Runtime {
     host: Arc<Host>,
     control: ControlPlane,
+    /// Looks at output topics.
+    watch: tokio::task::JoinHandle<()>,
 }
 
 impl Runtime {
@@ -48,7 +50,9 @@ impl Runtime {
         control::ensure_topics(&config).await?;
         let host = Arc::new(Host::open(config, loader)?);
         let control = ControlPlane::start(Arc::clone(&host), actions).await?;
-        Ok(Self { host, control })
+        let watched = Arc::clone(&host);
+        let watch = tokio::spawn(async move { watched.watch_outputs().await });
+        Ok(Self { host, control, watch })
     }
 
     /// The cameras, as they are now.
@@ -60,6 +64,7 @@ impl Runtime {
     /// Stops all cameras: each gives out what it has received, what is acknowledged is committed,
     /// and what plugins remember is kept.
     pub async fn stop(self) -> Vec<CameraReport> {
+        self.watch.abort();
         let reports = self.control.stop().await;
         let host = self.host;
         let finish = move || {

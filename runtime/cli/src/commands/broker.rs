@@ -53,7 +53,10 @@ pub fn topics_of(config: &Config) -> Vec<String> {
     let tenants =
         tenants.flat_map(|it| [config.topics.control_of(&it.id), config.topics.status_of(&it.id)]);
     let cameras = config.cameras.iter();
-    let cameras = cameras.flat_map(|c| [c.consume_topic.clone(), c.produce_topic.clone()]);
+    let cameras = cameras.flat_map(|camera| {
+        let outputs = camera.output_topics().map(str::to_owned);
+        [camera.consume_topic.clone()].into_iter().chain(outputs)
+    });
     [control, status, state].into_iter().chain(tenants).chain(cameras).collect()
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use comux::config::Config;
 use comux::plugin::compile::Compiler;
-use comux::preflight::{Finding, preflight, size_conflicts};
+use comux::preflight::{Finding, preflight};
 
 use super::failure::Failure;
 use crate::output::print_line;
@@ -38,17 +38,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Finding::Topics { camera, created } => {
             print_line(format_args!("✔ camera {camera}: topics (created {})", created.join(", ")));
         }
+        Finding::Warning { camera, warning } => {
+            print_line(format_args!("⚠ camera {camera}: {warning}"));
+        }
     })
     .await
     .map_err(Failure::usage)?;
-    for conflict in size_conflicts(&config).await.map_err(Failure::usage)? {
-        let (camera, topic) = (conflict.camera, conflict.topic);
-        let (input, output) = (conflict.input, conflict.output);
-        print_line(format_args!(
-            "⚠ camera {camera}: the output topic `{topic}` takes records up to {output} bytes and \
-             the input topic up to {input}; a larger one would stop the camera: set the output \
-             topic's max.message.bytes to more than {input}, since headers are added"
-        ));
-    }
     Ok(())
 }

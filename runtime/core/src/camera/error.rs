@@ -9,12 +9,30 @@ pub enum CameraError {
     /// libavcodec can't cut its stream.
     #[error("libavcodec has no parser for this codec; use framing = \"packet\"")]
     NoParser,
-    /// The broker refused a record for good.
+    /// The broker refused a record that was sent alone, and nothing behind it left.
     #[error(
-        "the output topic refused a record: {0}; if it is too large, raise the topic's \
-         max.message.bytes above that of the input topic, and resume or restart: no record is lost"
+        "the topic `{topic}` refused the record {source_of}: {why}; nothing behind it has left, \
+         and `resume` or a restart goes on with it. `on_refused` may leave such records out"
     )]
-    Output(rdkafka::error::KafkaError),
+    Refused {
+        /// The topic that refused it.
+        topic: String,
+        /// `topic/partition/offset` of the record.
+        source_of: String,
+        /// The cause, and what to do.
+        why: String,
+    },
+    /// The broker refused records that it was sure to take.
+    #[error(
+        "the topic `{topic}` refused a record, or one that was sent with it: {cause}. It takes \
+         less than it did: mend that, and `resume` or restart; what was on its way comes again"
+    )]
+    Output {
+        /// The topic that refused it.
+        topic: String,
+        /// What the broker says.
+        cause: rdkafka::error::KafkaError,
+    },
     /// The input can't be read.
     #[error("the input topic can't be read: {0}")]
     Input(rdkafka::error::KafkaError),

@@ -59,7 +59,6 @@ impl<'q> Pipeline<'q> {
         stop: &'q AtomicBool,
     ) -> Result<Self, CameraError> {
         let Carried { spec, tenant, claim, analysis, next_seq, stats } = carried;
-        let topic = spec.produce_topic.clone();
         let mut decode =
             Decode::new(&spec, Arc::clone(&tenant), Arc::clone(&claim), Arc::clone(&stats));
         decode.learn(queue.parameter_sets.as_deref().unwrap_or_default());
@@ -75,7 +74,14 @@ impl<'q> Pipeline<'q> {
                 held: VecDeque::new(),
             },
             diagnosis: Diagnosis::new(&stats, Instant::now()),
-            output: Output::new((sink, topic), checkpoint, stop, tenant, Arc::clone(&stats)),
+            output: Output::new(
+                sink,
+                Arc::clone(&spec),
+                checkpoint,
+                stop,
+                tenant,
+                Arc::clone(&stats),
+            ),
             claim,
             stats,
             spec,

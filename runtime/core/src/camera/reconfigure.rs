@@ -59,8 +59,8 @@ impl Pipeline<'_> {
             // Acknowledgements of two topics come in any order, and offsets are committed by them.
             self.emit_settled()?;
             self.output.finish()?;
-            self.output.set_topic(&spec.produce_topic);
         }
+        self.output.set_spec(&spec);
         if old.rate != spec.rate {
             self.path.analysis.set_rate(spec.rate);
             self.path.admission.set_rate(spec.rate);

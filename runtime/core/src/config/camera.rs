@@ -12,7 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::topics::Topics;
-use super::values::{DEFAULT_TENANT, DecodeThreads, Framing, Id, Mode, Rate, Start, TopicTemplate};
+use super::values::{
+    DEFAULT_TENANT, DecodeThreads, Framing, Id, Mode, OnRefused, Rate, Start, TopicTemplate,
+};
 use crate::policy::BreakerTable;
 use crate::policy::{Digest, LimitsTable, PluginRef};
 use crate::video::decode::{Decoder, Fidelity};
@@ -40,6 +42,10 @@ pub struct CameraTable {
     mode: Option<Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Start>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_refused: Option<OnRefused>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<TopicTemplate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_offset_diff: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +119,10 @@ pub struct CameraSpec {
     pub mode: Mode,
     /// Where it begins to read.
     pub start: Start,
+    /// What it does with a record that its output topic refuses.
+    pub on_refused: OnRefused,
+    /// The topic for those, where they go to one.
+    pub dead_letter_topic: String,
     /// In `live` mode: this many records behind the end, analysis skips.
     pub max_offset_diff: u32,
     /// In `live` mode: of records that are older than this when they arrive, analysis skips.
@@ -145,16 +155,14 @@ pub enum IncompleteCamera {
 }
 
 impl CameraTable {
-    /// Whether it has topics of its own.
+    /// Whether it has topics of its own, or says how many threads decode it, which are outside of
+    /// what a tenant is held to.
     #[must_use]
-    pub fn names_topics(&self) -> bool {
-        self.consume.is_some() || self.produce.is_some()
-    }
-
-    /// Whether it says how many threads decode it. They are outside of what a tenant is held to.
-    #[must_use]
-    pub fn names_decode_threads(&self) -> bool {
-        self.decode_threads.is_some()
+    pub fn names_what_is_the_operators(&self) -> bool {
+        let topics = [&self.consume, &self.produce, &self.dead_letters];
+        topics.into_iter().any(Option::is_some)
+            || self.on_refused.is_some()
+            || self.decode_threads.is_some()
     }
 
     /// The limits that it sets for its plugins.
@@ -193,6 +201,7 @@ impl CameraTable {
         let tenant = tenant.unwrap_or(Id::literal(DEFAULT_TENANT));
         let consume = self.consume.as_ref().or(defaults.consume.as_ref());
         let produce = self.produce.as_ref().or(defaults.produce.as_ref());
+        let dead_letters = self.dead_letters.as_ref().or(defaults.dead_letters.as_ref());
         let threads = self.decode_threads.or(defaults.decode_threads);
         let drain_after_ms = self.drain_after_ms.or(defaults.drain_after_ms);
         let max_age_ms = self.max_age_ms.or(defaults.max_age_ms);
@@ -203,6 +212,8 @@ impl CameraTable {
             framing: self.framing.or(defaults.framing).unwrap_or(Framing::Packet),
             mode: self.mode.or(defaults.mode).unwrap_or(Mode::Live),
             start: self.start.or(defaults.start).unwrap_or(Start::Committed),
+            on_refused: self.on_refused.or(defaults.on_refused).unwrap_or(OnRefused::Stop),
+            dead_letter_topic: dead_letters.unwrap_or(&topics.dead_letters).topic(&tenant, &id),
             max_offset_diff: self.max_offset_diff.or(defaults.max_offset_diff).unwrap_or(20),
             max_age: max_age_ms.map(|ms| Duration::from_millis(ms.get().into())),
             rate: self.rate.or(defaults.rate).unwrap_or(Rate::All),
@@ -219,6 +230,13 @@ impl CameraTable {
 }
 
 impl CameraSpec {
+    /// The topics that it writes to.
+    pub fn output_topics(&self) -> impl Iterator<Item = &str> {
+        let dead_letters = self.on_refused == OnRefused::DeadLetter;
+        let dead_letters = dead_letters.then_some(self.dead_letter_topic.as_str());
+        [self.produce_topic.as_str()].into_iter().chain(dead_letters)
+    }
+
     /// A decoder for it, still to be opened.
     #[must_use]
     pub fn decoder(&self) -> Decoder {
@@ -246,6 +264,8 @@ impl CameraSpec {
             framing: Some(self.framing),
             mode: Some(self.mode),
             start: Some(self.start),
+            on_refused: Some(self.on_refused),
+            dead_letters: Some(TopicTemplate::exactly(&self.dead_letter_topic)),
             max_offset_diff: Some(self.max_offset_diff),
             max_age_ms: self.max_age.and_then(millis),
             rate: Some(self.rate),

@@ -16,8 +16,8 @@ impl Config {
             return Some(format!("unknown tenant `{tenant}`; add [[tenants]] with that id"));
         }
         let own = self.topics_of(camera);
-        if own[0] == own[1] {
-            let topic = &camera.consume_topic;
+        let again = |(at, it): &(usize, &(&str, &str))| own.iter().take(*at).any(|b| b == *it);
+        if let Some((_, (_, topic))) = own.iter().enumerate().find(again) {
             return Some(format!("`{topic}` can't be both its input and its output"));
         }
         if let Some((_, topic)) = own.iter().find(|(_, topic)| self.topics.is_of_control(topic)) {
@@ -81,11 +81,10 @@ impl Config {
     }
 
     /// A camera's topics, each with the address of its cluster.
-    fn topics_of<'a>(&'a self, camera: &'a CameraSpec) -> [(&'a str, &'a str); 2] {
+    fn topics_of<'a>(&'a self, camera: &'a CameraSpec) -> Vec<(&'a str, &'a str)> {
         let [consume, produce] = self.clusters_of(&camera.tenant);
-        [
-            (&consume.bootstrap_servers, &camera.consume_topic),
-            (&produce.bootstrap_servers, &camera.produce_topic),
-        ]
+        let outputs = camera.output_topics().map(|topic| (&*produce.bootstrap_servers, topic));
+        let input = (&*consume.bootstrap_servers, &*camera.consume_topic);
+        [input].into_iter().chain(outputs).collect()
     }
 }

@@ -17,7 +17,7 @@ pub use security::{Security, SecurityTable};
 pub use tenant::{Clusters, TenantSpec};
 pub use topics::Topics;
 pub use values::{
-    DEFAULT_TENANT, DecodeThreads, Framing, Id, MAX_DECODE_THREADS, Mode, Rate, Start,
+    DEFAULT_TENANT, DecodeThreads, Framing, Id, MAX_DECODE_THREADS, Mode, OnRefused, Rate, Start,
     TopicTemplate,
 };
 

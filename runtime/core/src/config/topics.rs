@@ -10,6 +10,7 @@ use super::values::{Id, InstanceTopic, TopicTemplate};
 pub(crate) struct TopicsTable {
     consume: TopicTemplate,
     produce: TopicTemplate,
+    dead_letters: TopicTemplate,
     control: InstanceTopic,
     status: InstanceTopic,
     state: InstanceTopic,
@@ -20,6 +21,7 @@ impl Default for TopicsTable {
         Self {
             consume: TopicTemplate::literal("raw_:cam_id"),
             produce: TopicTemplate::literal("stream_:cam_id"),
+            dead_letters: TopicTemplate::literal("dead_:cam_id"),
             control: InstanceTopic::literal("comux.control"),
             status: InstanceTopic::literal("comux.status"),
             state: InstanceTopic::literal("comux.state.:runtime"),
@@ -34,6 +36,8 @@ pub struct Topics {
     pub consume: TopicTemplate,
     /// Packets out, for cameras that do not name a topic.
     pub produce: TopicTemplate,
+    /// Packets that those topics refuse, likewise.
+    pub dead_letters: TopicTemplate,
     /// Commands.
     pub control: String,
     /// Answers.
@@ -47,6 +51,7 @@ impl TopicsTable {
         Topics {
             consume: self.consume,
             produce: self.produce,
+            dead_letters: self.dead_letters,
             control: self.control.topic(node),
             status: self.status.topic(node),
             state: self.state.topic(node),

@@ -285,6 +285,18 @@ pub enum Framing {
     Bytestream,
 }
 
+/// What a camera does with a record that its output topic refuses for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRefused {
+    /// It stops before it, so that no record is missing.
+    Stop,
+    /// It leaves the record out.
+    Skip,
+    /// It puts the record onto the topic of dead letters.
+    DeadLetter,
+}
+
 /// Where a camera begins to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

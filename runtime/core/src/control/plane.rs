@@ -139,7 +139,7 @@ pub async fn ensure_topics(config: &Config) -> Result<(), ControlPlaneError> {
     }
     // It may have been there before, made by somebody who did not know what it is for.
     let topic = topics.state.clone();
-    match ensure_compacted(&clients.admin, &topic).await {
+    match ensure_compacted(&clients, &topic).await {
         Compaction::InPlace => Ok(()),
         Compaction::Mended { policy } => {
             tracing::warn!(topic, policy, "the state topic was not compacted, and is now");

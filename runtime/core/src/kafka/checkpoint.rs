@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 
 /// Bytes of one camera that may wait for acknowledgement: two seconds of 4K video.
-const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const MAX_UNACKNOWLEDGED_BYTES: usize = 8 * 1024 * 1024;
 
 /// One camera's way through the sink: what is acknowledged, and what waits for it.
 #[derive(Debug, Default)]
@@ -100,9 +100,9 @@ impl Checkpoint {
         self.waits.store(false, Ordering::Relaxed);
     }
 
-    /// The camera begins here: as if all before were acknowledged.
-    pub(super) fn begins(&self, here: Acknowledged) {
-        self.state.lock().acknowledged.get_or_insert(here);
+    /// The camera goes on here: as if all before were acknowledged.
+    pub fn goes_on_at(&self, here: Acknowledged) {
+        self.state.lock().acknowledged = Some(here);
     }
 
     /// How far output is acknowledged. `None`: nothing yet.
@@ -123,10 +123,17 @@ impl Checkpoint {
         self.unacknowledged.load(Ordering::Acquire)
     }
 
-    /// Whether so many bytes more are too many to wait for acknowledgement.
-    pub(super) fn is_full(&self, bytes: usize) -> bool {
+    /// As [`Self::refused`], and goes on as if it had not been. To be asked when nothing waits for
+    /// acknowledgement: else what was sent behind it may be there.
+    #[must_use]
+    pub fn take_refused(&self) -> Option<KafkaError> {
+        self.state.lock().refused.take()
+    }
+
+    /// Whether so many bytes more would be too many to wait for acknowledgement, where `most` may.
+    pub(super) fn is_full(&self, bytes: usize, most: usize) -> bool {
         let waiting = self.unacknowledged_bytes.load(Ordering::Relaxed);
-        waiting > 0 && waiting + bytes > MAX_UNACKNOWLEDGED_BYTES
+        waiting > 0 && waiting + bytes > most
     }
 
     /// A record of so many bytes was produced, and waits for acknowledgement.

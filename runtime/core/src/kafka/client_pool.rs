@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rdkafka::admin::AdminClient;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
-use super::properties::{Quiet, consumer_config, producer_config};
+use super::settings::topic_settings;
 use super::sink::PacketSink;
 use super::source::PacketSource;
+use super::topic_clients::TopicClients;
 use crate::config::{Cluster, Config};
 
 /// See the module.
@@ -25,30 +24,6 @@ pub struct ClientPool {
 }
 
 type Shared<T> = Mutex<HashMap<Cluster, Arc<T>>>;
-
-/// Clients to ask one cluster with. One question at a time: they are rare, and none is on the way
-/// of a frame.
-pub struct TopicClients {
-    /// For metadata.
-    pub consumer: BaseConsumer<Quiet>,
-    /// For creation and settings.
-    pub admin: AdminClient<Quiet>,
-}
-
-impl TopicClients {
-    /// Clients for a cluster.
-    ///
-    /// # Errors
-    /// When a property is wrong.
-    pub fn new(cluster: &Cluster, config: &Config) -> Result<Self, KafkaError> {
-        let consumer = consumer_config(cluster, &config.name);
-        let admin = producer_config(cluster, &config.name);
-        Ok(Self {
-            consumer: consumer.create_with_context(Quiet)?,
-            admin: admin.create_with_context(Quiet)?,
-        })
-    }
-}
 
 impl ClientPool {
     /// The consumer of a cluster.
@@ -82,6 +57,24 @@ impl ClientPool {
         config: &Config,
     ) -> Result<Arc<tokio::sync::Mutex<TopicClients>>, KafkaError> {
         get(&self.topics, cluster, || TopicClients::new(cluster, config).map(Into::into))
+    }
+
+    /// Looks again at what the topics that are written to take.
+    pub async fn look_at_outputs(&self) {
+        let sinks: Vec<(Cluster, Arc<PacketSink>)> =
+            self.sinks.lock().iter().map(|(cluster, it)| (cluster.clone(), it.clone())).collect();
+        for (cluster, sink) in sinks {
+            let outputs = sink.topics();
+            let clients = self.topics.lock().get(&cluster).cloned();
+            let Some(clients) = clients.filter(|_| !outputs.is_empty()) else { continue };
+            let names: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
+            let settings = topic_settings(&*clients.lock().await, &names).await;
+            for (name, acceptance) in &outputs {
+                if let Some(settings) = settings.get(name) {
+                    acceptance.set(settings);
+                }
+            }
+        }
     }
 
     /// Commits what is acknowledged, on all clusters at once: one that does not answer does not

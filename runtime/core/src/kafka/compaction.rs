@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, ResourceSpecifier,
-};
-use rdkafka::client::ClientContext;
+use rdkafka::admin::{AdminOptions, AlterConfig, ConfigResource, ConfigSource, ResourceSpecifier};
+
+use super::topic_clients::TopicClients;
 
 /// How long a broker may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,11 +33,8 @@ pub enum Compaction {
 }
 
 /// Sees to it that a topic that exists is compacted; its other settings stay as they are.
-pub async fn ensure_compacted<A: ClientContext + 'static>(
-    admin: &AdminClient<A>,
-    topic: &str,
-) -> Compaction {
-    let Some(settings) = settings_of(admin, topic).await else { return Compaction::InPlace };
+pub async fn ensure_compacted(clients: &TopicClients, topic: &str) -> Compaction {
+    let Some(settings) = settings_of(clients, topic).await else { return Compaction::InPlace };
     let Some(policy) = policy_in(&settings).map(str::to_owned) else { return Compaction::InPlace };
     if is_compacted(&policy) {
         return Compaction::InPlace;
@@ -49,13 +45,13 @@ pub async fn ensure_compacted<A: ClientContext + 'static>(
     let start = AlterConfig::new(ResourceSpecifier::Topic(topic));
     let altered = own.fold(start, |new, (key, value)| new.set(key, value)).set(POLICY, "compact");
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    if let Err(error) = admin.alter_configs([&altered], &options).await {
+    if let Err(error) = clients.admin.alter_configs([&altered], &options).await {
         tracing::warn!(topic, %error, "kafka: the topic's settings can't be changed");
         return Compaction::Refused { policy };
     }
     // rdkafka does not tell what the broker says of a single topic: only the topic itself does.
     for _ in 0..LOOKS {
-        let settings = settings_of(admin, topic).await;
+        let settings = settings_of(clients, topic).await;
         if settings.as_ref().and_then(policy_in).is_some_and(is_compacted) {
             return Compaction::Mended { policy };
         }
@@ -64,13 +60,8 @@ pub async fn ensure_compacted<A: ClientContext + 'static>(
     Compaction::Refused { policy }
 }
 
-async fn settings_of<A: ClientContext + 'static>(
-    admin: &AdminClient<A>,
-    topic: &str,
-) -> Option<ConfigResource> {
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let topics = [ResourceSpecifier::Topic(topic)];
-    admin.describe_configs(&topics, &options).await.ok()?.into_iter().next()?.ok()
+async fn settings_of(clients: &TopicClients, topic: &str) -> Option<ConfigResource> {
+    clients.describe(&[topic]).await.into_iter().next()
 }
 
 fn policy_in(settings: &ConfigResource) -> Option<&str> {

@@ -1,14 +1,17 @@
 //! Packets out: the original record with headers added, and the broker's acknowledgements.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
-use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
+use super::acceptance::{Acceptance, HEADER_OVERHEAD, batch_bytes};
+use super::checkpoint::{Acknowledged, Checkpoint, GopStart, MAX_UNACKNOWLEDGED_BYTES};
 use super::headers::{each_header, is_reserved, none_reserved};
 use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config};
@@ -20,7 +23,46 @@ use crate::record::{Outcome, Seq, header};
 #[derive(Clone)]
 pub struct PacketSink {
     producer: Arc<PolledProducer<Deliveries>>,
+    topics: Arc<Mutex<HashMap<String, Arc<Acceptance>>>>,
+    /// How large librdkafka makes batches of several records.
+    batch_bytes: u64,
 }
+
+/// A topic that records leave for.
+#[derive(Debug, Clone)]
+pub struct OutputTopic {
+    /// Its name.
+    pub name: String,
+    /// Which records it is sure to take.
+    pub acceptance: Arc<Acceptance>,
+    batch_bytes: u64,
+}
+
+impl OutputTopic {
+    /// Bytes that may wait for acknowledgement. Those that wait may get into one batch, and the
+    /// topic takes batches up to a size.
+    fn most_waiting(&self) -> usize {
+        let max_bytes = self.acceptance.max_bytes();
+        match max_bytes < self.batch_bytes {
+            true => usize::try_from(max_bytes).unwrap_or(usize::MAX),
+            false => MAX_UNACKNOWLEDGED_BYTES,
+        }
+    }
+}
+
+/// How large an output record is.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// Its key, its value, its own headers and the plugins' results.
+    pub bytes: usize,
+    /// All of it, as large as a broker may find it.
+    pub on_wire: usize,
+    /// None of its own headers looks like one of the runtime's.
+    is_clean: bool,
+}
+
+/// What the runtime's own headers take at most, but for `comux-source` and `comux-plugin`.
+const OWN_HEADERS: usize = 330;
 
 /// Everything that the headers of an output record say beside the plugins' results.
 #[derive(Debug, Clone, Copy)]
@@ -85,32 +127,68 @@ impl PacketSink {
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, node: &Id) -> Result<Self, KafkaError> {
         let config = producer_config(cluster, node);
+        // librdkafka's default.
+        let batch_bytes = config.get("batch.size").and_then(|text| text.parse().ok());
         let producer = PolledProducer::new(&config, Deliveries, "sink")?;
-        Ok(Self { producer: Arc::new(producer) })
+        Ok(Self {
+            producer: Arc::new(producer),
+            topics: Arc::default(),
+            batch_bytes: batch_bytes.unwrap_or(1_000_000),
+        })
     }
 
-    /// Produces `record` as it came, with headers added. Returns how many bytes that are, but for
-    /// the runtime's own headers. `gop_start`: where what follows it can be decoded from.
+    /// A topic to send records to.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> OutputTopic {
+        let acceptance = Arc::clone(self.topics.lock().entry(name.to_owned()).or_default());
+        OutputTopic { name: name.to_owned(), acceptance, batch_bytes: self.batch_bytes }
+    }
+
+    /// The topics that records are sent to.
+    #[must_use]
+    pub fn topics(&self) -> Vec<(String, Arc<Acceptance>)> {
+        let mut topics = self.topics.lock();
+        topics.retain(|_, acceptance| Arc::strong_count(acceptance) > 1);
+        topics.iter().map(|(name, acceptance)| (name.clone(), Arc::clone(acceptance))).collect()
+    }
+
+    /// How large a record is with what is added to it.
+    #[must_use]
+    pub fn measure(record: &BorrowedMessage<'_>, outcome: &Outcome) -> Measured {
+        let (mut headers, mut bytes, mut is_clean) = (0, 0, true);
+        for (name, value) in each_header(record.headers()) {
+            headers += 1;
+            bytes += name.len() + value.map_or(0, <[u8]>::len);
+            is_clean &= !is_reserved(name);
+        }
+        for result in &outcome.headers {
+            headers += 1;
+            bytes += result.name.len() + result.value.len();
+        }
+        bytes += record.payload_len() + record.key_len();
+        let plugins = outcome.plugins.as_ref().map_or(0, String::len);
+        // A renamed header is longer by what tells it from the runtime's.
+        let renamed = if is_clean { 0 } else { headers * header::INPUT_PREFIX.len() };
+        let own = OWN_HEADERS + record.topic().len() + plugins + renamed;
+        Measured { bytes, on_wire: bytes + own + headers * HEADER_OVERHEAD, is_clean }
+    }
+
+    /// Produces `record` as it came, with headers added. `gop_start`: where what follows it can be
+    /// decoded from.
     ///
     /// # Errors
     /// [`ProduceError::Full`]: not now. [`ProduceError::Refused`]: never.
     pub fn produce(
         &self,
-        topic: &str,
-        record: &BorrowedMessage<'_>,
+        topic: &OutputTopic,
+        (record, measured): (&BorrowedMessage<'_>, Measured),
         facts: RecordFacts,
         outcome: &Outcome,
         gop_start: Option<&Arc<GopStart>>,
         checkpoint: &Arc<Checkpoint>,
-    ) -> Result<usize, ProduceError> {
-        let results = outcome.headers.iter().map(|header| header.name.len() + header.value.len());
-        let mut bytes = record.payload_len() + record.key_len() + results.sum::<usize>();
-        let mut is_clean = true;
-        for (name, value) in each_header(record.headers()) {
-            bytes += name.len() + value.map_or(0, <[u8]>::len);
-            is_clean &= !is_reserved(name);
-        }
-        if checkpoint.is_full(bytes) {
+    ) -> Result<(), ProduceError> {
+        let bytes = usize::try_from(batch_bytes(measured.on_wire)).unwrap_or(usize::MAX);
+        if checkpoint.is_full(bytes, topic.most_waiting()) {
             return Err(ProduceError::Full);
         }
         let delivery = Box::new(Delivery {
@@ -119,14 +197,15 @@ impl PacketSink {
             bytes,
             gop_start: gop_start.cloned(),
         });
-        let mut output: Outgoing<'_, Deliveries> = BaseRecord::with_opaque_to(topic, delivery)
-            .partition(PARTITION)
-            .headers(headers(record, is_clean, facts, outcome));
+        let mut output: Outgoing<'_, Deliveries> =
+            BaseRecord::with_opaque_to(&topic.name, delivery)
+                .partition(PARTITION)
+                .headers(headers(record, measured.is_clean, facts, outcome));
         output.payload = record.payload();
         output.key = record.key();
         output.timestamp = record.timestamp().to_millis();
         checkpoint.sent(bytes);
-        self.producer.send(output).map(|()| bytes).map_err(|error| {
+        self.producer.send(output).map_err(|error| {
             checkpoint.not_sent(bytes);
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => ProduceError::Full,

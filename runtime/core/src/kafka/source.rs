@@ -107,7 +107,7 @@ impl PacketSource {
         let (read_from, output_from) = (position.read_from, position.output_from);
         let parameter_sets = position.gop_start.as_ref().and_then(|it| it.parameter_sets.clone());
         let gop_start = position.gop_start.map(Arc::new);
-        checkpoint.begins(Acknowledged { next_offset: output_from, gop_start });
+        checkpoint.goes_on_at(Acknowledged { next_offset: output_from, gop_start });
         let mut entry = Committed { topic: topic.to_owned(), checkpoint, last: None };
         if position.is_new {
             // Else, after a crash, what comes until the first commit would be passed over.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::kafka::PARTITION;
@@ -83,20 +84,24 @@ pub async fn ensure_topic<C: ConsumerContext, A: ClientContext + 'static>(
         }
         _ => {}
     }
-    // -1: as many replicas as the broker's default.
-    let mut new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
-    for (key, value) in settings {
-        new = new.set(key, value);
-    }
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    let missing = |reason: String| Err(TopicError::Missing { topic: topic.to_owned(), reason });
-    match admin.create_topics([&new], &options).await {
-        Ok(results) => match results.into_iter().next() {
-            None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(true),
-            Some(Err((_, code))) => missing(code.to_string()),
-        },
-        Err(error) => missing(error.to_string()),
+    let create = async |settings: &[(&str, &str)]| {
+        // -1: as many replicas as the broker's default.
+        let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+        let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
+        let results = admin.create_topics([&new], &options).await.map_err(|it| it.to_string())?;
+        match results.into_iter().next() {
+            None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(Ok(())),
+            Some(Err((_, code))) => Ok(Err(code)),
+        }
+    };
+    let missing = |reason: String| TopicError::Missing { topic: topic.to_owned(), reason };
+    let mut created = create(settings).await.map_err(missing)?;
+    if created == Err(RDKafkaErrorCode::InvalidConfig) {
+        // An older broker does not know all settings.
+        created = create(&[]).await.map_err(missing)?;
     }
+    created.map(|()| true).map_err(|code| missing(code.to_string()))
 }
 
 /// The first offset of a topic, and the one behind its last record. Topics that were created a
@@ -130,22 +135,27 @@ fn is_not_known_yet(error: &KafkaError) -> bool {
     })
 }
 
-/// The largest record that a topic takes, in bytes: its `max.message.bytes`. `None`: the broker
-/// does not tell.
-pub async fn largest_record<A: ClientContext + 'static>(
-    admin: &AdminClient<A>,
-    topic: &str,
-) -> Option<u64> {
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let topics = [ResourceSpecifier::Topic(topic)];
-    let described = admin.describe_configs(&topics, &options).await.ok()?;
-    let settings = described.into_iter().next()?.ok()?;
-    settings.get("max.message.bytes")?.value.as_ref()?.parse().ok()
-}
-
 /// How many partitions a topic has. `None`: it does not exist.
 fn partitions<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Option<usize> {
+    of_metadata(consumer, topic, |topic| topic.partitions().len())
+}
+
+/// How many replicas of a topic there are. `None`: the broker does not tell.
+pub(super) fn replicas<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> Option<usize> {
+    of_metadata(consumer, topic, |topic| {
+        topic.partitions().first().map_or(0, |partition| partition.replicas().len())
+    })
+}
+
+fn of_metadata<T, C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    look: impl Fn(&MetadataTopic) -> T,
+) -> Option<T> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).ok()?;
     let topic = metadata.topics().iter().find(|found| found.name() == topic)?;
-    (topic.error().is_none() && !topic.partitions().is_empty()).then(|| topic.partitions().len())
+    (topic.error().is_none() && !topic.partitions().is_empty()).then(|| look(topic))
 }

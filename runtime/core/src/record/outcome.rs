@@ -75,6 +75,8 @@ reasons! {
     Memory = "memory",
     /// The plugin gave more, or larger, headers than it may, or other data that is too large.
     Output = "output",
+    /// The output topic refused the record. It is not there; perhaps among the dead letters.
+    Refused = "refused",
 }
 
 /// The final word on a record.

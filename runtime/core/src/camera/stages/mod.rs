@@ -12,4 +12,5 @@ pub(super) mod intake;
 mod linger;
 pub(super) mod output;
 pub(super) mod rate;
+mod refusal;
 mod repeats;

@@ -3,13 +3,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::linger::{self, Linger};
+use super::refusal::explain;
 use crate::camera::error::CameraError;
 use crate::camera::input_record::InputRecord;
-use crate::kafka::{Checkpoint, PacketSink, ProduceError, RecordFacts};
-use crate::record::{Ledger, Outcome, Seq};
+use crate::config::{CameraSpec, OnRefused};
+use crate::kafka::{
+    Acknowledged, Checkpoint, Measured, OutputTopic, PacketSink, ProduceError, RecordFacts,
+};
+use crate::record::{FailReason, Ledger, Outcome, Seq, Status};
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
 
@@ -20,7 +28,8 @@ pub(crate) const PARK_TIMEOUT: Duration = Duration::from_millis(100);
 /// Where one camera's records leave.
 pub(crate) struct Output<'q> {
     sink: &'q PacketSink,
-    topic: String,
+    topic: OutputTopic,
+    spec: Arc<CameraSpec>,
     checkpoint: Arc<Checkpoint>,
     linger: Linger,
     tenant: Arc<Tenant>,
@@ -29,16 +38,33 @@ pub(crate) struct Output<'q> {
     stats: Arc<CameraStats>,
 }
 
+/// A record that leaves, with all that is said of it.
+#[derive(Clone, Copy)]
+struct Leaving<'r, 'q> {
+    facts: RecordFacts,
+    record: &'r InputRecord<'q>,
+    outcome: &'r Outcome,
+    measured: Measured,
+}
+
+impl<'r, 'q> Leaving<'r, 'q> {
+    fn new(facts: RecordFacts, record: &'r InputRecord<'q>, outcome: &'r Outcome) -> Self {
+        let measured = PacketSink::measure(&record.message, outcome);
+        Self { facts, record, outcome, measured }
+    }
+}
+
 impl<'q> Output<'q> {
     pub fn new(
-        (sink, topic): (&'q PacketSink, String),
+        sink: &'q PacketSink,
+        spec: Arc<CameraSpec>,
         checkpoint: Arc<Checkpoint>,
         stop: &'q AtomicBool,
         tenant: Arc<Tenant>,
         stats: Arc<CameraStats>,
     ) -> Self {
-        let linger = Linger::new(Instant::now());
-        Self { sink, topic, checkpoint, linger, tenant, stop, stats }
+        let (topic, linger) = (sink.topic(&spec.produce_topic), Linger::new(Instant::now()));
+        Self { sink, topic, spec, checkpoint, linger, tenant, stop, stats }
     }
 
     /// Whether the camera is told to stop.
@@ -93,25 +119,111 @@ impl<'q> Output<'q> {
             self.check()?;
             std::thread::park_timeout(PARK_TIMEOUT);
         }
+        let leaving = Leaving::new(facts, record, outcome);
+        let (bytes, timestamp) = (leaving.measured.on_wire, record.message.timestamp().to_millis());
+        let status = if self.topic.acceptance.may_refuse(bytes, timestamp, now_ms()) {
+            self.produce_alone(leaving)?
+        } else {
+            match self.send(&self.topic, leaving)? {
+                Ok(()) => outcome.status,
+                Err(_) => self.produce_alone(leaving)?,
+            }
+        };
+        self.stats.record_settled(status);
+        Ok(())
+    }
+
+    /// Hands a record over to librdkafka; with its word, if it does not even try.
+    fn send(
+        &self,
+        topic: &OutputTopic,
+        Leaving { facts, record, outcome, measured }: Leaving<'_, '_>,
+    ) -> Result<Result<(), KafkaError>, CameraError> {
         let checkpoint = &self.checkpoint;
         loop {
             let unacknowledged = checkpoint.unacknowledged();
             let (message, begins) = (&record.message, record.gop_start.as_ref());
-            match self.sink.produce(&self.topic, message, facts, outcome, begins, checkpoint) {
-                Ok(bytes) => {
-                    self.tenant.charge_output(Instant::now(), bytes);
-                    break;
+            let message = (message, measured);
+            match self.sink.produce(topic, message, facts, outcome, begins, checkpoint) {
+                Ok(()) => {
+                    self.tenant.charge_output(Instant::now(), measured.bytes);
+                    return Ok(Ok(()));
                 }
                 Err(ProduceError::Full) => {
                     self.check()?;
                     checkpoint.wait(unacknowledged, PARK_TIMEOUT);
                 }
-                Err(ProduceError::Refused(error)) => return Err(CameraError::Output(error)),
+                Err(ProduceError::Refused(error)) => return Ok(Err(error)),
             }
         }
-        self.stats.record_settled(outcome.status);
-        Ok(())
     }
+
+    // === what may be refused ===
+
+    /// Produces a record that the topic may refuse: once all before it is acknowledged, and before
+    /// anything else leaves. So what is there is a prefix of what came, whatever is said to it.
+    /// Gives what became of it.
+    fn produce_alone(&self, leaving: Leaving<'_, '_>) -> Result<Status, CameraError> {
+        let Leaving { facts, record, outcome, measured } = leaving;
+        let Some(error) = self.try_alone(&self.topic, leaving)? else { return Ok(outcome.status) };
+        let is_too_large =
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+        if is_too_large && !outcome.headers.is_empty() {
+            // Perhaps only because of what the plugins added.
+            let status = Status::Failed(FailReason::Output);
+            let bare = Outcome { status, headers: Vec::new(), ..outcome.clone() };
+            if self.try_alone(&self.topic, Leaving::new(facts, record, &bare))?.is_none() {
+                return Ok(status);
+            }
+        }
+        let message = &record.message;
+        let why = explain(&error, &self.topic.acceptance, measured.on_wire, message.timestamp());
+        let status = Status::Failed(FailReason::Refused);
+        match self.spec.on_refused {
+            OnRefused::Stop => return Err(refused(&self.topic, message, why)),
+            OnRefused::Skip => {
+                let (next_offset, gop_start) = (message.offset() + 1, record.gop_start.clone());
+                self.checkpoint.goes_on_at(Acknowledged { next_offset, gop_start });
+            }
+            OnRefused::DeadLetter => {
+                let outcome = Outcome { status, ..outcome.clone() };
+                let topic = self.sink.topic(&self.spec.dead_letter_topic);
+                let dead = Leaving::new(facts, record, &outcome);
+                if let Some(error) = self.try_alone(&topic, dead)? {
+                    let (bytes, time) = (dead.measured.on_wire, message.timestamp());
+                    return Err(refused(
+                        &topic,
+                        message,
+                        explain(&error, &topic.acceptance, bytes, time),
+                    ));
+                }
+            }
+        }
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        let (topic, policy) = (self.topic.name.as_str(), self.spec.on_refused);
+        let source = source(message);
+        tracing::warn!(camera, tenant, topic, source, ?policy, "a record was refused: {why}");
+        Ok(status)
+    }
+
+    /// Sends a record when nothing else is under way, and waits for the broker's word: why it is
+    /// refused, if it is.
+    fn try_alone(
+        &self,
+        topic: &OutputTopic,
+        leaving: Leaving<'_, '_>,
+    ) -> Result<Option<KafkaError>, CameraError> {
+        self.finish()?;
+        if let Err(error) = self.send(topic, leaving)? {
+            return Ok(Some(error));
+        }
+        while self.checkpoint.unacknowledged() > 0 {
+            self.checkpoint.wait(1, PARK_TIMEOUT);
+        }
+        Ok(self.checkpoint.take_refused())
+    }
+
+    // === the broker's word ===
 
     /// Waits until everything is acknowledged.
     pub fn finish(&self) -> Result<(), CameraError> {
@@ -125,13 +237,29 @@ impl<'q> Output<'q> {
         }
     }
 
-    /// Records leave for this topic from here on; everything before is acknowledged.
-    pub fn set_topic(&mut self, topic: &str) {
-        topic.clone_into(&mut self.topic);
+    /// The camera is this from here on; everything before is acknowledged, if its topic changes.
+    pub fn set_spec(&mut self, spec: &Arc<CameraSpec>) {
+        self.topic = self.sink.topic(&spec.produce_topic);
+        self.spec = Arc::clone(spec);
     }
 
     /// Fails once the broker has refused a record for good: the next one must not pass it.
     pub fn check(&self) -> Result<(), CameraError> {
-        self.checkpoint.refused().map_or(Ok(()), |error| Err(CameraError::Output(error)))
+        let output = |cause| CameraError::Output { topic: self.topic.name.clone(), cause };
+        self.checkpoint.refused().map_or(Ok(()), |cause| Err(output(cause)))
     }
+}
+
+fn refused(topic: &OutputTopic, record: &BorrowedMessage<'_>, why: String) -> CameraError {
+    CameraError::Refused { topic: topic.name.clone(), source_of: source(record), why }
+}
+
+/// As in `comux-source`.
+fn source(record: &BorrowedMessage<'_>) -> String {
+    format!("{}/{}/{}", record.topic(), record.partition(), record.offset())
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

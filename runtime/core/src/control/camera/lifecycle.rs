@@ -11,11 +11,12 @@ use crate::policy::LimitsTable;
 
 /// Whoever names a topic reads or writes it with the operator's credentials; and decoding threads
 /// do not wait for a core behind those of other tenants.
-pub(crate) const OPERATORS_KEYS: [&str; 3] = ["consume", "produce", "decode_threads"];
+pub(crate) const OPERATORS_KEYS: [&str; 5] =
+    ["consume", "produce", "dead_letters", "on_refused", "decode_threads"];
 
 /// See [`OPERATORS_KEYS`].
 pub(crate) const KEYS_ARE_THE_OPERATORS: &str = "only the operator may set \
-     `consume`, `produce` and `decode_threads`; a tenant's cameras have those of [topics] and \
+     `consume`, `produce`, `dead_letters`, `on_refused` and `decode_threads`; a tenant's cameras have those of [topics] and \
      [camera_defaults]";
 
 /// With `raw_:cam_id`, whoever chooses the id chooses the topic.
@@ -51,7 +52,7 @@ impl ControlledCamera {
             }
             table.tenant = Some(tenant);
         }
-        if scope.is_some() && (table.names_topics() || table.names_decode_threads()) {
+        if scope.is_some() && table.names_what_is_the_operators() {
             return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
         }
         if let Some(tenant) = &scope {

@@ -79,7 +79,7 @@ impl ControlledCamera {
         // All that can fail comes first: nothing has changed until the plugins are swapped.
         let host = Arc::clone(&self.context.host);
         let other_input = spec.consume_topic != old.consume_topic;
-        if other_input || spec.produce_topic != old.produce_topic {
+        if other_input || !spec.output_topics().eq(old.output_topics()) {
             self.context.ensure_topics(&spec).await?;
         }
         let checked = camera::check(&spec);
