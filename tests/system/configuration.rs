@@ -18,6 +18,21 @@ fn assert_refused(config: &Config, words: &[&str]) {
     assert_one_message(&said, words);
 }
 
+/// `check` refuses a camera's plugins as above. `run` runs the camera without them, and says as
+/// much.
+fn assert_plugins_refused(config: &Config, words: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("comux.toml");
+    fs::write(&file, config.text()).unwrap();
+    let output = run_to_end(&["check", "--config", file.to_str().unwrap()], PATIENCE);
+    assert_eq!(output.status.code(), Some(2), "{}", config.text());
+    assert_one_message(&String::from_utf8(output.stderr).unwrap(), words);
+    let log = Comux::run(config).stop().log;
+    let is_warning = |line: &&String| line.contains("WARN") && line.contains("can't be loaded");
+    let warning = log.iter().find(is_warning).unwrap_or_else(|| panic!("{}", log.join("\n")));
+    assert!(words.iter().all(|word| warning.contains(word)), "{words:?}: {warning}");
+}
+
 fn assert_one_message(said: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "this should say `{word}`:\n{said}");
@@ -67,15 +82,18 @@ fn wrong_usage_ends_with_code_2() {
 #[test]
 fn a_plugin_file_that_is_not_there_is_named() {
     let camera = Config::new("no-plugin").camera("a", "plugins = [{ source = 'gone.wasm' }]");
-    assert_refused(&camera, &["gone.wasm"]);
+    assert_plugins_refused(&camera, &["gone.wasm"]);
 }
 
 #[test]
 fn a_plugin_that_is_no_component_is_refused() {
     let (_kept, lines) = plugin_file("text.wasm", b"not even WebAssembly");
-    assert_refused(&Config::new("text").camera("a", &lines), &["text.wasm", "component"]);
+    assert_plugins_refused(&Config::new("text").camera("a", &lines), &["text.wasm", "component"]);
     let (_kept, lines) = plugin_file("module.wasm", &wat::parse_str("(module)").unwrap());
-    assert_refused(&Config::new("module").camera("a", &lines), &["module.wasm", "component"]);
+    assert_plugins_refused(
+        &Config::new("module").camera("a", &lines),
+        &["module.wasm", "component"],
+    );
 }
 
 #[test]
@@ -85,7 +103,7 @@ fn a_plugin_that_imports_wasi_is_refused_by_the_imports_name() {
             (instance (export "now" (func (result u64))))))"#;
     let (_kept, lines) = plugin_file("clock.wasm", &wat::parse_str(component).unwrap());
     let config = Config::new("wasi").camera("a", &lines);
-    assert_refused(
+    assert_plugins_refused(
         &config,
         &["clock.wasm", "wasi:clocks/monotonic-clock", "wasm32-unknown-unknown"],
     );
@@ -95,7 +113,7 @@ fn a_plugin_that_imports_wasi_is_refused_by_the_imports_name() {
 fn a_configuration_that_the_plugin_refuses_is_refused_in_its_words() {
     let config = Config::new("refusing")
         .camera("gate-7", &plugins_line("misbehave", "how = 'configure-error'"));
-    assert_refused(&config, &["gate-7", "misbehave", "how", "refused, as configured"]);
+    assert_plugins_refused(&config, &["gate-7", "misbehave", "how", "refused, as configured"]);
 }
 
 #[test]
@@ -103,7 +121,7 @@ fn two_plugins_that_write_the_same_header_are_refused() {
     let entry = plugin_entry("brightness", "");
     let config =
         Config::new("same-header").camera("gate-7", &format!("plugins = [{entry}, {entry}]"));
-    assert_refused(&config, &["gate-7", "brightness.mean"]);
+    assert_plugins_refused(&config, &["gate-7", "brightness.mean"]);
 }
 
 /// This decoder drives a device that no machine for tests has.

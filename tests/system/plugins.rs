@@ -1,10 +1,15 @@
 //! A plugin that fails harms its own frame and nothing else.
 
+use comux_tests::control::{Control, Names};
+use comux_tests::feed::Feed;
+use comux_tests::home::{Home, component};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line};
 use comux_tests::records::{Record, consume, produce};
+use serde_json::json;
 
-use crate::promises::{assert_all_means, assert_same_records, topics};
+use crate::live::{CAMERA, FPS, wait_until, wait_until_received};
+use crate::promises::{assert_all_means, assert_means, assert_same_records, topics};
 
 /// Every third picture, in presentation order, is the one at which the plugin fails.
 fn is_third(record: &Record, records: &[Record]) -> bool {
@@ -90,4 +95,57 @@ fn the_headers_of_several_plugins_are_merged_in_their_order() {
         let plugins: Vec<&str> = plugins.split(',').filter_map(|it| it.split('@').next()).collect();
         assert_eq!(plugins, ["brightness", "slow"]);
     }
+}
+
+#[test]
+fn a_camera_whose_plugin_is_gone_passes_its_video_and_goes_on_once_it_is_there() {
+    let (test, clip) = ("plugin-gone", media::bframes());
+    let (home, names) = (Home::with_plugins(&["brightness"]), Names::new(test));
+    let (gone, beside) = ("plugin-gone-own", "plugin-gone-beside");
+    let lines =
+        |plugin: &str| format!("{CAMERA}plugins = [{{ source = 'plugins/{plugin}.wasm' }}]");
+    let config = names.configure(Config::new(test));
+    let config = config.camera(gone, &lines("later")).camera(beside, &lines("brightness"));
+    for camera in [gone, beside] {
+        let _ = topics(camera);
+    }
+    let comux = Comux::run_in(&home, &config);
+    let mut control = Control::new(&names);
+    let inputs = [gone, beside].map(|camera| format!("raw_{camera}"));
+    let feed = Feed::start(&inputs, clip, FPS);
+    feed.wait_for_more(50);
+    let status = control.status(gone);
+    assert_eq!(status["phase"], "no-plugin", "{status}");
+    let why = status["error"].as_str().expect("why");
+    assert!(why.contains("later.wasm") && why.contains("check the path"), "{why}");
+    let again = control.done("resume", json!({ "id": gone }));
+    assert!(again.message().contains("later.wasm"), "{again:?}");
+    // What is there is no plugin yet.
+    home.store_file("later.wasm", b"not even WebAssembly");
+    let broken = control.done("resume", json!({ "id": gone }));
+    assert!(broken.message().contains("not a WebAssembly component"), "{broken:?}");
+    // A deploy that fails changes nothing, and one by hand mends it as well as waiting.
+    let refused = control.ask("deploy", json!({ "id": gone, "plugin": { "source": "no.wasm" } }));
+    assert!(!refused.ok() && refused.message().contains("without its plugins"), "{refused:?}");
+    home.store_file("later.wasm", &component("brightness"));
+    wait_until("it is loaded", || control.status(gone)["phase"] == "running");
+    feed.wait_for_more(50);
+    let sent = feed.stop();
+    for camera in [gone, beside] {
+        wait_until_received(&mut control, camera, sent);
+    }
+    let loaded = control.event("plugins-loaded", gone);
+    assert!(loaded.message().contains("running brightness@0.1.0"), "{loaded:?}");
+    let ended = comux.stop();
+
+    let result = consume(&format!("stream_{gone}"), sent);
+    assert_same_records(&clip.looped(sent), &result);
+    let is_without = |record: &&Record| record.status() == ("failed", Some("no-plugin"));
+    let without = result.iter().take_while(is_without).count();
+    assert!(without >= 50, "{without}");
+    assert_eq!(result.iter().filter(is_without).count(), without, "none later");
+    assert!(assert_means(clip, &result) > 20, "it is analysed once it is there");
+    assert_eq!(ended.sums(gone).failed["no-plugin"], without as u64);
+    let beside = consume(&format!("stream_{beside}"), sent);
+    assert_all_means(clip, &beside);
 }

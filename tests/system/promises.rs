@@ -21,6 +21,7 @@ const REASONS: [(&str, &[&str]); 2] = [
             "too-large",
             "plugin-error",
             "plugin-trap",
+            "no-plugin",
             "deadline",
             "memory",
             "output",

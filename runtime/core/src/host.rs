@@ -57,7 +57,7 @@ pub enum CameraStartError {
 }
 
 /// How a camera is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CameraStart {
     /// Its records pass without being analysed.
     pub paused: bool,
@@ -65,6 +65,8 @@ pub struct CameraStart {
     pub goes_on: bool,
     /// Its plugins get back what they remembered.
     pub remembers: bool,
+    /// Its records pass also while its plugins can't be had.
+    pub may_lack_plugins: bool,
 }
 
 /// What all cameras of a node share.
@@ -150,7 +152,8 @@ impl Host {
         }
     }
 
-    /// Starts a camera whose topics exist. Waits for the broker.
+    /// Starts a camera whose topics exist; `chain`: its plugins, unless they can't be had. Waits
+    /// for the broker.
     ///
     /// # Errors
     /// When its topic can't be consumed, or there is no thread for it.
@@ -158,7 +161,7 @@ impl Host {
         &self,
         spec: &Arc<CameraSpec>,
         tenant: Arc<Tenant>,
-        chain: Vec<CameraPlugin>,
+        chain: Option<Vec<CameraPlugin>>,
         how: CameraStart,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Result<Camera, CameraStartError> {
@@ -170,7 +173,10 @@ impl Host {
             queue,
             checkpoint,
             tenant,
-            chain: PluginChain::new(chain, spec.rate),
+            chain: match chain {
+                Some(chain) => PluginChain::new(chain, spec.rate),
+                None => PluginChain::lacking(spec.rate),
+            },
             paused: how.paused,
             sink,
             snapshots: self.snapshots.queue(),

@@ -16,7 +16,7 @@ use super::plugin_chain::{PluginChain, PluginFailure};
 use super::stages::rate::RateLimiter;
 use crate::config::Rate;
 use crate::policy::BreakerSettings;
-use crate::record::{Ledger, Outcome, Seq, SkipReason, Status, Timing};
+use crate::record::{FailReason, Ledger, Outcome, Seq, SkipReason, Status, Timing};
 use crate::sched::{CoreClaim, CorePermit};
 use crate::snapshots::{CameraSnapshots, SnapshotKey, SnapshotQueue};
 use crate::stats::CameraStats;
@@ -68,6 +68,8 @@ impl Analysis {
     pub fn bypass(&self) -> Option<Outcome> {
         if self.is_paused {
             Some(Outcome::skipped(SkipReason::Paused))
+        } else if self.chain.lacks_plugins() {
+            Some(Outcome::failed(FailReason::NoPlugin))
         } else if self.chain.is_empty() {
             Some(Outcome::bare(Status::Passthrough))
         } else {

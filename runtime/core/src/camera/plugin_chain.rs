@@ -19,6 +19,8 @@ use crate::video::frame::Frame;
 /// The chain of plugins that analyses a camera's frames.
 pub struct PluginChain {
     chain: Vec<CameraPlugin>,
+    /// There should be plugins, and they can't be had.
+    is_lacking: bool,
     /// The plugins' identities, as in the header `comux-plugin`.
     identities: String,
     /// What the plugins use, for others to see.
@@ -38,10 +40,22 @@ impl PluginChain {
     #[must_use]
     pub fn new(chain: Vec<CameraPlugin>, rate: Rate) -> Self {
         let (identities, meters) = (String::new(), Meters::default());
-        let mut new =
-            Self { chain, identities, meters, rate_limiter: RateLimiter::of(rate), rollout: None };
+        let rate_limiter = RateLimiter::of(rate);
+        let is_lacking = false;
+        let mut new = Self { chain, is_lacking, identities, meters, rate_limiter, rollout: None };
         new.tell_chain();
         new
+    }
+
+    /// A chain whose plugins can't be had, until others are put in place.
+    #[must_use]
+    pub fn lacking(rate: Rate) -> Self {
+        Self { is_lacking: true, ..Self::new(Vec::new(), rate) }
+    }
+
+    /// Whether there should be plugins, and are none.
+    pub(crate) fn lacks_plugins(&self) -> bool {
+        self.is_lacking && self.chain.is_empty()
     }
 
     /// Whether there is nothing to run, so that nothing needs decoding.
@@ -230,7 +244,10 @@ impl PluginChain {
                 Some((step, reason)) => staged.fail(step, reason),
                 None => self.rollout = Some(Rollout::Staged(staged)),
             },
-            Some(Rollout::Probation(probation)) if probation.is_over() => probation.pass(),
+            Some(Rollout::Probation(probation)) if probation.is_over() => {
+                self.is_lacking = false;
+                probation.pass();
+            }
             rollout => self.rollout = rollout,
         }
     }

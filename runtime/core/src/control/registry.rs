@@ -22,6 +22,8 @@ pub enum Phase {
     Running,
     /// Its records pass unanalysed.
     Paused,
+    /// Its records pass unanalysed, because its plugins can't be loaded; that is tried again.
+    NoPlugin,
     /// It has stopped by an error, or could not be started.
     Failed,
 }

@@ -69,6 +69,8 @@ reasons! {
     PluginError = "plugin-error",
     /// The plugin trapped; a fresh instance takes over.
     PluginTrap = "plugin-trap",
+    /// The camera's plugins can't be loaded; that is tried again and again.
+    NoPlugin = "no-plugin",
     /// The plugin ran past its deadline and was stopped.
     Deadline = "deadline",
     /// The plugin wanted more memory than it may have.

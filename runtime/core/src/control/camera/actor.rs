@@ -36,6 +36,7 @@ impl Actor {
 
     async fn run(mut self) {
         loop {
+            let again = self.camera.runner.lack().map(|lack| lack.again);
             let envelope = tokio::select! {
                 biased;
                 Ok(()) = self.ended.changed() => {
@@ -50,6 +51,11 @@ impl Actor {
                     Some(envelope) => envelope,
                     None => return,
                 },
+                () = until(again), if !self.camera.context.is_stopping() => {
+                    self.camera.load_again().await;
+                    self.camera.show();
+                    continue;
+                }
             };
             let Envelope { command, scope, reach, origin, reply } = envelope;
             if matches!(command, CameraCommand::Stop) {
@@ -154,5 +160,13 @@ impl Actor {
             }
             CameraCommand::Stop => Ok(String::new()),
         }
+    }
+}
+
+/// Waits for this moment; without one, for ever.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::context::ControlContext;
 use super::kept::KeptState;
 use super::resolve::{self, Placed};
-use super::runner::Runner;
-use crate::camera;
+use super::runner::{Lack, Runner};
+use crate::camera::{self, Link};
 use crate::config::{CameraSpec, Id};
 use crate::control::registry::CameraView;
 use crate::control::wire::{
-    CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, StepTimes, SwapReport,
+    CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, RolloutOptions, StepTimes, SwapReport,
 };
 use crate::host::CameraStart;
 use crate::plugin::instance::CameraPlugin;
@@ -74,17 +74,72 @@ impl ControlledCamera {
         let host = &context.host;
         let steps = &mut swap.get_or_insert_default().steps;
         let tenant = resolve::tenant(host, &spec.tenant)?;
+        let plugins = match self.plugins(spec, how.remembers, steps).await {
+            // What is wrong with plugins has a step.
+            Err(refusal) if !how.may_lack_plugins || refusal.step.is_none() => return Err(refusal),
+            plugins => plugins,
+        };
+        context.ensure_topics(spec).await?;
+        let mut spec = spec.clone();
+        if let Ok((placed, _)) = &plugins {
+            spec.plugins = placed.iter().map(|placed| placed.entry.clone()).collect();
+        }
+        let of = (Arc::new(spec.clone()), tenant);
+        self.runner.start(Arc::clone(host), of, plugins, how).await?;
+        if let Some(Lack { why, .. }) = self.runner.lack() {
+            let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
+            tracing::warn!(camera, tenant, error = why, "its plugins can't be loaded");
+            let message = format!("✘ {camera}: {}", self.runner.in_words());
+            context.publisher.event("plugins-lacking", camera, &message).await;
+        }
+        Ok(spec)
+    }
+
+    /// Tries again to load the plugins without which the camera runs.
+    pub async fn load_again(&mut self) {
+        let Some(mut desired) = self.kept.get().cloned() else { return };
+        let mut report = SwapReport::default();
+        let loaded = self.plugins(&desired.spec, true, &mut report.steps).await;
+        let swapped = match loaded {
+            Err(refusal) => Err(refusal),
+            Ok((placed, instances)) => {
+                let link = |instance| Link::New { instance: Box::new(instance), succeeds: None };
+                let links = instances.into_iter().map(link).collect();
+                // There is nothing to go back to.
+                let options = RolloutOptions { shadow: 0, probation: 0, fresh: false };
+                let (topic, stop) = (&desired.spec.consume_topic, self.context.stop.clone());
+                let swap = self.runner.swap(links, options, topic, stop, &mut report);
+                swap.await.map(|()| placed)
+            }
+        };
+        match swapped {
+            Err(refusal) => self.runner.lacks_still(refusal.to_string()),
+            Ok(placed) => {
+                desired.spec.plugins = placed.iter().map(|placed| placed.entry.clone()).collect();
+                self.runner.set_chain(placed);
+                self.kept.resume(desired);
+                let message = format!("✔ {}: {}", self.id, self.runner.in_words());
+                let (publisher, id) = (&self.context.publisher, self.id.as_str());
+                publisher.event("plugins-loaded", id, &message).await;
+            }
+        }
+    }
+
+    /// A camera's plugins, loaded and configured.
+    async fn plugins(
+        &self,
+        spec: &CameraSpec,
+        remembers: bool,
+        steps: &mut StepTimes,
+    ) -> Result<(Vec<Placed>, Vec<CameraPlugin>), Refusal> {
+        let (context, host) = (&self.context, &self.context.host);
+        let tenant = resolve::tenant(host, &spec.tenant)?;
         let owner = (&tenant, host.config.terms_of(spec).limits);
         let loading = resolve::load_all(&host.loader, owner, &spec.plugins, steps);
         let placed = context.unless_stopping(loading).await?;
-        let configuring = self.instances(spec, &placed, how.remembers, steps);
+        let configuring = self.instances(spec, &placed, remembers, steps);
         let instances = context.unless_stopping(configuring).await?;
-        context.ensure_topics(spec).await?;
-        let mut spec = spec.clone();
-        spec.plugins = placed.iter().map(|placed| placed.entry.clone()).collect();
-        let of = (Arc::new(spec.clone()), tenant);
-        self.runner.start(Arc::clone(host), of, (placed, instances), how).await?;
-        Ok(spec)
+        Ok((placed, instances))
     }
 
     /// Configured instances of a chain of plugins, with their state of before where `remembers`
@@ -167,7 +222,7 @@ impl ControlledCamera {
             phase: self.runner.phase(desired.paused),
             plugins: self.runner.identities(),
             pinned: desired.components().collect(),
-            error: self.runner.failure().cloned(),
+            error: self.runner.failure().or(self.runner.lack().map(|lack| &lack.why)).cloned(),
         });
         self.context.registry.show(&self.id, view);
     }

@@ -45,6 +45,10 @@ impl ControlledCamera {
         report: &mut SwapReport,
     ) -> Result<Vec<Planned>, Refusal> {
         let present = self.present()?;
+        if self.runner.lack().is_some() && spec.plugins.len() > 1 {
+            let message = "its plugins can't be loaded; say with `plugins` which all shall run";
+            return Err(ErrorCode::Refused.because(message));
+        }
         let WantedPlugin { source, sha256, config } = wanted.clone();
         let entry = PluginEntry { source, sha256, config: Map::new() };
         let host = &self.context.host;

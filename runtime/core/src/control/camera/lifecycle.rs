@@ -27,7 +27,12 @@ impl ControlledCamera {
     pub async fn resume_as(&mut self, desired: Desired, swap: &mut Option<SwapReport>) -> Done {
         // Whether it can be started or not, this is what the camera should be.
         self.kept.resume(desired.clone());
-        let how = CameraStart { paused: desired.paused, goes_on: false, remembers: true };
+        let how = CameraStart {
+            paused: desired.paused,
+            goes_on: false,
+            remembers: true,
+            may_lack_plugins: true,
+        };
         match self.start(&desired.spec, how, swap).await {
             Ok(spec) => self.kept.resume(Desired { spec, ..desired }),
             Err(refusal) => {
@@ -75,7 +80,7 @@ impl ControlledCamera {
             let message = "there is a camera with this id; change it with `update`";
             return Err(ErrorCode::Exists.because(message));
         }
-        let how = CameraStart { paused: false, goes_on: false, remembers: false };
+        let how = CameraStart::default();
         let desired = Desired::new(self.start(&spec, how, swap).await?);
         if let Err(refusal) = self.accept(desired, origin.as_ref()).await {
             self.stop().await;
@@ -123,11 +128,15 @@ impl ControlledCamera {
         let Some(mut desired) = self.kept.get().cloned() else { return Ok(String::new()) };
         if !self.runner.is_running() && !paused {
             // After a failure, no record may be missing.
-            let how = CameraStart { paused, goes_on: true, remembers: true };
+            let how =
+                CameraStart { paused, goes_on: true, remembers: true, may_lack_plugins: true };
             desired.spec = self.start(&desired.spec, how, swap).await?;
             self.kept.resume(desired.clone());
         }
         self.runner.pause(paused).await?;
+        if !paused && self.runner.lack().is_some() {
+            self.load_again().await;
+        }
         if desired.paused != paused {
             desired.paused = paused;
             self.accept(desired, origin).await?;

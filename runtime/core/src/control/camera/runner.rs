@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::context::blocking;
 use super::resolve::Placed;
@@ -34,9 +35,31 @@ enum RunState {
     Running {
         camera: Camera,
         chain: Vec<Placed>,
+        /// Its plugins can't be had.
+        lack: Option<Lack>,
     },
     /// With the reason, where it should run.
     Stopped(Option<String>),
+}
+
+/// A camera runs without its plugins.
+pub(crate) struct Lack {
+    /// What keeps them from being loaded.
+    pub why: String,
+    /// When that is tried again.
+    pub again: Instant,
+    /// How long it is waited after that.
+    wait: Duration,
+}
+
+/// How long after a failure plugins are loaded again at first, and at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl Lack {
+    fn new(why: String) -> Self {
+        Self { why, again: Instant::now() + FIRST_WAIT, wait: FIRST_WAIT * 2 }
+    }
 }
 
 impl Runner {
@@ -67,10 +90,28 @@ impl Runner {
 
     /// What it does, `paused` or not.
     pub fn phase(&self, paused: bool) -> Phase {
-        match (self.is_running(), paused) {
-            (false, _) => Phase::Failed,
-            (true, true) => Phase::Paused,
-            (true, false) => Phase::Running,
+        match &self.state {
+            RunState::Stopped(_) => Phase::Failed,
+            RunState::Running { .. } if paused => Phase::Paused,
+            RunState::Running { lack: Some(_), .. } => Phase::NoPlugin,
+            RunState::Running { lack: None, .. } => Phase::Running,
+        }
+    }
+
+    /// Why it runs without its plugins, if it does.
+    pub fn lack(&self) -> Option<&Lack> {
+        match &self.state {
+            RunState::Running { lack, .. } => lack.as_ref(),
+            RunState::Stopped(_) => None,
+        }
+    }
+
+    /// Its plugins still can't be had.
+    pub fn lacks_still(&mut self, why: String) {
+        if let RunState::Running { lack: Some(lack), .. } = &mut self.state {
+            lack.why = why;
+            lack.again = Instant::now() + lack.wait;
+            lack.wait = (lack.wait * 2).min(LONGEST_WAIT);
         }
     }
 
@@ -90,6 +131,9 @@ impl Runner {
 
     /// In a few words, what it does.
     pub fn in_words(&self) -> String {
+        if let Some(Lack { why, .. }) = self.lack() {
+            return format!("passing records without its plugins, which can't be loaded: {why}");
+        }
         match self.chain() {
             None => "stopped".to_owned(),
             Some([]) => "passing records through".to_owned(),
@@ -102,12 +146,13 @@ impl Runner {
 
     // === its life ===
 
-    /// Starts the thread, with configured instances of these plugins. Waits for the broker.
+    /// Starts the thread, with configured instances of these plugins, or with the reason why there
+    /// are none. Waits for the broker.
     pub async fn start(
         &mut self,
         host: Arc<Host>,
         (spec, tenant): (Arc<CameraSpec>, Arc<Tenant>),
-        (chain, instances): (Vec<Placed>, Vec<CameraPlugin>),
+        plugins: Result<(Vec<Placed>, Vec<CameraPlugin>), Refusal>,
         how: CameraStart,
     ) -> Result<(), Refusal> {
         self.starts += 1;
@@ -115,11 +160,15 @@ impl Runner {
         let on_end = move || {
             ended.send_replace(start);
         };
+        let (chain, instances, lack) = match plugins {
+            Ok((chain, instances)) => (chain, Some(instances), None),
+            Err(refusal) => (Vec::new(), None, Some(Lack::new(refusal.to_string()))),
+        };
         let start = move || host.start_camera(&spec, tenant, instances, how, on_end);
         let camera =
             blocking(start).await?.map_err(|error| ErrorCode::Failed.because(error.to_string()))?;
         self.stats = Arc::clone(&camera.stats);
-        self.state = RunState::Running { camera, chain };
+        self.state = RunState::Running { camera, chain, lack };
         Ok(())
     }
 
@@ -137,7 +186,7 @@ impl Runner {
     /// it had stopped by itself.
     pub async fn stop(&mut self, host: Arc<Host>, spec: Option<CameraSpec>) -> Option<String> {
         let (camera, chain) = match std::mem::replace(&mut self.state, RunState::Stopped(None)) {
-            RunState::Running { camera, chain } => (camera, chain),
+            RunState::Running { camera, chain, .. } => (camera, chain),
             stopped @ RunState::Stopped(_) => {
                 self.state = stopped;
                 return None;
@@ -189,8 +238,9 @@ impl Runner {
 
     /// Other plugins are on it; or the same, asked for in other words.
     pub fn set_chain(&mut self, new: Vec<Placed>) {
-        if let RunState::Running { chain, .. } = &mut self.state {
+        if let RunState::Running { chain, lack, .. } = &mut self.state {
             *chain = new;
+            *lack = None;
         }
     }
 

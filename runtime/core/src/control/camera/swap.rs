@@ -60,12 +60,14 @@ impl ControlledCamera {
         }
         let in_order = links.iter().enumerate();
         let unchanged = links.len() == present.len()
+            && self.runner.lack().is_none()
             && in_order
                 .into_iter()
                 .all(|(at, link)| matches!(link, Link::Keep(place) if *place == at));
         if !unchanged {
             // While nothing is analysed, there is nothing to be seen.
-            let options = match desired.paused {
+            let is_lacking = self.runner.lack().is_some() && links.is_empty();
+            let options = match desired.paused || is_lacking {
                 true => RolloutOptions { shadow: 0, probation: 0, ..plan.options },
                 false => plan.options,
             };

@@ -72,7 +72,8 @@ impl ControlledCamera {
         swap: &mut Option<SwapReport>,
     ) -> Result<Desired, Refusal> {
         if !self.runner.is_running() {
-            let how = CameraStart { paused: desired.paused, goes_on: true, remembers: true };
+            let paused = desired.paused;
+            let how = CameraStart { paused, goes_on: true, remembers: true, ..Default::default() };
             desired.spec = self.start_reserved(&spec, how, swap).await?;
             return Ok(desired);
         }
@@ -136,7 +137,7 @@ impl ControlledCamera {
             (Record::Camera(declared, generation), _) => (*declared, generation),
         };
         let Some(desired) = self.kept.get().cloned() else {
-            let how = CameraStart { paused: declared.paused, goes_on: false, remembers: false };
+            let how = CameraStart { paused: declared.paused, ..CameraStart::default() };
             let spec = self.start(&declared.spec, how, swap).await?;
             let generation = generation.unwrap_or(1).max(1);
             let previous = BTreeMap::new();
