@@ -2,24 +2,16 @@
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use comux::config::{Config, Id};
-use comux::kafka::{PARTITION, Quiet, consumer_config, producer_config, text_header};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
+use anyhow::anyhow;
+use comux::control::OWN;
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::nodes::{Asked, Nodes};
+use super::report;
 use crate::output::{print_json, print_line};
-
-/// How long the broker may take to answer.
-const BROKER_PATIENCE: Duration = Duration::from_secs(10);
-/// When one node does not know the camera, another may.
-const OTHERS: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 #[command(after_help = "Actions: create, update, delete, pause, resume, deploy, rollback, status.
@@ -43,9 +35,12 @@ pub struct Arguments {
     /// Kafka's address, to command without a configuration.
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap_servers: Option<String>,
-    /// Only the node of this name acts.
+    /// Only the node of this name acts; without it, the one that the configuration names.
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// All nodes act that listen to the control topic; with --wait, each one's answer is shown.
+    #[arg(long, conflicts_with = "runtime")]
+    all_runtimes: bool,
     /// Only nodes that have this camera act.
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
@@ -77,130 +72,57 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
         }
         text => text.to_owned(),
     };
-    let config = configuration(arguments)?;
-    let (control, status) = match &arguments.tenant_topic {
-        None => (config.topics.control.clone(), config.topics.status.clone()),
-        Some(tenant) => {
-            let tenant = Id::new(tenant).map_err(Failure::usage)?;
-            (config.topics.control_of(&tenant), config.topics.status_of(&tenant))
-        }
+    let Arguments { config, bootstrap_servers, tenant_topic, action, .. } = arguments;
+    let nodes = Nodes::new(config, bootstrap_servers.as_deref(), tenant_topic.as_deref())?;
+    // A configuration names its own node; who names Kafka alone means all that listen there.
+    let own = || bootstrap_servers.is_none().then(|| nodes.own_name());
+    let runtime = match arguments.all_runtimes {
+        true => None,
+        false => arguments.runtime.as_deref().or_else(own),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::failed)?;
-    let id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
-    // First listen, then ask, so that the answer can't be missed.
-    let answers = match arguments.wait {
-        true => Some(Answers::listen(&config, &status, &id).map_err(Failure::Failed)?),
-        false => None,
-    };
-    send(&config, &control, arguments, &value, &id).map_err(Failure::Failed)?;
-    let Some(answers) = answers else { return Ok(()) };
+    let asked = Asked { action, value: &value, runtime, camera: arguments.camera.as_deref() };
+    if !arguments.wait {
+        // Nobody would read the refusal.
+        check(&asked)?;
+        return nodes.send(asked, None).map_err(Failure::Failed);
+    }
+    let answers = nodes.listen().map_err(Failure::Failed)?;
+    nodes.send(asked, Some(answers.id())).map_err(Failure::Failed)?;
     let patience = Duration::from_secs(arguments.timeout);
-    let answer = answers.wait(patience).map_err(Failure::Failed)?;
-    let message = answer.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if arguments.json {
-        print_json(&answer)?;
-    } else {
-        print(&answer, &message);
-    }
-    match answer.get("ok").and_then(Value::as_bool) {
-        Some(true) => Ok(()),
-        _ => Err(Failure::Failed(anyhow!("{message}"))),
-    }
-}
-
-fn configuration(arguments: &Arguments) -> Result<Config, Failure> {
-    let Some(servers) = &arguments.bootstrap_servers else {
-        return Config::load(&arguments.config).map_err(Failure::usage);
+    let answers = match arguments.all_runtimes {
+        true => answers.all(patience),
+        false => answers.first(patience).map(|answer| vec![answer]),
     };
-    let servers = Value::from(servers.as_str());
-    let text = format!("[kafka]\nbootstrap_servers = {servers}");
-    let here = PathBuf::from("(--bootstrap-servers)");
-    Config::parse(&text, &here, &here).map_err(Failure::usage)
-}
-
-fn send(
-    config: &Config,
-    topic: &str,
-    arguments: &Arguments,
-    value: &str,
-    id: &str,
-) -> anyhow::Result<()> {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        producer_config(&config.control, &config.name)
-            .set("message.timeout.ms", BROKER_PATIENCE.as_millis().to_string())
-            .create()?;
-    let mut headers = OwnedHeaders::new().insert(Header { key: "correlation-id", value: Some(id) });
-    for (key, value) in [("runtime", &arguments.runtime), ("camera", &arguments.camera)] {
-        if let Some(value) = value {
-            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+    let mut refused = Vec::new();
+    for answer in answers.map_err(Failure::Failed)? {
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+        let message = format!("{} (by {})", text("message"), text("runtime"));
+        match arguments.json {
+            true => print_json(&answer)?,
+            false => print(&answer, &message),
+        }
+        if answer.get("ok").and_then(Value::as_bool) != Some(true) {
+            refused.push(message);
         }
     }
-    let record = BaseRecord::to(topic)
-        .key(&arguments.action)
-        .payload(value)
-        .partition(PARTITION)
-        .headers(headers);
-    producer.send(record).map_err(|(error, _)| error)?;
-    let patience = BROKER_PATIENCE.saturating_add(Duration::from_secs(1));
-    producer.flush(patience)?;
-    if producer.in_flight_count() > 0 {
-        return Err(anyhow!("the command was not acknowledged"));
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Failed(anyhow!("{}", refused.join("; ")))),
     }
-    Ok(())
 }
 
-/// The answers to one command.
-struct Answers {
-    consumer: BaseConsumer<Quiet>,
-    id: String,
-}
-
-impl Answers {
-    fn listen(config: &Config, topic: &str, id: &str) -> anyhow::Result<Self> {
-        let consumer: BaseConsumer<_> = consumer_config(&config.control, &config.name)
-            // The embedded broker answers a fetch only at its end when nothing is there at first.
-            .set("fetch.wait.max.ms", "10")
-            .create_with_context(Quiet)?;
-        let (_, end) =
-            consumer.fetch_watermarks(topic, PARTITION, BROKER_PATIENCE).with_context(|| {
-                format!("topic `{topic}`: is the address right, and comux running?")
-            })?;
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, PARTITION, Offset::Offset(end))?;
-        consumer.assign(&assignment)?;
-        Ok(Self { consumer, id: id.to_owned() })
+/// What every node would refuse.
+fn check(asked: &Asked<'_>) -> Result<(), Failure> {
+    if !OWN.contains(&asked.action) {
+        let (action, known) = (asked.action, OWN.join(", "));
+        return Err(Failure::usage(anyhow!(
+            "no action `{action}`; there are {known}. An application's own goes with --wait"
+        )));
     }
-
-    /// The first answer; one of a node that knows the camera is preferred.
-    fn wait(&self, patience: Duration) -> anyhow::Result<Value> {
-        let deadline = Instant::now() + patience;
-        let mut unknown = None;
-        while Instant::now() < deadline {
-            let Some(answer) = self.next()? else {
-                match &unknown {
-                    Some((_, since)) if Instant::now() - OTHERS > *since => break,
-                    _ => continue,
-                }
-            };
-            if answer.get("error").and_then(Value::as_str) != Some("unknown-camera") {
-                return Ok(answer);
-            }
-            unknown.get_or_insert((answer, Instant::now()));
-        }
-        unknown.map(|(answer, _)| answer).ok_or_else(|| {
-            anyhow!("no answer within {} s: is a node of that name running?", patience.as_secs())
-        })
-    }
-
-    fn next(&self) -> anyhow::Result<Option<Value>> {
-        // Errors of the connection mend themselves, or end with the patience.
-        let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) else {
-            return Ok(None);
-        };
-        if text_header(message.headers(), "correlation-id") != Some(&self.id) {
-            return Ok(None);
-        }
-        Ok(Some(serde_json::from_slice(message.payload().unwrap_or_default())?))
+    match serde_json::from_str::<Value>(asked.value) {
+        Ok(Value::Object(_)) => Ok(()),
+        Ok(_) => Err(Failure::usage(anyhow!("the value must be a JSON object"))),
+        Err(error) => Err(Failure::usage(anyhow!("the value is no JSON: {error}"))),
     }
 }
 
@@ -230,32 +152,7 @@ fn print(answer: &Value, message: &str) {
     for camera in answer.get("cameras").and_then(Value::as_array).into_iter().flatten() {
         match camera.get("message").and_then(Value::as_str) {
             Some(message) => print_line(format_args!("  {message}")),
-            None => print_line(format_args!("  {}", describe(camera))),
+            None => print_line(format_args!("  {}", report::camera(camera).1)),
         }
     }
-}
-
-/// A camera of the answer to `status`, on one line.
-fn describe(camera: &Value) -> String {
-    let text = |key: &str| camera.get(key).and_then(Value::as_str).unwrap_or_default();
-    let count = |key: &str| {
-        camera.get("counts").and_then(|counts| counts.get(key)?.as_u64()).unwrap_or_default()
-    };
-    let plugins = camera.get("plugins").and_then(Value::as_array).into_iter().flatten();
-    let plugins: Vec<&str> = plugins.filter_map(Value::as_str).collect();
-    let plugins = if plugins.is_empty() { "no plugins".to_owned() } else { plugins.join(", ") };
-    let generation = camera.get("generation").and_then(Value::as_u64).unwrap_or_default();
-    let mut line = format!(
-        "{} ({}) {}, generation {generation}, {plugins}: {} records received, {} analysed",
-        text("camera"),
-        text("tenant"),
-        text("phase"),
-        count("received"),
-        count("analysed"),
-    );
-    if !text("error").is_empty() {
-        line.push_str("; ");
-        line.push_str(text("error"));
-    }
-    line
 }

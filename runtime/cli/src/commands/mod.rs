@@ -7,9 +7,12 @@ mod control;
 mod demo;
 mod failure;
 mod follow;
+mod nodes;
 mod plugin;
 mod publish;
+mod report;
 mod run;
+mod status;
 mod stop;
 mod watch;
 
@@ -29,6 +32,8 @@ pub enum Command {
     Publish(publish::Arguments),
     /// Follow the results of cameras.
     Watch(watch::Arguments),
+    /// Show how the cameras of all nodes are, what is wrong first.
+    Status(status::Arguments),
     /// Send a command to running nodes, and print the answer.
     Control(control::Arguments),
     /// Check everything that can fail at start, each with its remedy.
@@ -57,6 +62,7 @@ impl Command {
             Self::Broker(arguments) => broker::run(arguments).await,
             Self::Publish(arguments) => publish::run(arguments).await,
             Self::Watch(arguments) => watch::run(arguments).await,
+            Self::Status(arguments) => status::run(arguments).await,
             Self::Control(arguments) => control::run(arguments).await,
             Self::Check(arguments) => check::run(arguments).await,
             // It began without this runtime.

@@ -27,7 +27,7 @@ mod status;
 pub mod topics;
 pub mod wire;
 
-pub use actions::{ActionError, ActionResult, Actions};
+pub use actions::{ActionError, ActionResult, Actions, OWN};
 pub use plane::{ControlPlane, ensure_topics};
 pub use registry::{CameraView, Phase};
 pub use restore::ControlPlaneError;

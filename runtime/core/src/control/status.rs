@@ -58,7 +58,10 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     }
     put("plugins", view.plugins.clone().into());
     put("decode_threads", view.stats.decode_threads().into());
-    put("counts", json!(view.stats.counts()));
+    let counts = view.stats.counts();
+    let is_behind = counts.lag > i64::from(view.spec.max_offset_diff);
+    put("behind", (is_behind && view.phase != Phase::Failed).into());
+    put("counts", json!(counts));
     let used = view.stats.plugins();
     put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());
     if let Some(error) = &view.error {

@@ -112,7 +112,10 @@ impl Publisher {
     ) {
         let text = |key: &str| fields.get(key).and_then(Value::as_str);
         let (camera, tenant, answer) = (text("camera"), text("tenant"), text("message"));
-        tracing::info!(correlation_id, camera, tenant, answer, "control");
+        match fields.get("ok").and_then(Value::as_bool) {
+            Some(false) => tracing::warn!(correlation_id, camera, tenant, answer, "control"),
+            _ => tracing::info!(correlation_id, camera, tenant, answer, "control"),
+        }
         let value = Value::Object(fields.clone()).to_string();
         let headers = [("correlation-id", correlation_id)];
         let mut told = self.produce(topic, key, Some(value.as_bytes()), &headers).await;

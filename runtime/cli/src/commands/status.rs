@@ -1,0 +1,83 @@
+//! `comux status`: how the cameras of all nodes are, what is wrong first.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::nodes::{Asked, Nodes};
+use super::report::{self, Health};
+use crate::output::{print_json, print_line};
+
+#[derive(clap::Args)]
+#[command(after_help = "Exit code 1: a camera is broken, or no node answers.
+
+Examples:
+  comux status                              all cameras of all nodes, what is wrong first
+  comux status gate-7
+  comux status --tenant-topic acme --json")]
+pub struct Arguments {
+    /// One camera only.
+    camera: Option<String>,
+    /// The configuration that names topics and cluster.
+    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
+    config: PathBuf,
+    /// Kafka's address, to ask without a configuration.
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap_servers: Option<String>,
+    /// Only the node of this name answers.
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// Use this tenant's own control topic, which tells of its cameras only.
+    #[arg(long, value_name = "ID")]
+    tenant_topic: Option<String>,
+    /// How many seconds to wait for the first answer.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    timeout: u64,
+    /// Print the whole answer of each node as JSON, on a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let asking = tokio::task::spawn_blocking(move || ask(&arguments));
+    asking.await.map_err(Failure::failed)?
+}
+
+fn ask(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { config, bootstrap_servers, runtime, tenant_topic, .. } = arguments;
+    let nodes = Nodes::new(config, bootstrap_servers.as_deref(), tenant_topic.as_deref())?;
+    let value = arguments.camera.as_ref().map_or(json!({}), |id| json!({ "id": id }));
+    let (runtime, camera) = (runtime.as_deref(), None);
+    let asked = Asked { action: "status", value: &value.to_string(), runtime, camera };
+    let answers = nodes.listen().map_err(Failure::Failed)?;
+    nodes.send(asked, Some(answers.id())).map_err(Failure::Failed)?;
+    let mut all = answers.all(Duration::from_secs(arguments.timeout)).map_err(Failure::Failed)?;
+    // Of one camera, whoever has it tells.
+    let knows = |answer: &Value| answer.get("ok").and_then(Value::as_bool) == Some(true);
+    if all.iter().any(knows) {
+        all.retain(knows);
+    }
+    let mut worst = Health::Well;
+    for answer in &all {
+        let (lines, health) = report::cameras(answer);
+        worst = worst.min(health);
+        if arguments.json {
+            print_json(answer)?;
+            continue;
+        }
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (node, message) = (text("runtime"), text("message"));
+        print_line(format_args!("{node}: {}", message.trim_start_matches("✔ status: ")));
+        for line in lines {
+            print_line(format_args!("  {line}"));
+        }
+    }
+    match (all.iter().any(knows), worst) {
+        (true, Health::Well | Health::Troubled) => Ok(()),
+        (true, Health::Broken) => Err(Failure::Failed(anyhow!("a camera is broken; see above"))),
+        (false, _) => Err(Failure::Failed(anyhow!("no node has that camera"))),
+    }
+}
