@@ -20,6 +20,12 @@ use crate::policy::{Digest, LimitsTable, PluginRef};
 use crate::video::decode::{Decoder, Fidelity};
 use crate::video::packet::{Codec, UnknownCodec};
 
+/// What tenants may not set on their own cameras. Whoever names a topic reads or writes it with the
+/// operator's credentials; and decoding threads do not wait for a core behind those of other
+/// tenants.
+pub(crate) const OPERATORS_KEYS: [&str; 5] =
+    ["consume", "produce", "dead_letters", "on_refused", "decode_threads"];
+
 /// A camera as it is written in `[[cameras]]` or, without an id, in `[camera_defaults]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -155,14 +161,12 @@ pub enum IncompleteCamera {
 }
 
 impl CameraTable {
-    /// Whether it has topics of its own, or says how many threads decode it, which are outside of
-    /// what a tenant is held to.
+    /// Whether it sets one of [`OPERATORS_KEYS`].
     #[must_use]
     pub fn names_what_is_the_operators(&self) -> bool {
-        let topics = [&self.consume, &self.produce, &self.dead_letters];
-        topics.into_iter().any(Option::is_some)
-            || self.on_refused.is_some()
-            || self.decode_threads.is_some()
+        // What is not set is not written.
+        let written = serde_json::to_value(self).unwrap_or_default();
+        OPERATORS_KEYS.iter().any(|key| written.get(key).is_some())
     }
 
     /// The limits that it sets for its plugins.

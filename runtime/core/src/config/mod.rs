@@ -11,6 +11,7 @@ mod tenant;
 mod topics;
 mod values;
 
+pub(crate) use camera::OPERATORS_KEYS;
 pub use camera::{CameraSpec, CameraTable, IncompleteCamera, PluginEntry};
 pub use kafka::{Cluster, KafkaTable, Role};
 pub use security::{Security, SecurityTable};

@@ -165,7 +165,7 @@ impl PacketSource {
             let read_from = begins.as_ref().map_or(output_from, |begins| begins.offset);
             let read_from = read_from.clamp(low, output_from);
             let is_new = output_from != committed;
-            let gop_start = begins.filter(|_| !is_new);
+            let gop_start = begins.filter(|_| committed <= high);
             return Ok(Position { read_from, output_from, gop_start, is_new });
         }
         let (start, gop_start) = match camera.start {

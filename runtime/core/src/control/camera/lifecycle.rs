@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use super::context::{CameraReport, OnBehalf};
 use super::controlled::ControlledCamera;
-use crate::config::{CameraTable, Id};
+use crate::config::{CameraTable, Id, OPERATORS_KEYS};
 use crate::control::wire::{Desired, Done, ErrorCode, Origin, Refusal, SwapReport, deleted_mark};
 use crate::host::CameraStart;
 use crate::policy::LimitsTable;
 
-/// Whoever names a topic reads or writes it with the operator's credentials; and decoding threads
-/// do not wait for a core behind those of other tenants.
-pub(crate) const OPERATORS_KEYS: [&str; 5] =
-    ["consume", "produce", "dead_letters", "on_refused", "decode_threads"];
-
-/// See [`OPERATORS_KEYS`].
-pub(crate) const KEYS_ARE_THE_OPERATORS: &str = "only the operator may set \
-     `consume`, `produce`, `dead_letters`, `on_refused` and `decode_threads`; a tenant's cameras have those of [topics] and \
-     [camera_defaults]";
+/// What a tenant is told that sets one of [`OPERATORS_KEYS`].
+pub(crate) fn keys_are_the_operators() -> Refusal {
+    let keys = OPERATORS_KEYS.map(|key| format!("`{key}`")).join(", ");
+    ErrorCode::Conflict.because(format!(
+        "only the operator may set {keys}; a tenant's cameras have those of [topics] and \
+         [camera_defaults]"
+    ))
+}
 
 /// With `raw_:cam_id`, whoever chooses the id chooses the topic.
 const TOPICS_ARE_SHARED: &str = "tenants may create cameras only where `consume` and \
@@ -58,7 +57,7 @@ impl ControlledCamera {
             table.tenant = Some(tenant);
         }
         if scope.is_some() && table.names_what_is_the_operators() {
-            return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
+            return Err(keys_are_the_operators());
         }
         if let Some(tenant) = &scope {
             self.check_limits(table.limits(), tenant)?;

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::context::{OnBehalf, blocking};
 use super::controlled::ControlledCamera;
-use super::lifecycle::{KEYS_ARE_THE_OPERATORS, OPERATORS_KEYS};
+use super::lifecycle::keys_are_the_operators;
 use super::plan::Plan;
 use crate::camera::{self, CameraInput};
-use crate::config::CameraSpec;
+use crate::config::{CameraSpec, OPERATORS_KEYS};
 use crate::control::wire::{
     CommandPositions, Desired, Done, ErrorCode, Origin, Record, Refusal, SwapReport, patched,
 };
@@ -27,7 +27,7 @@ impl ControlledCamera {
         let OnBehalf { scope, origin, .. } = on_behalf;
         let Some(desired) = self.kept.get().cloned() else { return Ok(String::new()) };
         if scope.is_some() && OPERATORS_KEYS.iter().any(|key| patch.contains_key(*key)) {
-            return Err(ErrorCode::Conflict.because(KEYS_ARE_THE_OPERATORS));
+            return Err(keys_are_the_operators());
         }
         let keys: Vec<String> =
             patch.keys().filter(|key| !matches!(key.as_str(), "id" | "_id")).cloned().collect();
