@@ -21,7 +21,8 @@ use crate::promises::topics;
 
 /// What would be a line of its own, and what terminals act on. As what the plugin `hostile` writes,
 /// it has the word `forged` where nobody may be made to believe it.
-const FORGED: &str = "one\n2026-01-01T00:00:00Z ERROR forged\r\n\t\u{1b}[2J\u{9b}31m\u{8}\u{7f}\u{85}\u{202e}\
+const FORGED: &str = "one\n2026-01-01T00:00:00Z ERROR forged\r\n\t\u{1b}[2J\u{9b}31m\u{8}\u{7f}\
+     \u{85}\u{202e}\
      \u{2028}four";
 
 /// No character is left that a terminal acts on, and no line is forged. Returns the lines.
@@ -71,10 +72,9 @@ fn whatever_records_plugins_and_commands_bring_no_command_and_no_log_prints_it_r
     }
     let ways = ["log-forged", "forged-error", "metric-forged", "forged-header"];
     let camera = |how: &str| {
-        let config = format!("{{ how = '{how}', every = 1 }}");
-        format!(
-            "mode = 'every-frame'\nplugins = [{{ source = 'plugins/hostile.wasm', config = {config} }}]"
-        )
+        let config = format!("config = {{ how = '{how}', every = 1 }}");
+        let plugin = format!("{{ source = 'plugins/hostile.wasm', {config} }}");
+        format!("mode = 'every-frame'\nplugins = [{plugin}]")
     };
     let config = names.configure(Config::new(test)).camera(test, &camera("forged-header"));
     let config = ways.iter().fold(config, |config, how| {

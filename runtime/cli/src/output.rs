@@ -1,5 +1,5 @@
-//! What commands print, all of it: names, results and messages may be a stranger's: whatever a terminal would
-//! act on, or show as another line, is printed as its code.
+//! What commands print, all of it. Names, results and messages may be a stranger's: whatever a
+//! terminal would act on, or show as another line, is printed as its code.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -38,7 +38,8 @@ fn print(line: &str) {
     }
 }
 
-/// Text in which nothing is left that a terminal acts on: `\n`, `\r`, `\t`, and `\u{1b}` for others.
+/// Text in which nothing is left that a terminal acts on: `\n`, `\r`, `\t`, and `\u{1b}` for
+/// others.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, |character, out| {
         let _ = write!(out, "{}", character.escape_default());

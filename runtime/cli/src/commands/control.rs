@@ -1,7 +1,6 @@
 //! `comux control`: a command to running nodes, and its answer.
 
 use std::io::Read;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -9,7 +8,7 @@ use comux::control::OWN;
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::nodes::{Asked, Nodes};
+use super::nodes::{Asked, Nodes, Place};
 use super::report;
 use crate::output::{print_json, print_line};
 
@@ -29,12 +28,8 @@ pub struct Arguments {
     /// The action's JSON object; `-` reads it from standard input.
     #[arg(default_value = "{}")]
     value: String,
-    /// The configuration that names topics and cluster.
-    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
-    config: PathBuf,
-    /// Kafka's address, to command without a configuration.
-    #[arg(long, value_name = "HOST:PORT")]
-    bootstrap_servers: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// Only the node of this name acts; without it, the one that the configuration names.
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
@@ -44,9 +39,6 @@ pub struct Arguments {
     /// Only nodes that have this camera act.
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
-    /// Use this tenant's own control topic, which reaches its cameras only.
-    #[arg(long, value_name = "ID")]
-    tenant_topic: Option<String>,
     /// Wait for the answer, and print it.
     #[arg(long)]
     wait: bool,
@@ -72,10 +64,10 @@ fn command(arguments: &Arguments) -> Result<(), Failure> {
         }
         text => text.to_owned(),
     };
-    let Arguments { config, bootstrap_servers, tenant_topic, action, .. } = arguments;
-    let nodes = Nodes::new(config, bootstrap_servers.as_deref(), tenant_topic.as_deref())?;
+    let Arguments { place, action, .. } = arguments;
+    let nodes = Nodes::new(place)?;
     // A configuration names its own node; who names Kafka alone means all that listen there.
-    let own = || bootstrap_servers.is_none().then(|| nodes.own_name());
+    let own = || place.bootstrap_servers.is_none().then(|| nodes.own_name());
     let runtime = match arguments.all_runtimes {
         true => None,
         false => arguments.runtime.as_deref().or_else(own),

@@ -1,7 +1,7 @@
 //! Running nodes, as commands reach them: by the control topic, and their answers on the status
 //! topic.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
@@ -19,6 +19,20 @@ use super::failure::Failure;
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
 /// When one node does not know the camera, another may.
 const OTHERS: Duration = Duration::from_secs(2);
+
+/// Where nodes are reached.
+#[derive(clap::Args)]
+pub struct Place {
+    /// The configuration that names topics and cluster.
+    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
+    pub config: PathBuf,
+    /// Kafka's address, where there is no configuration.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bootstrap_servers: Option<String>,
+    /// Use this tenant's own control topic, which reaches its cameras only.
+    #[arg(long, value_name = "ID")]
+    pub tenant_topic: Option<String>,
+}
 
 /// The topics by which nodes are commanded.
 pub struct Nodes {
@@ -46,23 +60,20 @@ pub struct Answers {
 }
 
 impl Nodes {
-    /// Those of a configuration, or of all that is named after `servers`.
-    pub fn new(
-        file: &Path,
-        servers: Option<&str>,
-        tenant_topic: Option<&str>,
-    ) -> Result<Self, Failure> {
-        let config = match servers {
-            None => Config::load(file),
+    /// Those that are reached there.
+    pub fn new(place: &Place) -> Result<Self, Failure> {
+        let config = match &place.bootstrap_servers {
+            None => Config::load(&place.config),
             Some(servers) => {
-                let text = format!("[kafka]\nbootstrap_servers = {}", Value::from(servers));
+                let servers = Value::from(servers.as_str());
+                let text = format!("[kafka]\nbootstrap_servers = {servers}");
                 let here = PathBuf::from("(--bootstrap-servers)");
                 Config::parse(&text, &here, &here)
             }
         };
         let config = config.map_err(Failure::usage)?;
         let topics = &config.topics;
-        let (control, status) = match tenant_topic {
+        let (control, status) = match &place.tenant_topic {
             None => (topics.control.clone(), topics.status.clone()),
             Some(tenant) => {
                 let tenant = Id::new(tenant).map_err(Failure::usage)?;

@@ -1,13 +1,12 @@
 //! `comux status`: how the cameras of all nodes are, what is wrong first.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::nodes::{Asked, Nodes};
+use super::nodes::{Asked, Nodes, Place};
 use super::report::{self, Health};
 use crate::output::{print_json, print_line};
 
@@ -21,18 +20,11 @@ Examples:
 pub struct Arguments {
     /// One camera only.
     camera: Option<String>,
-    /// The configuration that names topics and cluster.
-    #[arg(long, value_name = "FILE", default_value = "comux.toml")]
-    config: PathBuf,
-    /// Kafka's address, to ask without a configuration.
-    #[arg(long, value_name = "HOST:PORT")]
-    bootstrap_servers: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// Only the node of this name answers.
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
-    /// Use this tenant's own control topic, which tells of its cameras only.
-    #[arg(long, value_name = "ID")]
-    tenant_topic: Option<String>,
     /// How many seconds to wait for the first answer.
     #[arg(long, value_name = "S", default_value_t = 10)]
     timeout: u64,
@@ -47,10 +39,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn ask(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { config, bootstrap_servers, runtime, tenant_topic, .. } = arguments;
-    let nodes = Nodes::new(config, bootstrap_servers.as_deref(), tenant_topic.as_deref())?;
+    let nodes = Nodes::new(&arguments.place)?;
     let value = arguments.camera.as_ref().map_or(json!({}), |id| json!({ "id": id }));
-    let (runtime, camera) = (runtime.as_deref(), None);
+    let (runtime, camera) = (arguments.runtime.as_deref(), None);
     let asked = Asked { action: "status", value: &value.to_string(), runtime, camera };
     let answers = nodes.listen().map_err(Failure::Failed)?;
     nodes.send(asked, Some(answers.id())).map_err(Failure::Failed)?;

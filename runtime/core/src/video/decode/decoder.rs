@@ -389,8 +389,8 @@ impl Decoder {
     }
 
     /// As [`Self::restart`], behind damage. Of H.264 it is another decoder that goes on:
-    /// libavcodec's keeps what was left of a macroblock that it could not decode, and adds it to the
-    /// next one.
+    /// libavcodec's keeps what was left of a macroblock that it could not decode, and adds it to
+    /// the next one.
     pub fn restart_after_damage(&mut self) {
         self.restart();
         if self.codec.id() == ffmpeg::codec::Id::H264 {
