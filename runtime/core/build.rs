@@ -2,7 +2,7 @@
 //! set for FFmpeg 6.0 and later.
 
 /// The versions that the code asks for.
-const VERSIONS: [&str; 2] = ["ffmpeg_6_0", "ffmpeg_9_0"];
+const VERSIONS: [&str; 3] = ["ffmpeg_6_0", "ffmpeg_7_0", "ffmpeg_9_0"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -157,11 +157,11 @@ impl Camera {
         match way {
             Way::Out(_) => {}
             _ if inspection.content == Content::NoPicture => {
-                self.decoder.send_without_picture(data, inspection.length_prefixed);
+                self.decoder.send_without_picture(data, inspection);
                 self.receive();
             }
-            Way::Fill(_) => self.decode(None, data, inspection.length_prefixed),
-            Way::Analyse => self.decode(Some(seq), data, inspection.length_prefixed),
+            Way::Fill(_) => self.decode(None, data, inspection),
+            Way::Analyse => self.decode(Some(seq), data, inspection),
         }
         if inspection.has_parameter_sets {
             self.decoder.learn(data, was_sent);
@@ -226,8 +226,8 @@ impl Camera {
     }
 
     /// `seq`: the record whose frame it is, if that is to be seen.
-    fn decode(&mut self, seq: Option<Seq>, data: &[u8], length_prefixed: bool) {
-        let sent = self.decoder.send(seq, data, length_prefixed);
+    fn decode(&mut self, seq: Option<Seq>, data: &[u8], inspection: Inspection) {
+        let sent = self.decoder.send(seq, data, inspection);
         self.receive();
         if sent.is_err() {
             if let Some(seq) = seq {

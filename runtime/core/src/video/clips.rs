@@ -35,6 +35,22 @@ pub(crate) fn h265(clip: &Clip<'_>) -> (Vec<Vec<u8>>, Vec<i64>) {
     packets.map(|packet| (packet.data, packet.pts.unwrap())).unzip()
 }
 
+/// The access units that libx264 makes of such a picture of ffmpeg's with these parameters.
+pub(crate) fn h264(picture: &str, parameters: &str, frames: u32) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.h264");
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", picture, "-frames:v", &frames.to_string()])
+        .args(["-pix_fmt", "yuv420p", "-c:v", "libx264"])
+        .args(["-x264-params", &format!("threads=1:{parameters}")])
+        .arg(&path)
+        .status()
+        .expect("ffmpeg; `make setup-test` installs it");
+    assert!(status.success(), "{parameters}");
+    let mut reader = MediaReader::open(path.to_str().unwrap()).unwrap();
+    std::iter::from_fn(|| reader.next_packet().unwrap()).map(|packet| packet.data).collect()
+}
+
 /// A hash of each picture that libavcodec makes, by the number of its access unit.
 pub(crate) fn decoded<'a>(
     codec: ffmpeg::codec::Id,

@@ -104,7 +104,7 @@ impl Decode {
             self.decoder.expect_reordering(frames);
         }
         let begin = self.begin();
-        let result = self.decoder.send(seq, data, inspection.length_prefixed);
+        let result = self.decoder.send(seq, data, inspection);
         // Those behind its slices are for the next one.
         if inspection.has_parameter_sets {
             self.decoder.learn(data, WasSent::Yes);
@@ -118,7 +118,7 @@ impl Decode {
 
     /// Gives it what holds no frame.
     pub fn send_without_frame(&mut self, data: &[u8], inspection: Inspection) {
-        self.decoder.send_without_picture(data, inspection.length_prefixed);
+        self.decoder.send_without_picture(data, inspection);
         if inspection.has_parameter_sets {
             self.decoder.learn(data, WasSent::Yes);
         }

@@ -6,6 +6,7 @@ use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
 use nix::libc;
 
+use super::complaints::Complaints;
 use super::coverage::Coverage;
 use super::workers::Workers;
 
@@ -15,6 +16,8 @@ pub(super) struct Buffers {
     pub workers: Option<Workers>,
     /// Marks what is to be decoded.
     pub coverage: Option<Arc<Coverage>>,
+    /// Hears what is damaged.
+    pub complaints: Option<Complaints>,
 }
 
 impl Buffers {
@@ -35,7 +38,23 @@ impl Buffers {
         }
         buffers
     }
+
+    /// Those that serve a decoder, or one of its threads.
+    ///
+    /// # Safety
+    /// It must be a context of libavcodec.
+    pub unsafe fn of<'a>(context: *mut ffi::AVCodecContext) -> Option<&'a Self> {
+        // SAFETY: who has our callback has what `serve` has set with it.
+        unsafe {
+            let callback = (*context).get_buffer2?;
+            let is_ours = std::ptr::fn_addr_eq(callback, get_buffer as GetBuffer);
+            if is_ours { (*context).opaque.cast::<Self>().as_ref() } else { None }
+        }
+    }
 }
+
+type GetBuffer =
+    unsafe extern "C" fn(*mut ffi::AVCodecContext, *mut ffi::AVFrame, libc::c_int) -> libc::c_int;
 
 /// Gives a frame its buffers, as libavcodec would by itself.
 unsafe extern "C" fn get_buffer(

@@ -223,6 +223,7 @@ mod tests {
     use super::super::{Decoded, Decoder, Fidelity, WasSent};
     use super::*;
     use crate::video::clips::{self, Clip};
+    use crate::video::packet::{Content, Inspection};
 
     /// The numbers of those that come out, whether they are whole, and what is seen.
     fn decoded(
@@ -246,7 +247,7 @@ mod tests {
             if seq == 0 {
                 decoder.learn(unit, WasSent::Yes);
             }
-            let _ = decoder.send(Some(seq), unit, false);
+            let _ = decoder.send(Some(seq), unit, Inspection::of(Content::Picture));
             while let Ok(Some(decoded)) = decoder.receive() {
                 note(decoded);
             }

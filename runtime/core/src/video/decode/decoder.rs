@@ -13,10 +13,11 @@ use ffmpeg_next::codec::{discard::Discard, threading};
 use serde::{Deserialize, Serialize};
 
 use super::buffers::Buffers;
+use super::complaints::Complaints;
 use super::coverage::{Coverage, is_whole};
 use super::workers::Workers;
 use crate::record::{MAX_OVERTAKEN, Seq};
-use crate::video::packet::{Codec, ParameterSets, lengths_to_start_codes};
+use crate::video::packet::{Codec, Content, Inspection, ParameterSets, lengths_to_start_codes};
 
 /// The `pts` of access units that belong to no record.
 const SILENT: i64 = -1;
@@ -86,6 +87,8 @@ pub struct Decoder {
     reorders: i32,
     /// Tells which pictures were decoded in all their parts, where libavcodec does not.
     coverage: Option<Arc<Coverage>>,
+    /// The number of the frame that went in last; its second field may follow.
+    latest: i64,
     /// What threads used that are gone, and was not asked for yet.
     unasked: Duration,
 }
@@ -121,8 +124,14 @@ impl Open {
                 }
             }
             let workers = (threads > 1).then(Workers::fed_from_here);
-            let buffers = (workers.is_some() || coverage.is_some())
-                .then(|| Buffers { workers, coverage: coverage.clone() }.serve(&mut context));
+            let buffers = (workers.is_some() || coverage.is_some()).then(|| {
+                let buffers = Buffers {
+                    workers,
+                    coverage: coverage.clone(),
+                    complaints: if threads > 1 { Complaints::heard() } else { None },
+                };
+                buffers.serve(&mut context)
+            });
             let mut decoder = context.decoder();
             if fidelity == Fidelity::Fast {
                 decoder.skip_loop_filter(Discard::NonReference);
@@ -131,6 +140,10 @@ impl Open {
             Ok(Self { context, buffers })
         };
         open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
+    }
+
+    fn complaints(&self) -> Option<&Complaints> {
+        self.buffers.as_ref().and_then(|buffers| buffers.complaints.as_ref())
     }
 }
 
@@ -151,6 +164,7 @@ impl Decoder {
             are_sets_untold: false,
             reorders: 0,
             coverage: Coverage::of(codec).map(Arc::new),
+            latest: SILENT,
             unasked: Duration::ZERO,
         }
     }
@@ -306,7 +320,7 @@ impl Decoder {
         &mut self,
         seq: Option<Seq>,
         data: &[u8],
-        length_prefixed: bool,
+        inspection: Inspection,
     ) -> Result<(), DecoderError> {
         self.open_if_needed()?;
         if std::mem::take(&mut self.are_sets_untold)
@@ -319,12 +333,16 @@ impl Decoder {
             // libavcodec adds PNG pictures without this to the one before.
             packet.set_flags(ffmpeg::codec::packet::Flags::KEY);
         }
-        packet.set_pts(Some(seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT)));
+        let number = seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(SILENT);
+        packet.set_pts(Some(number));
+        if inspection.content != Content::Continuation {
+            self.latest = number;
+        }
         if let Some(whole) = packet.data_mut() {
             let (headers, unit) = whole.split_at_mut(self.headers.len());
             headers.copy_from_slice(&self.headers);
             unit.copy_from_slice(data);
-            if length_prefixed {
+            if inspection.length_prefixed {
                 lengths_to_start_codes(unit);
             }
         }
@@ -334,14 +352,18 @@ impl Decoder {
         self.headers.clear();
         let Some(open) = &mut self.open else { return Ok(()) };
         self.fed = true;
+        // SAFETY: the context is ours.
+        unsafe {
+            Complaints::number_next(open.context.as_mut_ptr(), self.latest);
+        }
         open.context.send_packet(&packet).map_err(DecoderError::Broken)
     }
 
     /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
-    pub fn send_without_picture(&mut self, data: &[u8], length_prefixed: bool) {
+    pub fn send_without_picture(&mut self, data: &[u8], inspection: Inspection) {
         if !self.codec.has_nal_units() {
             // Whether it is broken shows in the frames that need it.
-            let _ = self.send(None, data, length_prefixed);
+            let _ = self.send(None, data, inspection);
             return;
         }
         // Alone, libavcodec would take them and report the missing frame as an error.
@@ -351,7 +373,9 @@ impl Decoder {
         }
         let before = self.headers.len();
         self.headers.extend_from_slice(data.get(..MAX_HEADER_BYTES).unwrap_or(data));
-        if length_prefixed && let Some(added) = self.headers.get_mut(before..) {
+        if inspection.length_prefixed
+            && let Some(added) = self.headers.get_mut(before..)
+        {
             lengths_to_start_codes(added);
         }
     }
@@ -373,7 +397,9 @@ impl Decoder {
         }
         // SAFETY: the frame is valid and was filled by libavcodec.
         let errors = unsafe { (*frame.as_ptr()).decode_error_flags };
-        let damaged = errors != 0 || frame.is_corrupt() || !is_whole(&frame);
+        let is_complained_of =
+            open.complaints().is_some_and(|it| it.take(frame.pts().unwrap_or(SILENT)));
+        let damaged = is_complained_of || errors != 0 || frame.is_corrupt() || !is_whole(&frame);
         let seq = frame.pts().and_then(|pts| u64::try_from(pts).ok());
         Ok(Some(Decoded { seq, frame, damaged }))
     }
@@ -412,6 +438,9 @@ impl Decoder {
             && std::mem::take(&mut self.fed)
         {
             open.context.flush();
+            if let Some(complaints) = open.complaints() {
+                complaints.clear();
+            }
             // Decoders of AV1 forget their sequence header, those of NAL units do not.
             self.are_sets_untold |= !self.codec.has_nal_units();
         }

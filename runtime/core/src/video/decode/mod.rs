@@ -1,6 +1,7 @@
 //! From access units to frames, each known by the record it came from.
 
 mod buffers;
+mod complaints;
 mod coverage;
 mod decoder;
 mod gate;

@@ -8,13 +8,11 @@ mod strangers;
 mod write;
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use ffmpeg_next as ffmpeg;
 
 use super::H264;
 use crate::video::clips;
-use crate::video::demux::MediaReader;
 use crate::video::packet::{Content, Inspection, Lack};
 
 /// Everything moves, and no two pictures are alike anywhere.
@@ -22,26 +20,7 @@ const MOVING: &str = "testsrc2=size=96x64:rate=25,noise=alls=12:allf=t";
 
 /// The access units of a clip that libx264 makes with these parameters.
 fn encoded(parameters: &str, frames: u32) -> Vec<Vec<u8>> {
-    encoded_from(MOVING, &format!("scenecut=0:qp=24:{parameters}"), frames)
-}
-
-fn encoded_from(picture: &str, parameters: &str, frames: u32) -> Vec<Vec<u8>> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("clip.h264");
-    let status = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", picture, "-frames:v", &frames.to_string()])
-        .args(["-pix_fmt", "yuv420p", "-c:v", "libx264"])
-        .args(["-x264-params", &format!("threads=1:{parameters}")])
-        .arg(&path)
-        .status()
-        .expect("ffmpeg");
-    assert!(status.success(), "{parameters}");
-    let mut reader = MediaReader::open(path.to_str().unwrap()).unwrap();
-    let mut units = Vec::new();
-    while let Some(packet) = reader.next_packet().unwrap() {
-        units.push(packet.data);
-    }
-    units
+    clips::h264(MOVING, &format!("scenecut=0:qp=24:{parameters}"), frames)
 }
 
 /// A hash of each picture that libavcodec shows, by the number of the access unit. `damaged`: also of

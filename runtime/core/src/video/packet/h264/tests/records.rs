@@ -1,7 +1,10 @@
 //! Records that are not one access unit each, or none of H.264.
 
+use std::process::Command;
+
 use super::write::{FIELDS, FRAMES, Slice};
 use super::*;
+use crate::video::demux::MediaReader;
 use crate::video::packet::h264::headers::Parity::{Bottom, Top};
 
 fn with_sets(slices: &[Slice]) -> Vec<u8> {

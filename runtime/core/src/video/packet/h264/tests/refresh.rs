@@ -53,7 +53,7 @@ fn an_intra_picture_is_a_key_picture_where_there_is_one_reference() {
         // Another scene so soon behind a key frame gets no IDR picture.
         let picture = "testsrc2=size=96x64:rate=25,negate=enable='gte(n,10)'";
         let parameters = format!("bframes=0:ref={references}:keyint=60:min-keyint=30");
-        let units = encoded_from(picture, &parameters, 20);
+        let units = clips::h264(picture, &parameters, 20);
         let found = inspected(without(&units, |_| false));
         assert_eq!(found[&10].content, expected, "{references}");
         assert_eq!(found[&9].content, Content::Picture);
