@@ -311,7 +311,7 @@ impl Control {
     }
 }
 
-/// The desired state of an instance, by camera.
+/// The desired state of an instance, by camera; which topic each consumes does not count.
 ///
 /// # Panics
 /// When a record there is no JSON.
@@ -321,5 +321,6 @@ pub fn state(names: &Names, instance: &str) -> BTreeMap<String, Value> {
         let value = record.value.expect("a key without a value is gone");
         (camera, serde_json::from_slice(&value).expect("a state record is JSON"))
     };
-    latest(&names.state(instance)).into_iter().map(parse).collect()
+    let records = latest(&names.state(instance)).into_iter();
+    records.filter(|(key, _)| !key.starts_with("input/")).map(parse).collect()
 }

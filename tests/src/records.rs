@@ -121,6 +121,23 @@ pub fn create_topics(names: &[&str], partitions: i32, settings: &[(&str, &str)])
     }
 }
 
+/// Deletes a topic, and waits until it is gone.
+///
+/// # Panics
+/// When the broker does not do it.
+pub fn delete_topic(name: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let deleted = admin.delete_topics(&[name], &AdminOptions::new());
+    for result in runtime.block_on(deleted).unwrap() {
+        result.unwrap_or_else(|(topic, error)| panic!("deleting topic {topic}: {error}"));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while topic_exists(name) {
+        assert!(Instant::now() < deadline, "{name} is still there");
+    }
+}
+
 /// Whether a topic exists.
 ///
 /// # Panics
@@ -320,7 +337,12 @@ impl Reader {
         while records.len() < count {
             let next = self.next_within(PATIENCE);
             records.push(next.unwrap_or_else(|| {
-                panic!("{}: record {} of {count} does not come", self.topics, records.len())
+                let there: Vec<usize> = self.topics.split(", ").map(record_count).collect();
+                panic!(
+                    "{}: record {} of {count} does not come; the broker has {there:?}",
+                    self.topics,
+                    records.len()
+                )
             }));
         }
         records

@@ -36,6 +36,7 @@ mod isolation;
 mod lag;
 mod live;
 mod log;
+mod made_again;
 mod neighbours;
 mod plugins;
 mod printed;

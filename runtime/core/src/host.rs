@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
-use crate::camera::{Camera, CameraParts, PluginChain};
+use crate::camera::{Camera, CameraParts, OnTopic, OtherTopic, PluginChain};
 use crate::config::{CameraSpec, Config};
 use crate::kafka::CameraQueue;
 use crate::kafka::Checkpoint;
-use crate::kafka::ClientPool;
 use crate::kafka::{CameraTopics, TopicError, ensure_camera_topics};
+use crate::kafka::{ClientPool, Incarnation};
 use crate::plugin::instance::CameraPlugin;
 use crate::plugin::{Loader, OpenError};
 use crate::snapshots::SnapshotStore;
@@ -124,7 +124,8 @@ impl Host {
         }
     }
 
-    /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`]. Waits for the broker.
+    /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`], `before`: the topic that
+    /// it consumed last. Waits for the broker.
     ///
     /// # Errors
     /// When the broker can't say where to begin.
@@ -132,11 +133,12 @@ impl Host {
         &self,
         spec: &CameraSpec,
         goes_on: bool,
+        before: Option<&Incarnation>,
     ) -> Result<(CameraQueue, Arc<Checkpoint>), CameraStartError> {
         let progress = Arc::<Checkpoint>::default();
         let [cluster, _] = self.config.clusters_of(&spec.tenant);
         let source = self.clients.source(cluster, &self.config)?;
-        match source.open(spec, goes_on, Arc::clone(&progress)) {
+        match source.open(spec, goes_on, before, Arc::clone(&progress)) {
             Ok(queue) => Ok((queue, progress)),
             Err(cause) => Err(CameraStartError::Open { topic: spec.consume_topic.clone(), cause }),
         }
@@ -152,8 +154,8 @@ impl Host {
         }
     }
 
-    /// Starts a camera whose topics exist; `chain`: its plugins, unless they can't be had. Waits
-    /// for the broker.
+    /// Starts a camera whose topics exist; `chain`: its plugins, unless they can't be had; `before`:
+    /// the topic that it consumed last. Waits for the broker.
     ///
     /// # Errors
     /// When its topic can't be consumed, or there is no thread for it.
@@ -162,12 +164,13 @@ impl Host {
         spec: &Arc<CameraSpec>,
         tenant: Arc<Tenant>,
         chain: Option<Vec<CameraPlugin>>,
-        how: CameraStart,
-        on_end: impl FnOnce() + Send + 'static,
+        (how, before): (CameraStart, Option<&Incarnation>),
+        (on_end, on_topic): (Box<dyn FnOnce() + Send>, OnTopic),
     ) -> Result<Camera, CameraStartError> {
         let [_, cluster] = self.config.clusters_of(&spec.tenant);
         let sink = self.clients.sink(cluster, &self.config)?;
-        let (queue, checkpoint) = self.open_input(spec, how.goes_on)?;
+        let (queue, checkpoint) = self.open_input(spec, how.goes_on, before)?;
+        on_topic(OtherTopic::Input(queue.incarnation()));
         let camera = Camera::start(CameraParts {
             spec: Arc::clone(spec),
             queue,
@@ -180,7 +183,8 @@ impl Host {
             paused: how.paused,
             sink,
             snapshots: self.snapshots.queue(),
-            on_end: Box::new(on_end),
+            on_end,
+            on_topic,
         });
         camera.map_err(|cause| {
             self.close_input(spec);

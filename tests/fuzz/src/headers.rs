@@ -25,6 +25,7 @@ pub fn run(data: &[u8]) {
         seq: input.number(),
         pts_us: (input.byte() & 1 == 1).then(|| input.number().cast_signed()),
         keyframe: input.byte() & 1 == 1,
+        times_made_again: 0,
     };
     let mut outcome = Outcome::bare(status(input.byte()));
     outcome.timing = (input.byte() & 1 == 1).then(|| Timing {

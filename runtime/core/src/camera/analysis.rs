@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::message::Message;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::commands::{Swap, SwapEvent};
@@ -205,8 +204,8 @@ impl Analysis {
     pub fn name_cut(&mut self, ledger: &Ledger<InputRecord<'_>>) {
         let Some((seq, events)) = &self.unnamed_cut else { return };
         if let Some(record) = ledger.record(*seq) {
-            let (seq, offset) = (*seq, record.message.offset());
-            let _ = events.send(SwapEvent::Cut { seq, offset });
+            let (seq, source) = (*seq, record.source());
+            let _ = events.send(SwapEvent::Cut { seq, source });
             self.unnamed_cut = None;
         }
     }

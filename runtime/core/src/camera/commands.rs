@@ -74,8 +74,8 @@ pub enum SwapEvent {
     Cut {
         /// Its number.
         seq: Seq,
-        /// Its offset in the input topic.
-        offset: i64,
+        /// Where it was read, as in `comux-source`.
+        source: String,
     },
     /// Probation is over, after so many frames.
     Passed {

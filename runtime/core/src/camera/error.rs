@@ -33,6 +33,12 @@ pub enum CameraError {
         /// What the broker says.
         cause: rdkafka::error::KafkaError,
     },
+    /// The output topic was deleted; nothing of what was refused for that is there.
+    #[error("the output topic `{topic}` was deleted")]
+    OutputGone {
+        /// The topic.
+        topic: String,
+    },
     /// The input can't be read.
     #[error("the input topic can't be read: {0}")]
     Input(rdkafka::error::KafkaError),

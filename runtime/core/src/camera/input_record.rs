@@ -15,6 +15,8 @@ use crate::video::packet::Inspection;
 /// A record on its way through a camera.
 pub(crate) struct InputRecord<'q> {
     pub message: BorrowedMessage<'q>,
+    /// How often its topic was made again.
+    pub times_made_again: u32,
     pub at: Instant,
     pub decode_us: u64,
     pub keyframe: bool,
@@ -30,7 +32,7 @@ pub(crate) struct InputRecord<'q> {
 }
 
 impl<'q> InputRecord<'q> {
-    pub fn new(message: BorrowedMessage<'q>) -> Self {
+    pub fn new(message: BorrowedMessage<'q>, times_made_again: u32) -> Self {
         let pts_us = pts_us(message.headers());
         Self {
             at: Instant::now(),
@@ -42,7 +44,14 @@ impl<'q> InputRecord<'q> {
             sent: None,
             gop_start: None,
             message,
+            times_made_again,
         }
+    }
+
+    /// Where it was read, as in `comux-source`.
+    pub fn source(&self) -> String {
+        let message = &self.message;
+        kafka::source(message.topic(), message.partition(), message.offset(), self.times_made_again)
     }
 
     /// The record's Kafka timestamp in microseconds since 1970.

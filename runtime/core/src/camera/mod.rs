@@ -27,4 +27,4 @@ pub use error::{CameraError, Stopped};
 pub use handle::{Camera, check};
 pub use input_record::{keyframe_header, pts_us};
 pub use plugin_chain::PluginChain;
-pub use thread::CameraParts;
+pub use thread::{CameraParts, OnTopic, OtherTopic};

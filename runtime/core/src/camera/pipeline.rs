@@ -13,14 +13,13 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::analysis::Analysis;
 use super::error::CameraError;
 use super::frame_path::{FramePath, Latest};
-use super::input_record::InputRecord;
 use super::stages::admission::Admission;
 use super::stages::decode::Decode;
 use super::stages::diagnosis::{Diagnosis, Known};
 use super::stages::intake::{AfterSilence, Intake};
 use super::stages::output::{Output, PARK_TIMEOUT};
 use crate::config::{CameraSpec, Framing, Mode, Rate};
-use crate::kafka::{CameraQueue, Checkpoint, PacketSink};
+use crate::kafka::{CameraQueue, Checkpoint, Incarnation, PacketSink};
 use crate::record::{FailReason, Ledger, MOST_WAITING, Outcome, Seq};
 use crate::sched::CoreClaim;
 use crate::stats::CameraStats;
@@ -46,6 +45,8 @@ pub(crate) struct Pipeline<'q> {
     pub(super) path: FramePath<'q>,
     pub(super) output: Output<'q>,
     diagnosis: Diagnosis,
+    /// The input topic was gone when it was looked at last.
+    was_gone: bool,
     claim: Arc<CoreClaim>,
     stats: Arc<CameraStats>,
 }
@@ -73,6 +74,7 @@ impl<'q> Pipeline<'q> {
                 latest: Latest::default(),
                 held: VecDeque::new(),
             },
+            was_gone: false,
             diagnosis: Diagnosis::new(&stats, Instant::now()),
             output: Output::new(
                 sink,
@@ -124,6 +126,7 @@ impl<'q> Pipeline<'q> {
         }
         self.path.decode.watch_load();
         self.path.analysis.save_if_due();
+        self.notice_gone();
         self.diagnose();
         Ok(())
     }
@@ -144,6 +147,36 @@ impl<'q> Pipeline<'q> {
             None => tracing::info!(camera, tenant, "records are analysed again"),
         }
         self.stats.record_trouble(trouble);
+    }
+
+    /// When another topic has taken the place of the one that is read: gives out all that came of
+    /// that, and begins to read the other one.
+    pub fn begin_again_if_other(&mut self) -> Result<Option<Incarnation>, CameraError> {
+        let Some(id) = self.intake.other_topic() else { return Ok(None) };
+        self.end_stream();
+        self.emit_settled()?;
+        self.output.finish()?;
+        let other = self.intake.begin_again(id)?;
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        tracing::warn!(camera, tenant, topic = other.topic, "the input topic was made again");
+        Ok(Some(other))
+    }
+
+    /// Says so when the input topic is gone, and when it is there again.
+    fn notice_gone(&mut self) {
+        let is_gone = self.intake.is_gone();
+        if is_gone == std::mem::replace(&mut self.was_gone, is_gone) {
+            return;
+        }
+        let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
+        let topic = &self.spec.consume_topic;
+        if is_gone {
+            tracing::warn!(camera, tenant, topic, "the input topic was deleted");
+            let trouble = format!("its input topic `{topic}` was deleted; make it again");
+            self.stats.record_trouble(Some(trouble));
+        } else {
+            self.stats.record_trouble(None);
+        }
     }
 
     /// No record is there.
@@ -228,7 +261,7 @@ impl<'q> Pipeline<'q> {
         inspection: Option<Inspection>,
         late: Lateness,
     ) {
-        let mut record = InputRecord::new(message);
+        let mut record = self.intake.record(message);
         if let Some(inspection) = inspection {
             self.note_evidence(inspection);
             record.keyframe = inspection.content == Content::KeyPicture;
@@ -256,7 +289,7 @@ impl<'q> Pipeline<'q> {
     }
 
     fn take_chunk(&mut self, message: BorrowedMessage<'q>, late: Lateness) {
-        let mut record = InputRecord::new(message);
+        let mut record = self.intake.record(message);
         record.gop_start = self.intake.gop_start();
         if let Some(outcome) = self.path.analysis.bypass() {
             self.pass_by_units(record.message.payload().unwrap_or_default());

@@ -12,7 +12,7 @@ use super::error::CameraError;
 use super::pipeline::{Carried, Pipeline};
 use super::plugin_chain::PluginChain;
 use crate::config::CameraSpec;
-use crate::kafka::{CameraQueue, Checkpoint, PacketSink};
+use crate::kafka::{CameraQueue, Checkpoint, Incarnation, PacketSink};
 use crate::snapshots::SnapshotQueue;
 use crate::stats::CameraStats;
 use crate::tenancy::Tenant;
@@ -35,9 +35,23 @@ pub struct CameraParts {
     pub sink: PacketSink,
     /// Where the state of its plugins is saved.
     pub snapshots: Arc<SnapshotQueue>,
+    /// Called when one of its topics was made again.
+    pub on_topic: OnTopic,
     /// Called when its thread ends, for whatever reason.
     pub on_end: Box<dyn FnOnce() + Send>,
 }
+
+/// One of a camera's topics is another one from now on.
+#[derive(Debug)]
+pub enum OtherTopic {
+    /// It consumes this one.
+    Input(Incarnation),
+    /// Its output topic was made again.
+    Output,
+}
+
+/// Is told so.
+pub type OnTopic = Box<dyn Fn(OtherTopic) + Send>;
 
 /// Why a pipeline ended without an error.
 enum Exit {
@@ -54,8 +68,8 @@ pub(crate) fn run(
     commands: &mpsc::Receiver<Command>,
     stop: &AtomicBool,
 ) -> Result<(), CameraError> {
-    let CameraParts { spec, queue, checkpoint, tenant, chain, paused, sink, snapshots, on_end: _ } =
-        parts;
+    let CameraParts { spec, queue, checkpoint, tenant, chain, paused, sink, snapshots, .. } = parts;
+    let on_topic = parts.on_topic;
     let claim = tenant.claim();
     let mut input = (queue, checkpoint);
     let analysis = Analysis::new(
@@ -73,7 +87,7 @@ pub(crate) fn run(
         checkpoint.wake_this_thread();
         let spec = Arc::clone(&carried.spec);
         let run = Pipeline::new(carried, queue, &sink, Arc::clone(checkpoint), stop)
-            .and_then(|pipeline| run_pipeline(pipeline, commands));
+            .and_then(|pipeline| run_pipeline(pipeline, commands, &on_topic));
         match run {
             Ok(Exit::Stopped) => return Ok(()),
             Ok(Exit::OtherInput(next, rest)) => (input, carried) = (next, *rest),
@@ -89,6 +103,7 @@ pub(crate) fn run(
 fn run_pipeline(
     mut pipeline: Pipeline<'_>,
     commands: &mpsc::Receiver<Command>,
+    on_topic: &OnTopic,
 ) -> Result<Exit, CameraError> {
     while !pipeline.is_stopping() {
         while let Ok(command) = commands.try_recv() {
@@ -97,6 +112,12 @@ fn run_pipeline(
             if let Some(input) = pipeline.apply(command)? {
                 return Ok(Exit::OtherInput(input, Box::new(pipeline.carry())));
             }
+        }
+        if let Some(other) = pipeline.begin_again_if_other()? {
+            on_topic(OtherTopic::Input(other));
+        }
+        if pipeline.output.was_made_again() {
+            on_topic(OtherTopic::Output);
         }
         pipeline.advance()?;
     }

@@ -58,12 +58,13 @@ impl ControlPlane {
 
         let (stop, stopping) = watch::channel(false);
         let (reporter, reports) = mpsc::unbounded_channel();
-        let PlaneState { cameras, deleted_by } = state;
+        let PlaneState { cameras, deleted_by, inputs } = state;
         let context = Arc::new(ControlContext {
             host: Arc::clone(&host),
             publisher,
             registry: Registry::default(),
             deleted_by,
+            inputs,
             // Beside commands: the first, to run, and the last, to stop.
             mailbox: most_executed(config) + 2,
             stop: stopping,

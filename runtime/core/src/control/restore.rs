@@ -7,11 +7,11 @@ use rdkafka::error::KafkaError;
 
 use super::dispatch::Dispatcher;
 use crate::config::{Config, Id};
-use crate::control::topics::StateRecord;
+use crate::control::topics::{INPUT, StateRecord};
 use crate::control::wire::{
     CameraAnswer, CameraCommand, CommandPositions, Desired, Envelope, Record, Refusal,
 };
-use crate::kafka::TopicError;
+use crate::kafka::{Incarnation, TopicError};
 
 /// The control plane can't start.
 #[derive(Debug, thiserror::Error)]
@@ -61,12 +61,23 @@ pub(crate) struct PlaneState {
     pub cameras: BTreeMap<String, StateFound>,
     /// For cameras that are not there: the commands that led to that.
     pub deleted_by: HashMap<String, CommandPositions>,
+    /// The topics that cameras consume.
+    pub inputs: HashMap<String, Incarnation>,
 }
 
 impl PlaneState {
     /// Takes one more record into account.
     pub fn add(&mut self, record: StateRecord, config: &Config) {
         let Ok(key) = String::from_utf8(record.key) else { return };
+        if let Some(camera) = key.strip_prefix(INPUT) {
+            // What can't be read is not known, and then the offsets must do.
+            let input = record.value.and_then(|value| serde_json::from_slice(&value).ok());
+            match input {
+                Some(input) => _ = self.inputs.insert(camera.to_owned(), input),
+                None => _ = self.inputs.remove(camera),
+            }
+            return;
+        }
         let commands = CommandPositions::parse(record.commands.as_deref().unwrap_or_default());
         let new = match &record.value {
             None => StateFound::Gone,

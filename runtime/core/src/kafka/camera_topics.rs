@@ -160,6 +160,7 @@ pub async fn ensure_camera_topics<E: From<TopicError> + From<KafkaError>>(
         let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
         if ensure_topic(&clients.consumer, &clients.admin, topic, &settings).await? {
             found.created.push(topic.to_owned());
+            pool.sink(produce, config)?.look_for(topic);
         }
     }
     let topics: Vec<&str> = spec.output_topics().collect();

@@ -55,7 +55,7 @@ impl GopStart {
         }
     }
 
-    /// What was committed. `None`: nothing of the kind.
+    /// What was committed; other parts do not count. `None`: nothing of the kind.
     #[must_use]
     pub fn from_metadata(metadata: &str) -> Option<Self> {
         let (mut offset, mut parameter_sets) = (None, None);

@@ -14,7 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::properties::Logging;
+use super::incarnation::Incarnations;
 use crate::kafka::PARTITION;
 
 /// How often librdkafka is asked where the topic ends. It searches a list of all cameras' topics
@@ -23,7 +23,7 @@ const ASKING_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How far one camera is behind, without a question to the broker.
 pub(super) struct Lag {
-    consumer: Arc<BaseConsumer<Logging>>,
+    consumer: Arc<BaseConsumer<Incarnations>>,
     topic: CString,
     /// What was fetched and not yet taken.
     fetched: NonNull<rd_kafka_queue_t>,
@@ -41,7 +41,7 @@ struct End {
 unsafe impl Send for Lag {}
 
 impl Lag {
-    pub fn new(consumer: Arc<BaseConsumer<Logging>>, topic: &str) -> Result<Self, KafkaError> {
+    pub fn new(consumer: Arc<BaseConsumer<Incarnations>>, topic: &str) -> Result<Self, KafkaError> {
         let subscription = |text: String| KafkaError::Subscription(text);
         let name = CString::new(topic).map_err(|error| subscription(error.to_string()))?;
         // SAFETY: the client and the name live during the call.

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::client::Client;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 /// How long the thread may outlive the producer's last user. rdkafka's own threaded producer waits
 /// a tenth of a second at a time, and spins for the last millisecond of each: a hundredth of a core
@@ -40,6 +41,11 @@ impl<C: ProducerContext + 'static> PolledProducer<C> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(poll);
         thread.map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
         Ok(Self { producer, closed })
+    }
+
+    /// The client itself.
+    pub fn client(&self) -> &Client<C> {
+        self.producer.client()
     }
 
     /// Hands a record over to librdkafka.

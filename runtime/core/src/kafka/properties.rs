@@ -72,6 +72,17 @@ pub fn consumer_config(cluster: &Cluster, node: &Id) -> ClientConfig {
     overlay(config, cluster)
 }
 
+/// The same client, with the lines in librdkafka's log that tell that a topic is another one.
+#[must_use]
+pub fn with_metadata_log(mut config: ClientConfig) -> ClientConfig {
+    let debug = match config.get("debug") {
+        Some(wanted) if !wanted.is_empty() => format!("{wanted},metadata"),
+        _ => "metadata".to_owned(),
+    };
+    config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
+    config
+}
+
 /// Properties for packets out.
 #[must_use]
 pub fn producer_config(cluster: &Cluster, node: &Id) -> ClientConfig {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -13,8 +14,9 @@ use rdkafka::producer::{BaseRecord, ProducerContext};
 use super::acceptance::{Acceptance, HEADER_OVERHEAD, batch_bytes};
 use super::checkpoint::{Acknowledged, Checkpoint, GopStart, MAX_UNACKNOWLEDGED_BYTES};
 use super::headers::{each_header, is_reserved, none_reserved};
+use super::incarnation::{Incarnations, TopicWatch, is_for_people, source};
 use super::producer::{Outgoing, PolledProducer};
-use super::properties::{Logging, producer_config};
+use super::properties::{Logging, producer_config, with_metadata_log};
 use crate::config::{Cluster, Id};
 use crate::kafka::PARTITION;
 use crate::record::{Outcome, Seq, header};
@@ -23,6 +25,7 @@ use crate::record::{Outcome, Seq, header};
 #[derive(Clone)]
 pub struct PacketSink {
     producer: Arc<PolledProducer<Deliveries>>,
+    incarnations: Arc<Incarnations>,
     topics: Arc<Mutex<HashMap<String, Arc<Acceptance>>>>,
     /// How large librdkafka makes batches of several records.
     batch_bytes: u64,
@@ -35,10 +38,21 @@ pub struct OutputTopic {
     pub name: String,
     /// Which records it is sure to take.
     pub acceptance: Arc<Acceptance>,
+    watch: Arc<TopicWatch>,
     batch_bytes: u64,
 }
 
 impl OutputTopic {
+    /// Whether another topic of its name has taken its place; it is asked once.
+    #[must_use]
+    pub fn was_made_again(&self) -> bool {
+        let other = self.watch.other();
+        if let Some(id) = &other {
+            self.watch.goes_on(id);
+        }
+        other.is_some()
+    }
+
     /// Bytes that may wait for acknowledgement. Those that wait may get into one batch, and the
     /// topic takes batches up to a size.
     fn most_waiting(&self) -> usize {
@@ -61,8 +75,11 @@ pub struct Measured {
     is_clean: bool,
 }
 
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the runtime's own headers take at most, but for `comux-source` and `comux-plugin`.
-const OWN_HEADERS: usize = 330;
+const OWN_HEADERS: usize = 341;
 
 /// Everything that the headers of an output record say beside the plugins' results.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +90,8 @@ pub struct RecordFacts {
     pub pts_us: Option<i64>,
     /// It holds a key frame.
     pub keyframe: bool,
+    /// How often its topic was made again.
+    pub times_made_again: u32,
 }
 
 /// Why a record was not taken.
@@ -95,11 +114,14 @@ pub struct Delivery {
 }
 
 /// Takes the broker's reports.
-pub struct Deliveries;
+pub struct Deliveries(Arc<Incarnations>);
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Logging.log(level, facility, message);
+        self.0.read_log(facility, message);
+        if is_for_people(level) {
+            Logging.log(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -126,12 +148,14 @@ impl PacketSink {
     /// # Errors
     /// When a property is wrong.
     pub fn new(cluster: &Cluster, node: &Id) -> Result<Self, KafkaError> {
-        let config = producer_config(cluster, node);
+        let config = with_metadata_log(producer_config(cluster, node));
+        let incarnations = Arc::<Incarnations>::default();
         // librdkafka's default.
         let batch_bytes = config.get("batch.size").and_then(|text| text.parse().ok());
-        let producer = PolledProducer::new(&config, Deliveries, "sink")?;
+        let producer = PolledProducer::new(&config, Deliveries(Arc::clone(&incarnations)), "sink")?;
         Ok(Self {
             producer: Arc::new(producer),
+            incarnations,
             topics: Arc::default(),
             batch_bytes: batch_bytes.unwrap_or(1_000_000),
         })
@@ -141,15 +165,30 @@ impl PacketSink {
     #[must_use]
     pub fn topic(&self, name: &str) -> OutputTopic {
         let acceptance = Arc::clone(self.topics.lock().entry(name.to_owned()).or_default());
-        OutputTopic { name: name.to_owned(), acceptance, batch_bytes: self.batch_bytes }
+        let (watch, batch_bytes) = (self.incarnations.watch_first(name), self.batch_bytes);
+        OutputTopic { name: name.to_owned(), acceptance, watch, batch_bytes }
     }
 
     /// The topics that records are sent to.
     #[must_use]
     pub fn topics(&self) -> Vec<(String, Arc<Acceptance>)> {
         let mut topics = self.topics.lock();
-        topics.retain(|_, acceptance| Arc::strong_count(acceptance) > 1);
+        topics.retain(|name, acceptance| {
+            let is_used = Arc::strong_count(acceptance) > 1;
+            if !is_used {
+                self.incarnations.forget(name);
+            }
+            is_used
+        });
         topics.iter().map(|(name, acceptance)| (name.clone(), Arc::clone(acceptance))).collect()
+    }
+
+    /// Looks for a topic that was made a moment ago under the name of one that was gone: librdkafka
+    /// would refuse records for it until it looks by itself, in some minutes. Waits for the broker.
+    pub fn look_for(&self, topic: &str) {
+        if let Err(error) = self.producer.client().fetch_metadata(Some(topic), PATIENCE) {
+            tracing::debug!(topic, %error, "kafka: metadata");
+        }
     }
 
     /// How large a record is with what is added to it.
@@ -229,7 +268,7 @@ fn headers(
         Some(headers) => none_reserved(headers),
     };
     let (partition, offset) = (record.partition(), record.offset());
-    let source = format!("{}/{partition}/{offset}", record.topic());
+    let source = source(record.topic(), partition, offset, facts.times_made_again);
     with_results(own, &source, facts, outcome)
 }
 

@@ -12,9 +12,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use super::repeats::Repeats;
 use crate::camera::error::CameraError;
-use crate::camera::input_record::{age, keyframe_header};
+use crate::camera::input_record::{InputRecord, age, keyframe_header};
 use crate::config::{CameraSpec, Framing};
-use crate::kafka::{CameraQueue, GopStart};
+use crate::kafka::{CameraQueue, GopStart, Incarnation};
 use crate::record::Seq;
 use crate::video::decode::Lateness;
 use crate::video::packet::{Codec, Content, Inspection, Inspector, Splitter, Unit};
@@ -117,6 +117,29 @@ impl<'q> Intake<'q> {
     /// The next record, if one is there.
     pub fn poll(&self) -> Option<BorrowedMessage<'q>> {
         self.queue.poll()
+    }
+
+    /// The record, as it comes.
+    pub fn record(&self, message: BorrowedMessage<'q>) -> InputRecord<'q> {
+        InputRecord::new(message, self.queue.times_made_again())
+    }
+
+    /// The id of another topic that has taken the place of the one that is read.
+    pub fn other_topic(&self) -> Option<String> {
+        self.queue.other_topic()
+    }
+
+    /// Whether the topic was deleted, and not made again.
+    pub fn is_gone(&self) -> bool {
+        self.queue.is_gone()
+    }
+
+    /// Reads the other topic, of this id, from its beginning.
+    pub fn begin_again(&mut self, id: String) -> Result<Incarnation, CameraError> {
+        (self.next_offset, self.sought, self.gop_start) = (None, None, None);
+        self.reading = Reading::Following;
+        self.begin_anew();
+        self.queue.begin_again(id).map_err(CameraError::Input)
     }
 
     /// Whether records are missing before this one.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::linger::{self, Linger};
@@ -67,6 +67,11 @@ impl<'q> Output<'q> {
         Self { sink, topic, spec, checkpoint, linger, tenant, stop, stats }
     }
 
+    /// Whether another topic has taken the place of the one that records leave for.
+    pub fn was_made_again(&self) -> bool {
+        self.topic.was_made_again()
+    }
+
     /// Whether the camera is told to stop.
     pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
@@ -113,7 +118,12 @@ impl<'q> Output<'q> {
         record: &InputRecord<'_>,
         outcome: &Outcome,
     ) -> Result<(), CameraError> {
-        let facts = RecordFacts { seq, pts_us: record.pts_us, keyframe: record.keyframe };
+        let facts = RecordFacts {
+            seq,
+            pts_us: record.pts_us,
+            keyframe: record.keyframe,
+            times_made_again: record.times_made_again,
+        };
         // At the end, what is inside comes out at once; it is charged all the same.
         while !self.is_stopping() && !self.tenant.may_output(Instant::now()) {
             self.check()?;
@@ -166,6 +176,9 @@ impl<'q> Output<'q> {
     fn produce_alone(&self, leaving: Leaving<'_, '_>) -> Result<Status, CameraError> {
         let Leaving { facts, record, outcome, measured } = leaving;
         let Some(error) = self.try_alone(&self.topic, leaving)? else { return Ok(outcome.status) };
+        if is_gone(&error) {
+            return Err(CameraError::OutputGone { topic: self.topic.name.clone() });
+        }
         let is_too_large =
             error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
         if is_too_large && !outcome.headers.is_empty() {
@@ -180,7 +193,7 @@ impl<'q> Output<'q> {
         let why = explain(&error, &self.topic.acceptance, measured.on_wire, message.timestamp());
         let status = Status::Failed(FailReason::Refused);
         match self.spec.on_refused {
-            OnRefused::Stop => return Err(refused(&self.topic, message, why)),
+            OnRefused::Stop => return Err(refused(&self.topic, record, why)),
             OnRefused::Skip => {
                 let (next_offset, gop_start) = (message.offset() + 1, record.gop_start.clone());
                 self.checkpoint.goes_on_at(Acknowledged { next_offset, gop_start });
@@ -193,7 +206,7 @@ impl<'q> Output<'q> {
                     let (bytes, time) = (dead.measured.on_wire, message.timestamp());
                     return Err(refused(
                         &topic,
-                        message,
+                        record,
                         explain(&error, &topic.acceptance, bytes, time),
                     ));
                 }
@@ -201,7 +214,7 @@ impl<'q> Output<'q> {
         }
         let (camera, tenant) = (self.spec.id.as_str(), self.spec.tenant.as_str());
         let (topic, policy) = (self.topic.name.as_str(), self.spec.on_refused);
-        let source = source(message);
+        let source = record.source();
         tracing::warn!(camera, tenant, topic, source, ?policy, "a record was refused: {why}");
         Ok(status)
     }
@@ -245,18 +258,24 @@ impl<'q> Output<'q> {
 
     /// Fails once the broker has refused a record for good: the next one must not pass it.
     pub fn check(&self) -> Result<(), CameraError> {
-        let output = |cause| CameraError::Output { topic: self.topic.name.clone(), cause };
-        self.checkpoint.refused().map_or(Ok(()), |cause| Err(output(cause)))
+        let Some(cause) = self.checkpoint.refused() else { return Ok(()) };
+        let topic = self.topic.name.clone();
+        Err(match is_gone(&cause) {
+            true => CameraError::OutputGone { topic },
+            false => CameraError::Output { topic, cause },
+        })
     }
 }
 
-fn refused(topic: &OutputTopic, record: &BorrowedMessage<'_>, why: String) -> CameraError {
-    CameraError::Refused { topic: topic.name.clone(), source_of: source(record), why }
+/// Whether a record was refused because there is no such topic any more.
+fn is_gone(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|it| [UnknownPartition, UnknownTopic, UnknownTopicOrPartition].contains(&it))
 }
 
-/// As in `comux-source`.
-fn source(record: &BorrowedMessage<'_>) -> String {
-    format!("{}/{}/{}", record.topic(), record.partition(), record.offset())
+fn refused(topic: &OutputTopic, record: &InputRecord<'_>, why: String) -> CameraError {
+    CameraError::Refused { topic: topic.name.clone(), source_of: record.source(), why }
 }
 
 fn now_ms() -> i64 {

@@ -12,6 +12,7 @@ use super::context::{ControlContext, OnBehalf};
 use super::controlled::ControlledCamera;
 use super::kept::KeptState;
 use super::runner::Runner;
+use crate::camera::OtherTopic;
 use crate::config::Id;
 use crate::control::wire::{CameraAnswer, CameraCommand, Done, Envelope, ErrorCode, SwapReport};
 
@@ -21,6 +22,8 @@ pub(crate) struct Actor {
     mailbox: mpsc::Receiver<Envelope>,
     /// The start of the camera whose thread has ended.
     ended: watch::Receiver<u64>,
+    /// Topics of the camera that are other ones.
+    topics: mpsc::UnboundedReceiver<OtherTopic>,
 }
 
 impl Actor {
@@ -28,9 +31,12 @@ impl Actor {
     pub fn open(id: Id, context: Arc<ControlContext>) -> mpsc::Sender<Envelope> {
         let (commands, mailbox) = mpsc::channel(context.mailbox);
         let (ends, ended) = watch::channel(0);
-        let (kept, runner) = (KeptState::default(), Runner::new(ends));
-        let camera = ControlledCamera { id, context, kept, runner };
-        tokio::spawn(Self { camera, mailbox, ended }.run());
+        // Bounded by what happens to topics.
+        let (others, topics) = mpsc::unbounded_channel();
+        let (kept, runner) = (KeptState::default(), Runner::new(ends, others));
+        let input = context.inputs.get(id.as_str()).cloned();
+        let camera = ControlledCamera { id, context, kept, runner, input };
+        tokio::spawn(Self { camera, mailbox, ended, topics }.run());
         commands
     }
 
@@ -45,6 +51,10 @@ impl Actor {
                         self.camera.notice_end(start).await;
                         self.camera.show();
                     }
+                    continue;
+                }
+                Some(other) = self.topics.recv() => {
+                    self.camera.note_topic(other).await;
                     continue;
                 }
                 envelope = self.mailbox.recv() => match envelope {

@@ -10,6 +10,7 @@ use crate::control::registry::Registry;
 use crate::control::topics::Publisher;
 use crate::control::wire::{CommandPositions, ErrorCode, Origin, Refusal};
 use crate::host::Host;
+use crate::kafka::Incarnation;
 use crate::stats::CameraCounts;
 
 /// See the module.
@@ -19,6 +20,8 @@ pub(crate) struct ControlContext {
     pub registry: Registry,
     /// Cameras that were not there at the start: the commands that had deleted them.
     pub deleted_by: HashMap<String, CommandPositions>,
+    /// The topics that cameras consumed before the start.
+    pub inputs: HashMap<String, Incarnation>,
     /// How many commands may wait for one camera: all that may be under way at the same time.
     pub mailbox: usize,
     /// Turns true when the node ends.

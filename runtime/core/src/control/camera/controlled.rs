@@ -8,14 +8,15 @@ use std::sync::Arc;
 use super::context::ControlContext;
 use super::kept::KeptState;
 use super::resolve::{self, Placed};
-use super::runner::{Lack, Runner};
-use crate::camera::{self, Link};
+use super::runner::{End, Lack, Runner};
+use crate::camera::{self, Link, OtherTopic};
 use crate::config::{CameraSpec, Id};
 use crate::control::registry::CameraView;
 use crate::control::wire::{
     CameraAnswer, Desired, Done, ErrorCode, Origin, Refusal, RolloutOptions, StepTimes, SwapReport,
 };
 use crate::host::CameraStart;
+use crate::kafka::Incarnation;
 use crate::plugin::instance::CameraPlugin;
 use crate::policy::Step;
 
@@ -25,6 +26,8 @@ pub(crate) struct ControlledCamera {
     pub context: Arc<ControlContext>,
     pub kept: KeptState,
     pub runner: Runner,
+    /// The topic that it consumes, as the state topic has it.
+    pub input: Option<Incarnation>,
 }
 
 impl ControlledCamera {
@@ -85,7 +88,8 @@ impl ControlledCamera {
             spec.plugins = placed.iter().map(|placed| placed.entry.clone()).collect();
         }
         let of = (Arc::new(spec.clone()), tenant);
-        self.runner.start(Arc::clone(host), of, plugins, how).await?;
+        let before = self.input.clone();
+        self.runner.start(Arc::clone(host), of, plugins, how, before).await?;
         if let Some(Lack { why, .. }) = self.runner.lack() {
             let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
             tracing::warn!(camera, tenant, error = why, "its plugins can't be loaded");
@@ -107,8 +111,8 @@ impl ControlledCamera {
                 let links = instances.into_iter().map(link).collect();
                 // There is nothing to go back to.
                 let options = RolloutOptions { shadow: 0, probation: 0, fresh: false };
-                let (topic, stop) = (&desired.spec.consume_topic, self.context.stop.clone());
-                let swap = self.runner.swap(links, options, topic, stop, &mut report);
+                let stop = self.context.stop.clone();
+                let swap = self.runner.swap(links, options, stop, &mut report);
                 swap.await.map(|()| placed)
             }
         };
@@ -191,9 +195,51 @@ impl ControlledCamera {
     }
 
     /// Stops the camera, which gives out what it has received. Why it had stopped by itself.
-    pub async fn stop(&mut self) -> Option<String> {
+    pub async fn stop(&mut self) -> Option<End> {
         let spec = self.kept.get().map(|desired| desired.spec.clone());
         self.runner.stop(Arc::clone(&self.context.host), spec).await
+    }
+
+    // === its topics ===
+
+    /// One of its topics is another one.
+    pub async fn note_topic(&mut self, other: OtherTopic) {
+        match other {
+            OtherTopic::Input(input) => self.note_input(input).await,
+            OtherTopic::Output => self.output_was_made_again().await,
+        }
+    }
+
+    /// Says that what comes from here on goes to another output topic.
+    pub async fn output_was_made_again(&self) {
+        let Some(desired) = self.kept.get() else { return };
+        let (id, topic) = (self.id.as_str(), &desired.spec.produce_topic);
+        let message = format!(
+            "⚠ {id}: its output topic `{topic}` was deleted and made again; what had not been \
+             acknowledged before is in the new one"
+        );
+        self.context.publisher.event("output-made-again", id, &message).await;
+    }
+
+    /// It consumes this topic now. Keeps that, and says so when it was made again.
+    async fn note_input(&mut self, input: Incarnation) {
+        if self.input.as_ref() == Some(&input) || self.kept.get().is_none() {
+            return;
+        }
+        let before = self.input.replace(input.clone());
+        let is_made_again = before.is_some_and(|it| it.topic == input.topic) && input.number > 0;
+        let (publisher, id) = (&self.context.publisher, self.id.as_str());
+        if let Err(error) = publisher.put_input(id, Some(&input)).await {
+            tracing::warn!(camera = id, %error, "the state topic did not take which topic is read");
+        }
+        if is_made_again {
+            let (topic, number) = (&input.topic, input.number);
+            let message = format!(
+                "⚠ {id}: its input topic `{topic}` was deleted and made again; it is read from its \
+                 beginning, and `comux-source` of its records ends in `/{number}`"
+            );
+            publisher.event("topic-made-again", id, &message).await;
+        }
     }
 
     // === what there is to see ===

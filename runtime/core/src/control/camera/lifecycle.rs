@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::{CameraReport, OnBehalf};
 use super::controlled::ControlledCamera;
+use super::runner::End;
 use crate::config::{CameraTable, Id, OPERATORS_KEYS};
 use crate::control::wire::{Desired, Done, ErrorCode, Origin, Refusal, SwapReport, deleted_mark};
 use crate::host::CameraStart;
@@ -110,6 +111,11 @@ impl ControlledCamera {
             ErrorCode::Failed.because(format!("the state topic refused it: {error}"))
         })?;
         let owner = (&desired.spec).into();
+        if self.input.take().is_some()
+            && let Err(error) = publisher.put_input(id, None).await
+        {
+            tracing::warn!(camera = id, %error, "the state topic did not take that it is deleted");
+        }
         self.stop().await;
         self.context.host.snapshots.forget(owner);
         self.kept.clear();
@@ -148,17 +154,32 @@ impl ControlledCamera {
         if !self.runner.is_latest(start) {
             return;
         }
-        if let Some(error) = self.stop().await {
+        let Some(End { why: error, output_is_gone }) = self.stop().await else { return };
+        let error = match self.kept.get().filter(|_| output_is_gone).cloned() {
+            None => Some(error),
+            Some(desired) => self.start_again(&desired).await.err().map(|it| it.to_string()),
+        };
+        if let Some(error) = error {
             let message = format!("✘ {} has stopped: {error}", self.id);
             self.runner.fail(error);
             self.context.publisher.event("camera-stopped", self.id.as_str(), &message).await;
         }
     }
 
+    /// Goes on where the output was acknowledged last, into an output topic that is there.
+    async fn start_again(&mut self, desired: &Desired) -> Result<(), Refusal> {
+        let paused = desired.paused;
+        let how = CameraStart { paused, goes_on: true, remembers: true, may_lack_plugins: true };
+        let spec = self.start(&desired.spec, how, &mut None).await?;
+        self.kept.resume(Desired { spec, ..desired.clone() });
+        self.output_was_made_again().await;
+        Ok(())
+    }
+
     /// The node ends.
     pub async fn end(&mut self) {
         let before = self.runner.failure().cloned();
-        let error = self.stop().await.or(before);
+        let error = self.stop().await.map(|end| end.why).or(before);
         if let Some(desired) = self.kept.get() {
             let spec = Arc::new(desired.spec.clone());
             let report = CameraReport { spec, counts: self.runner.stats().counts(), error };

@@ -10,11 +10,14 @@ use tokio::time::Instant;
 
 use super::context::blocking;
 use super::resolve::Placed;
-use crate::camera::{Camera, CameraInput, Change, Command, Link, Swap, SwapEvent};
+use crate::camera::{
+    Camera, CameraError, CameraInput, Change, Command, Link, OtherTopic, Swap, SwapEvent,
+};
 use crate::config::CameraSpec;
 use crate::control::registry::Phase;
 use crate::control::wire::{Cut, ErrorCode, Refusal, RolloutOptions, SwapReport};
 use crate::host::{CameraStart, Host};
+use crate::kafka::Incarnation;
 use crate::plugin::instance::CameraPlugin;
 use crate::policy::Step;
 use crate::stats::CameraStats;
@@ -27,6 +30,8 @@ pub(crate) struct Runner {
     starts: u64,
     /// The start whose thread has ended, told by that thread.
     ended: watch::Sender<u64>,
+    /// Told by its thread of topics that were made again, and of the one that it consumes.
+    topics: mpsc::UnboundedSender<OtherTopic>,
     /// Its counters, also of a camera that has stopped.
     stats: Arc<CameraStats>,
 }
@@ -40,6 +45,14 @@ enum RunState {
     },
     /// With the reason, where it should run.
     Stopped(Option<String>),
+}
+
+/// A camera's thread ended by itself.
+pub(crate) struct End {
+    /// Why.
+    pub why: String,
+    /// Its output topic was deleted; another one mends that.
+    pub output_is_gone: bool,
 }
 
 /// A camera runs without its plugins.
@@ -63,9 +76,9 @@ impl Lack {
 }
 
 impl Runner {
-    /// Nothing runs yet. Each end of a thread is told to `ended`.
-    pub fn new(ended: watch::Sender<u64>) -> Self {
-        Self { state: RunState::Stopped(None), starts: 0, ended, stats: Arc::default() }
+    /// Nothing runs yet. Each end of a thread is told to `ended`, each other topic to `topics`.
+    pub fn new(ended: watch::Sender<u64>, topics: mpsc::UnboundedSender<OtherTopic>) -> Self {
+        Self { state: RunState::Stopped(None), starts: 0, ended, topics, stats: Arc::default() }
     }
 
     // === what there is to see ===
@@ -147,13 +160,14 @@ impl Runner {
     // === its life ===
 
     /// Starts the thread, with configured instances of these plugins, or with the reason why there
-    /// are none. Waits for the broker.
+    /// are none. `before`: the topic that it consumed last. Waits for the broker.
     pub async fn start(
         &mut self,
         host: Arc<Host>,
         (spec, tenant): (Arc<CameraSpec>, Arc<Tenant>),
         plugins: Result<(Vec<Placed>, Vec<CameraPlugin>), Refusal>,
         how: CameraStart,
+        before: Option<Incarnation>,
     ) -> Result<(), Refusal> {
         self.starts += 1;
         let (ended, start) = (self.ended.clone(), self.starts);
@@ -164,7 +178,12 @@ impl Runner {
             Ok((chain, instances)) => (chain, Some(instances), None),
             Err(refusal) => (Vec::new(), None, Some(Lack::new(refusal.to_string()))),
         };
-        let start = move || host.start_camera(&spec, tenant, instances, how, on_end);
+        let topics = self.topics.clone();
+        // Nobody takes it when the node ends.
+        let on_topic = move |other| _ = topics.send(other);
+        let calls = (Box::new(on_end) as _, Box::new(on_topic) as _);
+        let start =
+            move || host.start_camera(&spec, tenant, instances, (how, before.as_ref()), calls);
         let camera =
             blocking(start).await?.map_err(|error| ErrorCode::Failed.because(error.to_string()))?;
         self.stats = Arc::clone(&camera.stats);
@@ -184,7 +203,7 @@ impl Runner {
 
     /// Stops the camera, which gives out what it has received; its input is closed behind it. Why
     /// it had stopped by itself.
-    pub async fn stop(&mut self, host: Arc<Host>, spec: Option<CameraSpec>) -> Option<String> {
+    pub async fn stop(&mut self, host: Arc<Host>, spec: Option<CameraSpec>) -> Option<End> {
         let (camera, chain) = match std::mem::replace(&mut self.state, RunState::Stopped(None)) {
             RunState::Running { camera, chain, .. } => (camera, chain),
             stopped @ RunState::Stopped(_) => {
@@ -199,9 +218,13 @@ impl Runner {
                 host.close_input(&spec);
             }
             drop(chain);
-            ended.err().map(|error| error.to_string())
+            ended.err().map(|error| End {
+                why: error.to_string(),
+                output_is_gone: matches!(error, CameraError::OutputGone { .. }),
+            })
         });
-        ended.await.unwrap_or_else(|refusal| Some(refusal.to_string()))
+        let defect = |refusal: Refusal| End { why: refusal.to_string(), output_is_gone: false };
+        ended.await.unwrap_or_else(|refusal| Some(defect(refusal)))
     }
 
     /// Forgets why it does not run.
@@ -228,12 +251,17 @@ impl Runner {
         input: Option<CameraInput>,
     ) -> Result<(), Refusal> {
         let (done, is_done) = oneshot::channel();
+        let other = input.as_ref().map(|(queue, _)| queue.incarnation());
         let change = Change { spec: Arc::new(spec), input, done };
         if let RunState::Running { camera, .. } = &self.state {
             camera.send(Command::Change(change)).map_err(|_| Refusal::stopped())?;
         }
         let changed = is_done.await.map_err(|_| Refusal::stopped())?;
-        changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))
+        changed.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
+        if let Some(other) = other {
+            let _ = self.topics.send(OtherTopic::Input(other));
+        }
+        Ok(())
     }
 
     /// Other plugins are on it; or the same, asked for in other words.
@@ -244,13 +272,11 @@ impl Runner {
         }
     }
 
-    /// Has the thread swap its plugins, and waits for the end of probation. `consume_topic`: where
-    /// its records come from.
+    /// Has the thread swap its plugins, and waits for the end of probation.
     pub async fn swap(
         &self,
         chain: Vec<Link>,
         options: RolloutOptions,
-        consume_topic: &str,
         mut stop: watch::Receiver<bool>,
         report: &mut SwapReport,
     ) -> Result<(), Refusal> {
@@ -260,7 +286,7 @@ impl Runner {
         let RolloutOptions { shadow, probation, fresh } = options;
         let swap = Swap { chain, shadow, probation, fresh, events };
         camera.send(Command::Swap(swap)).map_err(|_| Refusal::stopped())?;
-        let mut cut_at = None;
+        let mut cut = None;
         loop {
             let event = tokio::select! {
                 event = received.recv() => event.ok_or_else(Refusal::stopped)?,
@@ -281,7 +307,7 @@ impl Runner {
                     report.gap = Some(hand_over + switch);
                     report.notes.extend(notes);
                 }
-                SwapEvent::Cut { seq, offset } => cut_at = Some((seq, offset)),
+                SwapEvent::Cut { seq, source } => cut = Some(Cut { seq, source }),
                 SwapEvent::Passed { frames, took } => {
                     if frames > 0 {
                         report.steps.add(Step::Probation, took);
@@ -296,8 +322,7 @@ impl Runner {
                 SwapEvent::Failed { step, reason } => return Err(Refusal::at(step, reason)),
             }
         }
-        report.cut =
-            cut_at.map(|(seq, offset)| Cut { seq, source: format!("{consume_topic}/0/{offset}") });
+        report.cut = cut;
         Ok(())
     }
 }

@@ -71,8 +71,8 @@ impl ControlledCamera {
                 true => RolloutOptions { shadow: 0, probation: 0, ..plan.options },
                 false => plan.options,
             };
-            let (topic, stop) = (&desired.spec.consume_topic, self.context.stop.clone());
-            self.runner.swap(links, options, topic, stop, report).await?;
+            let stop = self.context.stop.clone();
+            self.runner.swap(links, options, stop, report).await?;
             note_replaced(desired, &present, &chain, &places);
         }
         desired.spec.plugins = chain.iter().map(|placed| placed.entry.clone()).collect();

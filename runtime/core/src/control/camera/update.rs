@@ -87,7 +87,7 @@ impl ControlledCamera {
         checked.map_err(|error| ErrorCode::Refused.because(error.to_string()))?;
         let input = if other_input {
             let (host, spec) = (Arc::clone(&host), spec.clone());
-            let input = blocking(move || host.open_input(&spec, false)).await?;
+            let input = blocking(move || host.open_input(&spec, false, None)).await?;
             Some(input.map_err(|error| ErrorCode::Failed.because(error.to_string()))?)
         } else {
             None

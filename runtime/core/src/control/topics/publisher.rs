@@ -14,13 +14,16 @@ use tokio::sync::oneshot;
 
 use crate::config::{Config, Id, Topics};
 use crate::control::wire::{CommandPositions, Request};
-use crate::kafka::{Logging, Outgoing, PARTITION, PolledProducer, producer_config};
+use crate::kafka::{Incarnation, Logging, Outgoing, PARTITION, PolledProducer, producer_config};
 
 /// On records of the state topic: the process that wrote them.
 pub(crate) const WRITER: &str = "comux-writer";
 /// On records of the state topic, tombstones too: the commands that led to them, so that none is
 /// carried out twice after a crash.
 pub(crate) const COMMANDS: &str = "comux-commands";
+
+/// How keys of the state topic begin that say which topic a camera consumes. No id of a camera does.
+pub(crate) const INPUT: &str = "input/";
 
 const TOO_LARGE: RDKafkaErrorCode = RDKafkaErrorCode::MessageSizeTooLarge;
 
@@ -143,6 +146,20 @@ impl Publisher {
         let commands = (!commands.is_empty()).then(|| commands.to_string());
         let headers = [(WRITER, Some(&*self.writer)), (COMMANDS, commands.as_deref())];
         self.produce(&self.topics.state, camera, value, &headers).await
+    }
+
+    /// Keeps which topic a camera consumes; `None`: there is no such camera.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub async fn put_input(
+        &self,
+        camera: &str,
+        input: Option<&Incarnation>,
+    ) -> Result<(), KafkaError> {
+        let value = input.map(|input| serde_json::to_vec(input).unwrap_or_default());
+        let (topic, key) = (&self.topics.state, format!("{INPUT}{camera}"));
+        self.produce(topic, &key, value.as_deref(), &[(WRITER, Some(&*self.writer))]).await
     }
 
     async fn produce(
