@@ -311,7 +311,7 @@ impl Control {
     }
 }
 
-/// The desired state of an instance, by camera; which topic each consumes does not count.
+/// The desired state of an instance, by camera; what else the topic says does not count.
 ///
 /// # Panics
 /// When a record there is no JSON.
@@ -322,5 +322,5 @@ pub fn state(names: &Names, instance: &str) -> BTreeMap<String, Value> {
         (camera, serde_json::from_slice(&value).expect("a state record is JSON"))
     };
     let records = latest(&names.state(instance)).into_iter();
-    records.filter(|(key, _)| !key.starts_with("input/")).map(parse).collect()
+    records.filter(|(key, _)| !key.contains('/')).map(parse).collect()
 }

@@ -166,6 +166,17 @@ impl Comux {
     /// When it ends before, or takes too long.
     #[must_use]
     pub fn run_in(home: &Home, config: &Config) -> Self {
+        let mut comux = Self::start(home, config);
+        comux.wait_until("it runs", |line| message(line).as_deref() == Some("running"));
+        comux
+    }
+
+    /// As [`Comux::run_in`], and waits for nothing.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start(home: &Home, config: &Config) -> Self {
         let file = home.path().join("comux.toml");
         fs::write(&file, config.text()).unwrap();
         let mut process = on_own_cores(dies_with_this_thread(&mut Command::new(binary())))
@@ -185,9 +196,15 @@ impl Comux {
                 let _ = sender.send(line);
             }
         });
-        let mut comux = Self { process, log, lines: Vec::new(), _home: home.clone() };
-        comux.wait_until("it runs", |line| message(line).as_deref() == Some("running"));
-        comux
+        Self { process, log, lines: Vec::new(), _home: home.clone() }
+    }
+
+    /// Whether the process has ended.
+    ///
+    /// # Panics
+    /// When the operating system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
     }
 
     /// Waits for a line of the log.

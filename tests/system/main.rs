@@ -47,6 +47,7 @@ mod restart;
 mod results;
 mod store;
 mod streams;
+mod succession;
 mod swap;
 mod swap_failures;
 mod sweep;

@@ -24,7 +24,7 @@
 pub use config::{CameraSpec, Config, ConfigError, Id};
 pub use control::camera::CameraReport;
 pub use control::wire::{Origin, Request, Target};
-pub use control::{ActionError, ActionResult, Actions, CameraView, Phase};
+pub use control::{ActionError, ActionResult, Actions, CameraView, NodeProcess, Phase};
 pub use plugin::compile::Compiler;
 pub use runtime::{Runtime, StartError};
 pub use stats::{CameraCounts, CameraStats};

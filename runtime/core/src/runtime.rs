@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::control;
 use crate::control::camera::CameraReport;
-use crate::control::{Actions, CameraView, ControlPlane};
+use crate::control::{Actions, CameraView, ControlPlane, NodeProcess};
 use crate::host::{Host, HostError};
 use crate::kafka::TopicClients;
 use crate::kafka::{TopicError, reach};
@@ -61,17 +61,24 @@ impl Runtime {
         self.control.cameras()
     }
 
+    /// Waits until another process of this node's name waits for this one to [stop](Self::stop). Both
+    /// must not run: whoever embeds a runtime has to stop it then.
+    pub async fn successor(&self) -> NodeProcess {
+        self.control.successor().await
+    }
+
     /// Stops all cameras: each gives out what it has received, what is acknowledged is committed,
     /// and what plugins remember is kept.
     pub async fn stop(self) -> Vec<CameraReport> {
         self.watch.abort();
-        let reports = self.control.stop().await;
+        let (reports, tenure) = self.control.stop().await;
         let host = self.host;
         let finish = move || {
             host.commit();
             host.snapshots.finish();
         };
         let _ = tokio::task::spawn_blocking(finish).await;
+        tenure.end().await;
         reports
     }
 }

@@ -30,10 +30,16 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
     config.compiler = Compiler::this_program();
     let name = config.name.clone();
-    let stop = std::pin::pin!(stop_requested()?);
+    let mut stop = std::pin::pin!(stop_requested()?);
     let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;
     tracing::info!(node = name.as_str(), cameras = runtime.cameras().len(), "running");
-    stop.await;
+    let successor = tokio::select! {
+        () = &mut stop => None,
+        successor = runtime.successor() => Some(successor),
+    };
+    if let Some(successor) = &successor {
+        tracing::warn!("{successor} has the name `{name}` too, and takes over");
+    }
     tracing::info!("stopping: in-flight frames finish, output is acknowledged, offsets committed");
     let reports = tokio::select! {
         reports = runtime.stop() => reports,
@@ -48,6 +54,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stopped_early = reports.iter().filter(|report| report.error.is_some()).count();
     for report in &reports {
         log_report(report);
+    }
+    if let Some(successor) = successor {
+        return Err(Failure::failed(anyhow!(
+            "{successor} has the name `{name}` too, and has taken over; two nodes that run at once \
+             need two names"
+        )));
     }
     match stopped_early {
         0 => Ok(()),

@@ -12,8 +12,8 @@
 //!
 //! Each builds on those before it: `wire` (what goes over the topics), `topics` (the way in and
 //! out), `registry` (which cameras there are), `camera` (one actor each), `actions`, `status` and
-//! `dispatch` (from a request to its answer), `restore` (the start from the desired state), `plane`
-//! (all of it).
+//! `dispatch` (from a request to its answer), `restore` (the start from the desired state),
+//! `succession` (after another process of the same name), `plane` (all of it).
 
 mod actions;
 pub mod camera;
@@ -24,6 +24,7 @@ mod plane;
 mod registry;
 mod restore;
 mod status;
+mod succession;
 pub mod topics;
 pub mod wire;
 
@@ -31,3 +32,4 @@ pub use actions::{ActionError, ActionResult, Actions, OWN};
 pub use plane::{ControlPlane, ensure_topics};
 pub use registry::{CameraView, Phase};
 pub use restore::ControlPlaneError;
+pub use succession::NodeProcess;

@@ -12,6 +12,7 @@ use super::actions::Actions;
 use super::dispatch::Dispatcher;
 use super::registry::{CameraView, Registry};
 use super::restore::{ControlPlaneError, PlaneState, start_cameras};
+use super::succession::{NodeProcess, Tenure, take_over};
 use crate::config::{Config, Id};
 use crate::control::camera::{CameraReport, ControlContext};
 use crate::control::topics::{ControlConsumer, Incoming, Listener, Publisher, StateRecord};
@@ -41,6 +42,8 @@ pub struct ControlPlane {
     serving: JoinHandle<()>,
     stop: watch::Sender<bool>,
     reports: mpsc::UnboundedReceiver<CameraReport>,
+    tenure: Arc<Tenure>,
+    successor: watch::Receiver<Option<NodeProcess>>,
 }
 
 impl ControlPlane {
@@ -55,10 +58,28 @@ impl ControlPlane {
         let mut consumer = ControlConsumer::new(config)?;
         let mut state = PlaneState::default();
         consumer.read_state(|record| state.add(record, config))?;
+        let this = NodeProcess::this(&config.state_dir)?;
+        take_over(&this, &mut consumer, &publisher, (&mut state, config)).await?;
+        let tenure = Arc::new(Tenure::new(this, publisher.clone()));
+        let started = Self::start_as_only_one(host, actions, (publisher, consumer), state, &tenure);
+        let started = started.await;
+        if started.is_err() {
+            tenure.end().await;
+        }
+        started
+    }
 
+    async fn start_as_only_one(
+        host: Arc<Host>,
+        actions: Actions,
+        (publisher, consumer): (Publisher, ControlConsumer),
+        state: PlaneState,
+        tenure: &Arc<Tenure>,
+    ) -> Result<Self, ControlPlaneError> {
+        let config = &host.config;
         let (stop, stopping) = watch::channel(false);
         let (reporter, reports) = mpsc::unbounded_channel();
-        let PlaneState { cameras, deleted_by, inputs } = state;
+        let PlaneState { cameras, deleted_by, inputs, .. } = state;
         let context = Arc::new(ControlContext {
             host: Arc::clone(&host),
             publisher,
@@ -89,8 +110,11 @@ impl ControlPlane {
             }
         };
         sweep(&dispatcher).await;
-        let serving = tokio::spawn(serve(dispatcher.clone(), Arc::clone(&listener), incoming));
-        Ok(Self { dispatcher, listener, serving, stop, reports })
+        let (tell, successor) = watch::channel(None);
+        let served = (Arc::clone(&listener), incoming);
+        let serving = tokio::spawn(serve(dispatcher.clone(), served, Arc::clone(tenure), tell));
+        let tenure = Arc::clone(tenure);
+        Ok(Self { dispatcher, listener, serving, stop, reports, tenure, successor })
     }
 
     /// What there is to see of the cameras.
@@ -99,8 +123,18 @@ impl ControlPlane {
         self.dispatcher.context.registry.views()
     }
 
+    /// Waits until another process of this node's name waits for this one's end.
+    pub async fn successor(&self) -> NodeProcess {
+        let mut successor = self.successor.clone();
+        match successor.wait_for(Option::is_some).await.map(|found| found.clone()) {
+            Ok(Some(successor)) => successor,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Stops all cameras: each gives out what it has received. Commands under way are given up.
-    pub async fn stop(mut self) -> Vec<CameraReport> {
+    /// Once what is acknowledged is committed, the tenure is to be ended.
+    pub(crate) async fn stop(mut self) -> (Vec<CameraReport>, Arc<Tenure>) {
         stop_cameras(&self.dispatcher, &self.stop).await;
         self.serving.abort();
         let _ = self.serving.await;
@@ -110,7 +144,7 @@ impl ControlPlane {
         let mut reports: Vec<CameraReport> =
             std::iter::from_fn(|| self.reports.try_recv().ok()).collect();
         reports.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
-        reports
+        (reports, self.tenure)
     }
 }
 
@@ -165,8 +199,9 @@ async fn stop_cameras(dispatcher: &Dispatcher, stop: &watch::Sender<bool>) {
 /// which they were given.
 async fn serve(
     dispatcher: Dispatcher,
-    listener: Arc<Listener>,
-    mut incoming: mpsc::Receiver<Incoming>,
+    (listener, mut incoming): (Arc<Listener>, mpsc::Receiver<Incoming>),
+    tenure: Arc<Tenure>,
+    successor: watch::Sender<Option<NodeProcess>>,
 ) {
     let most_under_way = most_executed(&dispatcher.context.host.config) + MOST_REFUSALS;
     let mut under_way = FuturesUnordered::new();
@@ -185,6 +220,9 @@ async fn serve(
                 None => return,
                 // It comes again after the restart.
                 Some(_) if context.is_stopping() => {}
+                Some(Incoming::Process(record)) => {
+                    yield_to(&tenure, &record, &successor).await;
+                }
                 Some(incoming) => {
                     let scope = incoming.scope().cloned();
                     let count = counts.entry(scope.clone()).or_default();
@@ -221,6 +259,21 @@ async fn sweep(dispatcher: &Dispatcher) {
     }
 }
 
+/// Another process's record: if it waits for this one to stop, tells it that it will.
+async fn yield_to(
+    tenure: &Tenure,
+    record: &StateRecord,
+    successor: &watch::Sender<Option<NodeProcess>>,
+) {
+    let value = record.value.as_deref();
+    let process = value.and_then(|value| serde_json::from_slice::<NodeProcess>(value).ok());
+    let Some(process) = process.filter(|process| !process.stops) else { return };
+    if let Err(error) = tenure.stops().await {
+        tracing::warn!(%error, "another process was not told that this one stops");
+    }
+    successor.send_replace(Some(process));
+}
+
 /// Does what came in asks for. Gives whose it was.
 async fn handle(
     dispatcher: &Dispatcher,
@@ -232,6 +285,8 @@ async fn handle(
     match incoming {
         Incoming::Command(record) => answer(dispatcher, listener, record, is_too_much).await,
         Incoming::State(record) => declare(dispatcher, record).await,
+        // Not taken for a command.
+        Incoming::Process(_) => {}
     }
     scope
 }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use rdkafka::error::KafkaError;
 
 use super::dispatch::Dispatcher;
+use super::succession::{NodeProcess, Succession};
 use crate::config::{Config, Id};
-use crate::control::topics::{INPUT, StateRecord};
+use crate::control::topics::{INPUT, PROCESS, StateRecord};
 use crate::control::wire::{
     CameraAnswer, CameraCommand, CommandPositions, Desired, Envelope, Record, Refusal,
 };
@@ -35,6 +36,18 @@ pub enum ControlPlaneError {
     /// A Kafka client.
     #[error("kafka (control): {0}; see `[kafka] properties`")]
     Client(#[from] KafkaError),
+    /// Another process came later.
+    #[error(
+        "{process} has this node's name, and came later: it runs the cameras. Two nodes that run at \
+         once need two names"
+    )]
+    TakenOver {
+        /// That one.
+        process: NodeProcess,
+    },
+    /// Where the node keeps what is its own.
+    #[error("state_dir: {0}; choose another `state_dir`")]
+    StateDir(#[from] std::io::Error),
     /// A camera of the configuration file.
     #[error("camera `{camera}`: {refusal}")]
     Camera {
@@ -63,12 +76,18 @@ pub(crate) struct PlaneState {
     pub deleted_by: HashMap<String, CommandPositions>,
     /// The topics that cameras consume.
     pub inputs: HashMap<String, Incarnation>,
+    /// The processes of this node's name.
+    pub succession: Succession,
 }
 
 impl PlaneState {
     /// Takes one more record into account.
     pub fn add(&mut self, record: StateRecord, config: &Config) {
         let Ok(key) = String::from_utf8(record.key) else { return };
+        if key.starts_with(PROCESS) {
+            self.succession.note(&key, record.value.as_deref());
+            return;
+        }
         if let Some(camera) = key.strip_prefix(INPUT) {
             // What can't be read is not known, and then the offsets must do.
             let input = record.value.and_then(|value| serde_json::from_slice(&value).ok());

@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::publisher::{COMMANDS, WRITER};
+use super::publisher::{COMMANDS, PROCESS, WRITER};
 use crate::config::{Config, Id};
 use crate::control::wire::{ControlRecord, MAX_VALUE, Origin, Target};
 use crate::kafka::{Logging, PARTITION, consumer_config, text_header, watermarks};
@@ -31,6 +31,8 @@ pub(crate) enum Incoming {
     Command(ControlRecord),
     /// Someone else wrote onto the state topic.
     State(StateRecord),
+    /// Another process has, or had, this node's name.
+    Process(StateRecord),
 }
 
 impl Incoming {
@@ -38,7 +40,7 @@ impl Incoming {
     pub fn scope(&self) -> Option<&Id> {
         match self {
             Self::Command(record) => record.scope.as_ref(),
-            Self::State(_) => None,
+            Self::State(_) | Self::Process(_) => None,
         }
     }
 }
@@ -135,6 +137,26 @@ impl ControlConsumer {
         self.consumer.unassign()
     }
 
+    /// Begins to read what is written onto the state topic from now on.
+    pub fn follow_state(&mut self) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        let from = Offset::Offset(self.state_offset);
+        assignment.add_partition_offset(&self.state_topic, PARTITION, from)?;
+        self.consumer.assign(&assignment)
+    }
+
+    /// The next record of that, if one is there.
+    pub fn next_state(&mut self) -> Result<Option<StateRecord>, KafkaError> {
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Ok(message)) => {
+                self.state_offset = message.offset() + 1;
+                Ok(Some(state_record(&message)))
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) | None => Ok(None),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
     /// Begins to listen: for commands where the last run left off, in the first run from now on.
     pub fn listen(
         self,
@@ -218,7 +240,11 @@ impl ControlConsumer {
         let topic = message.topic();
         if topic == self.state_topic {
             let own = header(message, WRITER).is_some_and(|written_by| written_by == writer);
-            return (!own).then(|| Incoming::State(state_record(message)));
+            let record = state_record(message);
+            return (!own).then(|| match record.key.starts_with(PROCESS.as_bytes()) {
+                true => Incoming::Process(record),
+                false => Incoming::State(record),
+            });
         }
         let scope = self.scopes.get(topic)?.clone();
         let may_be_repeated = finished.lock().begin(topic, message.offset());

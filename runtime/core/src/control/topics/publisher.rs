@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, Id, Topics};
+use crate::control::succession::NodeProcess;
 use crate::control::wire::{CommandPositions, Request};
 use crate::kafka::{Incarnation, Logging, Outgoing, PARTITION, PolledProducer, producer_config};
 
@@ -24,6 +25,9 @@ pub(crate) const COMMANDS: &str = "comux-commands";
 
 /// How keys of the state topic begin that say which topic a camera consumes. No id of a camera does.
 pub(crate) const INPUT: &str = "input/";
+
+/// How keys of the state topic begin under which processes stand that have the node's name.
+pub(crate) const PROCESS: &str = "process/";
 
 const TOO_LARGE: RDKafkaErrorCode = RDKafkaErrorCode::MessageSizeTooLarge;
 
@@ -160,6 +164,25 @@ impl Publisher {
         let value = input.map(|input| serde_json::to_vec(input).unwrap_or_default());
         let (topic, key) = (&self.topics.state, format!("{INPUT}{camera}"));
         self.produce(topic, &key, value.as_deref(), &[(WRITER, Some(&*self.writer))]).await
+    }
+
+    /// The key under which this process stands on the state topic.
+    pub fn process_key(&self) -> String {
+        format!("{PROCESS}{}", self.writer)
+    }
+
+    /// Keeps that there is a process; `None`: there is none any more.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub async fn put_process(
+        &self,
+        key: &str,
+        process: Option<&NodeProcess>,
+    ) -> Result<(), KafkaError> {
+        let value = process.map(|process| serde_json::to_vec(process).unwrap_or_default());
+        let headers = [(WRITER, Some(&*self.writer))];
+        self.produce(&self.topics.state, key, value.as_deref(), &headers).await
     }
 
     async fn produce(
