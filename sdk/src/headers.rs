@@ -51,6 +51,11 @@ impl Headers {
         header.as_text()
     }
 
+    /// The names, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|header| header.name.as_str())
+    }
+
     pub(crate) fn into_inner(self) -> Vec<Header> {
         self.0
     }

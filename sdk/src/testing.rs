@@ -16,9 +16,25 @@ pub use told::{Metrics, metrics};
 
 pub use crate::native_frame::NativeFrame;
 use crate::{
-    ColourMatrix, ColourRange, Frame, FrameFormat, FrameInfo, Header, LumaStats, PixelFormat,
-    Pixels, ReadError, Rect, Restored, StateError, Stateful, View, state,
+    ColourMatrix, ColourRange, Frame, FrameFormat, FrameInfo, Header, Headers, LumaStats,
+    PixelFormat, Pixels, Plugin, PluginError, ReadError, Rect, Restored, StateError, Stateful,
+    View, state,
 };
+
+/// Has a plugin analyse a frame, and looks at what it gives as the host does: the host refuses
+/// results with a name that the plugin has not declared, and a test should not be the last to know.
+///
+/// # Errors
+/// The plugin's own.
+///
+/// # Panics
+/// When a header is not among [`Plugin::HEADERS`].
+pub fn analyse<P: Plugin>(plugin: &mut P, frame: &Frame) -> Result<Headers, PluginError> {
+    let headers = plugin.on_frame(frame)?;
+    let undeclared = headers.names().find(|name| !P::HEADERS.contains(name));
+    assert_eq!(undeclared, None, "the plugin writes a header that is not in its HEADERS");
+    Ok(headers)
+}
 
 /// Hands over the memory of one plugin to another as the host does on a swap: by a snapshot.
 ///

@@ -445,8 +445,15 @@ pub fn set_topic(topic: &str, key: &str, value: &str) {
 #[must_use]
 pub fn record_count(topic: &str) -> usize {
     let consumer: BaseConsumer = client().create().unwrap();
-    let (low, high) = consumer.fetch_watermarks(topic, 0, PATIENCE).unwrap();
-    usize::try_from(high - low).unwrap()
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, 0, PATIENCE) {
+            Ok((low, high)) => return usize::try_from(high - low).unwrap(),
+            // It may have been made a moment ago.
+            Err(error) => assert!(Instant::now() < deadline, "{topic}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Record {

@@ -113,6 +113,7 @@ fn a_tenants_own_topic_reaches_its_own_cameras_and_no_others() {
         ("pause", json!({ "id": "ID" })),
         ("resume", json!({ "id": "ID" })),
         ("delete", json!({ "id": "ID" })),
+        ("reset", json!({ "id": "ID" })),
         ("delete", json!({ "id": "ID", "no-key": 1 })),
         ("deploy", json!({ "id": "ID", "plugin": entry })),
         ("deploy", json!({ "id": "ID", "plugin": { "source": "none.wasm" } })),

@@ -208,7 +208,7 @@ fn analysis_is_turned_on_and_off_on_a_live_camera() {
 }
 
 #[test]
-fn a_rollback_goes_back_to_the_version_before_and_forth_again() {
+fn rollbacks_go_back_from_version_to_version_and_never_forth() {
     let clip = media::bframes();
     let Controlled { comux, mut control, .. } =
         controlled_with("rollback", &["motion", "motion-next"], TENANTS);
@@ -220,15 +220,27 @@ fn a_rollback_goes_back_to_the_version_before_and_forth_again() {
     feed.wait_for_more(20);
     let nothing = control.ask("rollback", json!({ "id": "rollback-undisturbed" }));
     assert!(!nothing.ok(), "there is no version before: {nothing:?}");
-    let value = json!({ "id": "rollback", "plugin": entry("motion-next"), "probation": 5 });
-    let mut answers = vec![control.done("deploy", value)];
-    for value in [json!({ "id": "rollback" }), json!({ "id": "rollback", "plugin": "motion" })] {
+    let deploy = |name: &str| json!({ "id": "rollback", "plugin": entry(name), "probation": 5 });
+    let back = json!({ "id": "rollback" });
+    let mut answers = Vec::new();
+    let steps = [
+        ("deploy", deploy("motion-next")),
+        ("rollback", back.clone()),
+        ("deploy", deploy("motion-next")),
+        ("deploy", deploy("motion")),
+        ("rollback", back.clone()),
+        ("rollback", json!({ "id": "rollback", "plugin": "motion" })),
+    ];
+    for (number, (action, value)) in steps.into_iter().enumerate() {
         feed.wait_for_more(5);
-        answers.push(control.done("rollback", value));
+        answers.push(control.done(action, value));
+        if matches!(number, 1 | 5) {
+            control.refused("rollback", back.clone(), "refused", &["no version before"]);
+        }
     }
     feed.wait_for_more(10);
     let generations: Vec<&Value> = answers.iter().map(|answer| &answer["generation"]).collect();
-    assert_eq!(generations, [2, 3, 4], "each is a change of its own");
+    assert_eq!(generations, [2, 3, 4, 5, 6, 7], "each is a change of its own");
     let outputs = all_output(feed, clip, (comux, &mut control), &all);
     for (camera, output) in all.iter().zip(&outputs) {
         assert_all_analysed(camera, output);
@@ -236,7 +248,8 @@ fn a_rollback_goes_back_to_the_version_before_and_forth_again() {
     let found = versions(&outputs[0]);
     assert_eq!(found[1..], answered_versions(&answers));
     let names: Vec<&str> = found.iter().filter_map(|(_, it)| it.split('+').next()).collect();
-    assert_eq!(names, ["motion@0.1.0", "motion@9.9.9", "motion@0.1.0", "motion@9.9.9"]);
+    let [old, new] = ["motion@0.1.0", "motion@9.9.9"];
+    assert_eq!(names, [old, new, old, new, old, new, old]);
     assert_same_results("rollback", &outputs[1], &outputs[0]);
 }
 

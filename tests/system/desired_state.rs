@@ -278,3 +278,49 @@ fn a_camera_of_the_file_that_was_deleted_stays_deleted() {
     assert_eq!(control.status("of-file")["phase"], "running");
     comux.stop();
 }
+
+#[test]
+fn one_command_gives_a_camera_back_to_the_file() {
+    let test = "state-reset";
+    let names = Names::new(test);
+    let home = Home::with_plugins(&["brightness"]);
+    let ids = ["reset-deleted", "reset-changed", "reset-paused"];
+    let lines = format!("{CAMERA}rate = 7\n{}", plugins_line("brightness", ""));
+    let mut config = names.configure(Config::new(test));
+    for id in ids {
+        let _ = topics(id);
+        config = config.camera(id, &lines);
+    }
+    let comux = Comux::run_in(&home, &config);
+    let mut control = Control::new(&names);
+    control.done("delete", json!({ "id": ids[0] }));
+    control.done("update", json!({ "id": ids[1], "rate": 3, "plugins": [] }));
+    control.done("pause", json!({ "id": ids[2] }));
+    let log = comux.stop().log.join("\n");
+    assert!(!log.contains("a command has deleted it"), "{log}");
+    let comux = Comux::run_in(&home, &config);
+    for id in ids {
+        control.done("reset", json!({ "id": id }));
+    }
+    let as_in_the_file = |control: &mut Control| {
+        for id in ids {
+            let status = control.status(id);
+            assert_eq!(status["phase"], "running", "{id}");
+            assert_eq!((&status["spec"]["rate"], &status["generation"]), (&json!(7.0), &json!(0)));
+            assert_eq!(status["plugins"].as_array().map(Vec::len), Some(1), "{id}");
+        }
+    };
+    as_in_the_file(&mut control);
+    assert!(state(&names, test).is_empty(), "the file alone says what they are");
+    let _ = topics("reset-other");
+    control.done("create", camera("reset-other", only("brightness")));
+    let words = ["the configuration file has no such camera"];
+    control.refused("reset", json!({ "id": "reset-other" }), "refused", &words);
+    control.refused("reset", json!({ "id": "reset-none" }), "unknown-camera", &["reset-none"]);
+    control.done("delete", json!({ "id": "reset-other" }));
+    let log = comux.stop().log.join("\n");
+    assert!(log.contains("a command has deleted it; `comux control reset"), "{log}");
+    let comux = Comux::run_in(&home, &config);
+    as_in_the_file(&mut control);
+    comux.stop();
+}

@@ -17,6 +17,9 @@ use crate::promises::{assert_same_records, topics};
 fn make_again(topic: &str, records: &[Record]) {
     delete_topic(topic);
     create_topic(topic, 1);
+    // For a moment after it is told that there is another topic, a broker takes records for the one
+    // that is gone.
+    wait_until("the new topic takes records", || record_count(topic) == 0);
     produce(topic, records);
 }
 
@@ -179,6 +182,7 @@ fn an_output_topic_that_is_deleted_is_made_again_and_takes_all_that_comes_from_t
         delete_topic(output);
     }
     create_topic(&outputs[0], 1);
+    wait_until("the new topic takes records", || record_count(&outputs[0]) == 0);
     for input in &inputs {
         produce(input, &records[100..300]);
     }

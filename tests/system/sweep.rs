@@ -242,7 +242,7 @@ fn what_ffmpeg_shows_undamaged_is_analysed_and_nothing_else() {
         let lines = format!(
             "codec = '{}'\nmode = 'every-frame'\nstart = 'beginning'\n\
              decode_threads = {threads}\ndrain_after_ms = 3000\n\
-             limits = {{ memory_mb = 4 }}\n{}",
+             limits = {{ memory_mb = 4, deadline_ms = 10000 }}\n{}",
             stream.codec,
             plugins_line("fingerprint", "")
         );

@@ -57,12 +57,12 @@ comux_sdk::export!(Brightness);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     fn results(luma: u8) -> (String, String) {
         let mut plugin = Brightness::new(Config::default()).unwrap();
         let picture = TestFrame::gray(16, 16, |_, _| luma);
-        let headers = plugin.on_frame(&picture.frame()).unwrap();
+        let headers = analyse(&mut plugin, &picture.frame()).unwrap();
         let text = |name| headers.get(name).unwrap().to_owned();
         (text("brightness.mean"), text("brightness.state"))
     }

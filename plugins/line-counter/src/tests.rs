@@ -2,7 +2,7 @@
 
 use super::*;
 use comux_sdk::serde_json;
-use comux_sdk::testing::{TestFrame, hand_over};
+use comux_sdk::testing::{TestFrame, analyse, hand_over};
 
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 180;
@@ -45,7 +45,7 @@ fn plugin(json: &str) -> LineCounter {
 /// What the plugin says of each picture.
 fn results(plugin: &mut LineCounter, film: &[TestFrame]) -> Vec<[String; 2]> {
     let result = |picture: &TestFrame| {
-        let headers = plugin.on_frame(&picture.frame()).unwrap();
+        let headers = analyse(plugin, &picture.frame()).unwrap();
         ["line-counter.counts", "line-counter.tracks"].map(|name| headers.get(name).unwrap().into())
     };
     film.iter().map(result).collect()

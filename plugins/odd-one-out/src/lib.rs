@@ -73,7 +73,7 @@ comux_sdk::export!(OddOneOut, batches);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     fn states(luma: &[u8]) -> Vec<String> {
         let mut plugin = OddOneOut::new(Config::default()).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     fn of_one_or_two_nobody_knows() {
         assert_eq!(states(&[0, 255]), ["unknown", "unknown"]);
         let mut plugin = OddOneOut::new(Config::default()).unwrap();
-        let said = plugin.on_frame(&TestFrame::gray(8, 8, |_, _| 9).frame()).unwrap();
+        let said = analyse(&mut plugin, &TestFrame::gray(8, 8, |_, _| 9).frame()).unwrap();
         assert_eq!(said.get("odd-one-out.cameras"), Some("1"));
         assert_eq!(said.get("odd-one-out.state"), Some("unknown"));
     }

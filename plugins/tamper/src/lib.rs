@@ -173,7 +173,7 @@ comux_sdk::export!(Tamper);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     const HOLD: usize = 5;
     const WARMUP: usize = 10;
@@ -206,7 +206,7 @@ mod tests {
 
     fn states(plugin: &mut Tamper, picture: &TestFrame, frames: usize) -> Vec<String> {
         let states = (0..frames).map(|_| {
-            let headers = plugin.on_frame(&picture.frame()).unwrap();
+            let headers = analyse(plugin, &picture.frame()).unwrap();
             headers.get("tamper.state").unwrap().to_owned()
         });
         states.collect()
@@ -276,10 +276,10 @@ mod tests {
     #[test]
     fn the_detail_has_no_usual_before_the_warm_up() {
         let mut plugin = plugin(0);
-        let first = plugin.on_frame(&scene(0, 0).frame()).unwrap();
+        let first = analyse(&mut plugin, &scene(0, 0).frame()).unwrap();
         assert!(!first.get("tamper.detail").unwrap().contains("similarity"));
         states(&mut plugin, &scene(0, 0), WARMUP);
-        let later = plugin.on_frame(&scene(0, 0).frame()).unwrap();
+        let later = analyse(&mut plugin, &scene(0, 0).frame()).unwrap();
         let detail = later.get("tamper.detail").unwrap();
         assert!(detail.contains(r#""similarity":1.0"#), "{detail}");
     }

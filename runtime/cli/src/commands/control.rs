@@ -13,7 +13,8 @@ use super::report;
 use crate::output::{print_json, print_line};
 
 #[derive(clap::Args)]
-#[command(after_help = "Actions: create, update, delete, pause, resume, deploy, rollback, status.
+#[command(after_help = "\
+Actions: create, update, delete, reset, pause, resume, deploy, rollback, status.
 
 Examples:
   comux control status --wait

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::control::wire::Request;
 
 /// comux's own actions.
-pub const OWN: [&str; 8] =
-    ["create", "update", "delete", "pause", "resume", "deploy", "rollback", "status"];
+pub const OWN: [&str; 9] =
+    ["create", "update", "delete", "reset", "pause", "resume", "deploy", "rollback", "status"];
 
 /// What an application's action gives: fields of the answer, or why it was refused.
 pub type ActionResult = Result<Map<String, Value>, String>;

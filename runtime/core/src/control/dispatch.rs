@@ -102,6 +102,7 @@ impl Dispatcher {
                 Ok(self.one(request, id, CameraCommand::Update(request.value.clone())).await)
             }
             "delete" => one(CameraCommand::Delete).await,
+            "reset" => one(CameraCommand::Reset).await,
             "pause" => one(CameraCommand::Pause(true)).await,
             "resume" => one(CameraCommand::Pause(false)).await,
             "deploy" => self.deploy(request).await,
@@ -126,7 +127,15 @@ impl Dispatcher {
 
     async fn ask(&self, request: &Request, id: &Id, command: CameraCommand) -> CameraAnswer {
         let (reply, answered) = oneshot::channel();
-        let creates = matches!(command, CameraCommand::Create(_));
+        let creates = match command {
+            CameraCommand::Create(_) => true,
+            CameraCommand::Reset => {
+                let reach = request.reach();
+                let mut of_file = self.context.host.config.cameras.iter();
+                of_file.any(|it| it.id == *id && reach.as_ref().is_none_or(|own| *own == it.tenant))
+            }
+            _ => false,
+        };
         let envelope = Envelope {
             command,
             scope: request.scope.clone(),

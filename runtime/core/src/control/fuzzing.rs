@@ -12,7 +12,7 @@ use crate::control::wire::{Request, from_json};
 /// With the key that is wrong.
 pub fn read_fields(request: &Request) -> Result<(), Refusal> {
     match request.action.as_str() {
-        "delete" | "pause" | "resume" => request.fields::<OneCamera>().map(drop),
+        "delete" | "reset" | "pause" | "resume" => request.fields::<OneCamera>().map(drop),
         "status" => request.fields::<PerhapsOneCamera>().map(drop),
         "deploy" => {
             let (_, fields) = CameraSelection::split(&request.value)?;

@@ -145,13 +145,24 @@ pub(crate) async fn start_cameras(
         };
         match record {
             None => {}
-            Some(Record::Deleted) => wanted.retain(|id, _| id.as_str() != key),
+            Some(Record::Deleted) => {
+                let before = wanted.len();
+                wanted.retain(|id, _| id.as_str() != key);
+                if wanted.len() < before {
+                    tracing::warn!(
+                        camera = key,
+                        "it does not run: it is in the configuration file, and a command has \
+                         deleted it; `comux control reset '{{\"id\": \"{key}\"}}'` gives it back"
+                    );
+                }
+            }
             Some(Record::Camera(desired, _)) => {
                 let id = desired.spec.id.clone();
                 if wanted.insert(id, (*desired, false)).is_some() {
                     tracing::info!(
                         camera = key,
-                        "the state topic overrules the configuration file"
+                        "the state topic overrules the configuration file; `reset` gives the camera \
+                         back to the file"
                     );
                 }
             }

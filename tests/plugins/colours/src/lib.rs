@@ -69,13 +69,13 @@ comux_sdk::export!(Colours);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     #[test]
     fn it_reports_the_middle_of_each_stripe() {
         let card = TestFrame::gray(64, 16, |x, _| if x < 32 { 10 } else { 200 });
         let mut plugin = Colours::new(Config { stripes: 2 }).unwrap();
-        let headers = plugin.on_frame(&card.frame()).unwrap();
+        let headers = analyse(&mut plugin, &card.frame()).unwrap();
         assert_eq!(headers.get("colours.gray"), Some("[[10],[200]]"));
         assert_eq!(headers.get("colours.scaled"), Some("[[10,10,10],[200,200,200]]"));
         assert_eq!(headers.get("colours.luma"), Some("105.000"));

@@ -32,7 +32,7 @@ comux_sdk::export!(Fingerprint);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     #[test]
     fn a_sample_makes_a_difference() {
@@ -40,7 +40,11 @@ mod tests {
         assert_eq!(fnv1a([b'a'].iter()), 0xaf63_dc4c_8601_ec8c);
         let of = |corner: u8| {
             let card = TestFrame::gray(8, 8, |x, y| if x + y == 0 { corner } else { 9 });
-            Fingerprint.on_frame(&card.frame()).unwrap().get("fingerprint.luma").unwrap().to_owned()
+            analyse(&mut Fingerprint, &card.frame())
+                .unwrap()
+                .get("fingerprint.luma")
+                .unwrap()
+                .to_owned()
         };
         assert_eq!(of(9), of(9));
         assert_ne!(of(9), of(10));

@@ -147,13 +147,13 @@ comux_sdk::export!(Spy, state);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::TestFrame;
+    use comux_sdk::testing::{TestFrame, analyse};
 
     #[test]
     fn it_reports_what_it_is_called_with() {
         let picture = TestFrame::gray(32, 32, |x, y| (x + y) as u8).header("own", "1");
         let mut spy = Spy::new(Config { secret: "s".to_owned() }).unwrap();
-        let headers = spy.on_frame(&picture.frame()).unwrap();
+        let headers = analyse(&mut spy, &picture.frame()).unwrap();
         let seen: Value =
             comux_sdk::serde_json::from_str(headers.get("spy.seen").unwrap()).unwrap();
         assert_eq!(seen["camera"], "test");

@@ -139,7 +139,10 @@ impl Actor {
         }
         let creates = matches!(
             command,
-            CameraCommand::Resume(_) | CameraCommand::Create(_) | CameraCommand::Declare(_)
+            CameraCommand::Resume(_)
+                | CameraCommand::Create(_)
+                | CameraCommand::Reset
+                | CameraCommand::Declare(_)
         );
         if kept.get().is_none() && !creates { unknown() } else { Ok(()) }
     }
@@ -158,6 +161,7 @@ impl Actor {
             CameraCommand::Create(table) => camera.create(*table, on_behalf, swap).await,
             CameraCommand::Update(patch) => camera.update(patch, on_behalf, swap).await,
             CameraCommand::Delete => camera.delete(origin).await,
+            CameraCommand::Reset => camera.reset(on_behalf, swap).await,
             CameraCommand::Pause(paused) => camera.pause(paused, origin, swap).await,
             CameraCommand::Deploy(deploy) => camera.deploy(&deploy, origin, swap).await,
             CameraCommand::Rollback(back) => camera.roll_back(back, origin, swap).await,

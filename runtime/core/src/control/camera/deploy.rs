@@ -27,7 +27,7 @@ impl ControlledCamera {
             Wanted::One { plugin, replaces } => {
                 let chain =
                     self.plan_one(&desired.spec, plugin, replaces.as_deref(), report).await?;
-                Plan { chain, options: deploy.options, afresh: false }
+                Plan { chain, options: deploy.options, afresh: false, goes_back: false }
             }
         };
         if self.swap(plan, &mut desired, report).await? {
@@ -116,7 +116,7 @@ impl ControlledCamera {
         };
         let report = report.get_or_insert_default();
         let place = present.iter().position(|old| old.plugin.name == name);
-        let Some(entry) = desired.previous.get(&name).cloned() else {
+        let Some(entry) = desired.previous.get(&name).and_then(|it| it.last()).cloned() else {
             return Err(Refusal::stopped());
         };
         let host = &self.context.host;
@@ -128,7 +128,7 @@ impl ControlledCamera {
             *slot = Planned::Loaded(placed, place);
         }
         let options = RolloutOptions { fresh, ..RolloutOptions::default() };
-        let plan = Plan { chain, options, afresh: false };
+        let plan = Plan { chain, options, afresh: false, goes_back: true };
         if self.swap(plan, &mut desired, report).await? {
             self.accept(desired, origin).await?;
         }

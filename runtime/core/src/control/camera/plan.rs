@@ -11,6 +11,8 @@ pub(crate) struct Plan {
     pub options: RolloutOptions,
     /// What runs already is instantiated anew.
     pub afresh: bool,
+    /// It brings back what ran before.
+    pub goes_back: bool,
 }
 
 /// One plugin of it.
@@ -27,7 +29,7 @@ impl Plan {
     /// These plugins and no others; `afresh`: none of them as it runs now.
     pub fn of_list(entries: Vec<PluginEntry>, afresh: bool) -> Self {
         let chain = entries.into_iter().map(Planned::Entry).collect();
-        Self { chain, options: RolloutOptions::default(), afresh }
+        Self { chain, options: RolloutOptions::default(), afresh, goes_back: false }
     }
 }
 

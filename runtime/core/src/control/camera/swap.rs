@@ -7,6 +7,9 @@ use super::resolve::{self, Placed};
 use crate::camera::Link;
 use crate::control::wire::{Desired, Refusal, RolloutOptions, SwapReport};
 
+/// So many versions can be gone back to, one after the other.
+const MOST_VERSIONS: usize = 5;
+
 impl ControlledCamera {
     /// Brings another chain of plugins to the camera, and writes it into `desired`. `false`: it is
     /// the one that runs.
@@ -73,7 +76,7 @@ impl ControlledCamera {
             };
             let stop = self.context.stop.clone();
             self.runner.swap(links, options, stop, report).await?;
-            note_replaced(desired, &present, &chain, &places);
+            note_replaced(desired, (&present, &chain), &places, plan.goes_back);
         }
         desired.spec.plugins = chain.iter().map(|placed| placed.entry.clone()).collect();
         self.runner.set_chain(chain);
@@ -81,19 +84,29 @@ impl ControlledCamera {
     }
 }
 
-/// Keeps, for a rollback, what the new plugins took the place of.
+/// Keeps, for rollbacks, what the new plugins took the place of; what was left by going back is not
+/// gone back to.
 fn note_replaced(
     desired: &mut Desired,
-    present: &[Placed],
-    chain: &[Placed],
+    (present, chain): (&[Placed], &[Placed]),
     places: &[Option<usize>],
+    goes_back: bool,
 ) {
+    let mut before = std::mem::take(&mut desired.previous);
     for (placed, place) in chain.iter().zip(places) {
-        if let Some(old) = place.and_then(|place| present.get(place))
-            && !is_same(&old.entry, &placed.entry)
-        {
-            desired.previous.insert(placed.plugin.name.clone(), old.entry.clone());
+        let Some(old) = place.and_then(|place| present.get(place)) else { continue };
+        let mut versions = before.remove(&old.plugin.name).unwrap_or_default();
+        match is_same(&old.entry, &placed.entry) {
+            true => {}
+            false if goes_back => _ = versions.pop(),
+            false => {
+                versions.push(old.entry.clone());
+                let too_many = versions.len().saturating_sub(MOST_VERSIONS);
+                versions.drain(..too_many);
+            }
+        }
+        if !versions.is_empty() {
+            desired.previous.insert(placed.plugin.name.clone(), versions);
         }
     }
-    desired.previous.retain(|name, _| chain.iter().any(|placed| placed.plugin.name == *name));
 }

@@ -122,6 +122,49 @@ impl ControlledCamera {
         Ok(())
     }
 
+    /// Becomes what the configuration file says, whatever commands have made of it.
+    pub async fn reset(&mut self, on_behalf: OnBehalf, swap: &mut Option<SwapReport>) -> Done {
+        let OnBehalf { reach, origin, .. } = on_behalf;
+        let of_file = self.context.host.config.cameras.iter().find(|it| it.id == self.id).cloned();
+        let reached = of_file.filter(|it| reach.as_ref().is_none_or(|own| *own == it.tenant));
+        let (spec, before) = match (reached, self.kept.get().cloned()) {
+            (Some(spec), before) => (spec, before),
+            (None, Some(_)) => {
+                let message = "the configuration file has no such camera; `delete` it, or leave it";
+                return Err(ErrorCode::Refused.because(message));
+            }
+            (None, None) => {
+                let message = format!("no camera `{}`", self.id);
+                return Err(ErrorCode::UnknownCamera.because(message));
+            }
+        };
+        let commands = match before {
+            None => {
+                let spec = self.start(&spec, CameraStart::default(), swap).await?;
+                self.kept.resume(Desired::new(spec));
+                self.context.deleted_by.get(self.id.as_str()).cloned().unwrap_or_default()
+            }
+            Some(desired) => {
+                if !desired.spec.satisfies(&spec) || !self.runner.is_running() {
+                    self.become_as(spec, None, swap).await?;
+                }
+                self.runner.pause(false).await?;
+                desired.commands
+            }
+        };
+        let Some(desired) = self.kept.get() else { return Err(Refusal::stopped()) };
+        let commands = commands.with(origin.as_ref());
+        let desired = Desired { commands, ..Desired::new(desired.spec.clone()) };
+        // Without a record there, the file is what counts.
+        let (publisher, id) = (&self.context.publisher, self.id.as_str());
+        let kept = publisher.put_state(id, None, &desired.commands).await;
+        self.kept.resume(desired);
+        kept.map_err(|error| {
+            ErrorCode::Failed.because(format!("done, but the state topic did not take it: {error}"))
+        })?;
+        Ok(self.runner.in_words())
+    }
+
     /// Does as a person wrote onto the state topic.
     pub async fn declare(&mut self, value: Option<Vec<u8>>, swap: &mut Option<SwapReport>) -> Done {
         let record = match value {

@@ -28,6 +28,8 @@ pub(crate) enum CameraCommand {
     /// A merge patch over the camera.
     Update(Map<String, Value>),
     Delete,
+    /// Be what the configuration file says.
+    Reset,
     Pause(bool),
     Deploy(Arc<Deploy>),
     /// Go back to what a plugin took the place of.

@@ -19,8 +19,8 @@ pub struct Desired {
     pub generation: u64,
     /// Its records pass without being analysed.
     pub paused: bool,
-    /// By the name of a plugin that runs: what it took the place of.
-    pub previous: BTreeMap<String, PluginEntry>,
+    /// By the name of a plugin that runs: what ran in its place before, the latest last.
+    pub previous: BTreeMap<String, Vec<PluginEntry>>,
     /// The commands that were accepted last: a header of the record.
     pub commands: CommandPositions,
 }
@@ -35,7 +35,7 @@ struct DesiredRecord {
     #[serde(default)]
     paused: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    previous: BTreeMap<String, PluginEntry>,
+    previous: BTreeMap<String, Vec<PluginEntry>>,
 }
 
 /// What stands on the topic for a camera.
@@ -65,7 +65,11 @@ impl Desired {
 
     /// The components that it names.
     pub fn components(&self) -> impl Iterator<Item = Digest> {
-        self.spec.plugins.iter().chain(self.previous.values()).filter_map(|entry| entry.sha256)
+        self.spec
+            .plugins
+            .iter()
+            .chain(self.previous.values().flatten())
+            .filter_map(|entry| entry.sha256)
     }
 
     /// The record's value.
@@ -171,7 +175,7 @@ mod tests {
         });
         let table: CameraTable = serde_json::from_value(table).expect("a camera");
         let spec = config.complete(table).expect("complete");
-        let previous = [("motion".to_owned(), spec.plugins[0].clone())].into();
+        let previous = [("motion".to_owned(), vec![spec.plugins[0].clone()])].into();
         let commands = CommandPositions::parse("comux.control/0/7");
         let desired = Desired { spec, generation: 3, paused: true, previous, commands };
         let read = Record::parse("gate-7", &desired.to_json(), desired.commands.clone(), &config);

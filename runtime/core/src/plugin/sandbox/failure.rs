@@ -90,14 +90,20 @@ pub(crate) struct Trapped {
     pub error: wasmtime::Error,
     /// Memory or tables were to grow beyond what the instance may have.
     pub was_memory_refused: bool,
+    /// What the plugin logged last, as an error: of a panic, its message.
+    pub last_error: Option<String>,
     /// Bytes that may come out of the plugin about one frame.
     pub output_bytes: usize,
 }
 
 impl Trapped {
-    /// What wasmtime says of it.
+    /// What the plugin says of it, and what wasmtime says.
     pub fn cause(&self) -> String {
-        innermost(&self.error)
+        let error = innermost(&self.error);
+        match &self.last_error {
+            Some(last) => format!("{last} ({error})"),
+            None => error,
+        }
     }
 
     /// As a failure of the call.

@@ -117,6 +117,7 @@ fn enter<T>(
     let state = store.data_mut();
     // What an earlier entry was refused is not about this one.
     state.memory.was_hit();
+    state.imports.log.take_last_error();
     state.clock_mut().start(within, claim);
     store.set_epoch_deadline(1);
     // Should this panic, the instance is dropped, and the clock with it.
@@ -142,6 +143,7 @@ fn trapped(error: wasmtime::Error, state: &mut HostState) -> Trapped {
     Trapped {
         error,
         was_memory_refused: state.memory.was_hit(),
+        last_error: state.imports.log.take_last_error(),
         output_bytes: state.imports.context.limits.output_bytes(),
     }
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::pinned::PinnedComponents;
-use super::search_path::SearchPath;
+use super::search_path::{Place, SearchPath};
 use crate::policy::Digest;
 use crate::policy::{ENDING, PluginRef};
 
@@ -25,13 +25,16 @@ pub enum FetchError {
          inside that directory, or exactly what a camera in comux.toml has as `source`"
     )]
     Outside,
-    /// The store has no such plugin.
+    /// It is nowhere where it could be.
     #[error(
-        "the plugin store (`plugin_dir`) has no such plugin; `comux plugin add FILE --store DIR` \
-         brings one in"
+        "it is {}; check `source`, or bring it there with `comux plugin add FILE --store DIR`",
+        in_none_of(looked)
     )]
-    NotStored,
-    /// There is no such file, or it can't be read.
+    NotFound {
+        /// Where it was looked for.
+        looked: Vec<(Place, PathBuf)>,
+    },
+    /// It can't be read.
     #[error("can't read it: {cause}; check the path in `source`")]
     Unreadable {
         /// The file.
@@ -73,7 +76,8 @@ impl FetchError {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Outside | Self::NotStored => None,
+            Self::Outside => None,
+            Self::NotFound { looked } => looked.first().map(|(_, path)| path.as_path()),
             Self::Unreadable { path, .. }
             | Self::NotAFile { path }
             | Self::TooLarge { path, .. }
@@ -83,6 +87,16 @@ impl FetchError {
 
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// `in neither A nor B`.
+fn in_none_of(looked: &[(Place, PathBuf)]) -> String {
+    let places: Vec<&str> = looked.iter().map(|(place, _)| place.words()).collect();
+    match places.as_slice() {
+        [] => "nowhere".to_owned(),
+        [one] => format!("not {one}"),
+        several => format!("neither {}", several.join(" nor ")),
     }
 }
 
@@ -140,24 +154,28 @@ impl Resolver {
     }
 
     fn find(&self, tenant: &str, source: &PluginRef) -> Result<PathBuf, FetchError> {
+        let mut looked = Vec::new();
         if let Some(path) = self.search_path.named(tenant, source) {
-            return Ok(path);
+            let is_missing =
+                std::fs::metadata(&path).is_err_and(|it| it.kind() == io::ErrorKind::NotFound);
+            if !is_missing {
+                return Ok(path);
+            }
+            looked.push((Place::Configuration, path));
         }
         let path = match source {
             PluginRef::File(text) => PathBuf::from(text),
             PluginRef::Stored { .. } => PathBuf::from(format!("{source}{ENDING}")),
         };
-        let mut found = Err(FetchError::NotStored);
-        for store in self.search_path.stores(tenant) {
-            found = self.inside(store, &path);
-            if !found.as_ref().is_err_and(FetchError::is_not_found) {
-                break;
+        for (place, store) in self.search_path.stores(tenant) {
+            match self.inside(store, &path) {
+                Err(error) if error.is_not_found() => looked.push((place, store.join(&path))),
+                // A path that comux.toml names needs no store.
+                Err(FetchError::Outside) if !looked.is_empty() => {}
+                found => return found,
             }
         }
-        found.map_err(|error| match source {
-            PluginRef::Stored { .. } if error.is_not_found() => FetchError::NotStored,
-            _ => error,
-        })
+        Err(FetchError::NotFound { looked })
     }
 
     /// A path inside a store, with all links followed.
@@ -249,7 +267,9 @@ mod tests {
         assert_eq!(fetch(&resolver, "motion@1.0.0.wasm").unwrap(), b"motion");
         assert_eq!(fetch(&resolver, "./more/tamper.wasm").unwrap(), b"tamper");
         let missing = fetch(&resolver, "motion@2.0.0").unwrap_err();
-        assert!(matches!(missing, FetchError::NotStored), "{missing}");
+        let words = "it is neither in the tenant's own `plugin_dir` nor in the `plugin_dir` of \
+                     [runtime]; check `source`";
+        assert!(missing.to_string().starts_with(words), "{missing}");
     }
 
     #[test]
@@ -261,7 +281,7 @@ mod tests {
         assert_eq!(fetch_for("other", &resolver, "motion@1.0.0").unwrap(), b"motion");
         for source in ["own.wasm", "outside.wasm", "never.wasm"] {
             let refusal = fetch_for("other", &resolver, source).unwrap_err();
-            assert!(refusal.is_not_found(), "{source}: {refusal}");
+            assert!(matches!(refusal, FetchError::NotFound { .. }), "{source}: {refusal}");
         }
         for source in ["../acme/own.wasm", "../acme/never.wasm"] {
             let refusal = fetch_for("other", &resolver, source).unwrap_err();
@@ -321,13 +341,17 @@ mod tests {
 
     #[test]
     fn what_the_configuration_names_may_be_anywhere() {
-        let (_base, resolver) = resolver(&["outside.wasm", "../gone.wasm"]);
+        let (_base, resolver) =
+            resolver(&["outside.wasm", "../gone.wasm", "own.wasm", "motion@1.0.0.wasm"]);
         assert_eq!(fetch(&resolver, "outside.wasm").unwrap(), b"outside");
         // Exactly this text, not another way to say it.
         let other = fetch(&resolver, "./outside.wasm").unwrap_err();
-        assert!(matches!(other, FetchError::Unreadable { .. }), "{other}");
-        let gone = fetch(&resolver, "../gone.wasm").unwrap_err();
-        assert!(matches!(gone, FetchError::Unreadable { .. }), "{gone}");
+        assert!(matches!(other, FetchError::NotFound { .. }), "{other}");
+        let gone = fetch(&resolver, "../gone.wasm").unwrap_err().to_string();
+        assert!(gone.starts_with("it is not beside comux.toml; check"), "{gone}");
+        // What is not there is looked for where a command's is.
+        assert_eq!(fetch(&resolver, "own.wasm").unwrap(), b"own");
+        assert_eq!(fetch(&resolver, "motion@1.0.0.wasm").unwrap(), b"motion");
     }
 
     #[test]

@@ -17,6 +17,27 @@ pub(crate) struct SearchPath {
     pub private: Option<PathBuf>,
 }
 
+/// Where a plugin may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where the paths begin that comux.toml names.
+    Configuration,
+    /// The tenant's store.
+    OwnStore,
+    /// That of all tenants.
+    CommonStore,
+}
+
+impl Place {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Configuration => "beside comux.toml",
+            Self::OwnStore => "in the tenant's own `plugin_dir`",
+            Self::CommonStore => "in the `plugin_dir` of [runtime]",
+        }
+    }
+}
+
 /// What a tenant has beside the common store.
 #[derive(Default)]
 pub(crate) struct TenantSearchPath {
@@ -34,9 +55,10 @@ impl SearchPath {
     }
 
     /// The tenant's stores: its own first, so that what it puts there is what it gets.
-    pub fn stores(&self, tenant: &str) -> impl Iterator<Item = &Path> {
+    pub fn stores(&self, tenant: &str) -> impl Iterator<Item = (Place, &Path)> {
         let own = self.own.get(tenant).and_then(|own| own.store.as_deref());
-        own.into_iter().chain([self.common.as_path()])
+        let own = own.map(|own| (Place::OwnStore, own));
+        own.into_iter().chain([(Place::CommonStore, self.common.as_path())])
     }
 
     /// Whether a path with all links followed is comux's own: above all, what it keeps for tenants.

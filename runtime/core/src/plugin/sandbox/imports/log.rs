@@ -17,9 +17,19 @@ pub(super) const NEEDS: Option<Grant> = Some(Grant::Log);
 /// What a line costs beside its text: level, time, and whose it is.
 const LINE_OVERHEAD: usize = 64;
 
-/// Nothing: what it may still write, its meter knows.
+/// What it may still write, its meter knows.
 #[derive(Default)]
-pub(crate) struct State;
+pub(crate) struct State {
+    /// Its latest line at the level `error`, in this entry: of one that traps, what it said of that.
+    last_error: Option<String>,
+}
+
+impl State {
+    /// Its last line at the level `error` since this was asked.
+    pub fn take_last_error(&mut self) -> Option<String> {
+        self.last_error.take()
+    }
+}
 
 pub(super) fn link<T: 'static>(
     linker: &mut Linker<T>,
@@ -31,6 +41,9 @@ pub(super) fn link<T: 'static>(
 impl Host for Caller<'_, State> {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let message = beginning(&message);
+        if level == Level::Error {
+            self.state.last_error = Some(one_line(message));
+        }
         let (owner, meter) = (&self.context.owner, &self.context.meter);
         let bytes = (message.len() + owner.plugin.len() + LINE_OVERHEAD) as u64;
         let Some(dropped) = meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
