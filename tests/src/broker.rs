@@ -152,6 +152,16 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Has it stand still, or go on.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn stand_still(&self, stands: bool) {
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        let signal = if stands { Signal::SIGSTOP } else { Signal::SIGCONT };
+        signal::kill(pid, signal).expect("the broker runs");
+    }
+
     /// `host:port` for [`RESTRICTED_USER`], over SASL/PLAIN.
     #[must_use]
     pub fn restricted(&self) -> String {

@@ -207,6 +207,14 @@ impl Comux {
         self.process.try_wait().unwrap().is_some()
     }
 
+    /// Waits for a line of the log that has these words.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn logs(&mut self, words: &str) {
+        self.wait_until(&format!("it logs `{words}`"), |line| line.contains(words));
+    }
+
     /// Waits for a line of the log.
     fn wait_until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;

@@ -135,7 +135,19 @@ fn a_decoder_that_can_t_be_opened_is_refused_before_anything_runs() {
 fn a_broker_that_does_not_answer_is_named() {
     // Nothing listens on the port for echo, which only the superuser may take.
     let config = Config::with_broker("unreachable", "127.0.0.1:7").camera("a", "");
-    assert_refused(&config, &["127.0.0.1:7", "bootstrap_servers"]);
+    let (code, said) = refused(&config);
+    assert_eq!(code, Some(1), "it may answer later: {said}");
+    assert_one_message(&said, &["127.0.0.1:7", "bootstrap_servers"]);
+}
+
+#[test]
+fn what_is_no_level_of_the_log_is_refused() {
+    for level in ["nonsense", "debg", "warn,everything", "comux=loud"] {
+        let output = run_to_end(&["status", "--log", level], PATIENCE);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{level}: {said}");
+        assert_one_message(&said, &["--log", level]);
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_configuration_addresses_its_own_node_and_status_tells_of_all_what_is_wrong_
     let text = String::from_utf8(status.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let [one, paused, two, lacking] = lines[..] else { panic!("four lines, not {text}") };
-    assert_eq!((one, two), ("command-one: 1 cameras", "command-two: 1 cameras"));
+    assert_eq!((one, two), ("command-one: 1 camera", "command-two: 1 camera"));
     assert!(
         paused.starts_with("  ✔ command-one-camera (default): paused; no plugins;"),
         "{paused}"
@@ -108,7 +108,12 @@ fn a_configuration_addresses_its_own_node_and_status_tells_of_all_what_is_wrong_
     assert!(lacking.starts_with(begin) && lacking.contains("gone.wasm"), "{lacking}");
     let one = ask(&["status", &camera(nodes[0])], 1);
     assert!(one.status.success(), "{}", said(&one));
-    assert_eq!(String::from_utf8(one.stdout).unwrap().lines().count(), 2);
+    let explained = String::from_utf8(one.stdout).unwrap();
+    let of_one =
+        "records come from `raw_command-one-camera`, and leave for `stream_command-one-camera`";
+    assert!(explained.contains(of_one), "{explained}");
+    assert!(explained.contains("since the start: 0 received, 0 analysed"), "{explained}");
+    assert!(!explained.contains("command-two"), "{explained}");
     let none = ask(&["status", "nobody"], 0);
     assert_eq!(none.status.code(), Some(1));
     assert!(said(&none).contains("no camera"), "{}", said(&none));

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use comux_tests::broker::Broker;
 use comux_tests::home::Home;
 use comux_tests::media;
-use comux_tests::process::{Config, binary, plugins_line};
+use comux_tests::process::{Comux, Config, binary, plugins_line};
 use comux_tests::records::{consume, produce};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -41,4 +43,27 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     kill(Pid::from_raw(i32::try_from(comux.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(comux.wait().unwrap().code(), Some(0), "nor the end");
     drop(unread);
+}
+
+#[test]
+fn an_outage_is_one_line_and_its_end_another() {
+    let broker = Broker::start();
+    let config = Config::with_broker("log-outage", &broker.bootstrap())
+        .with("[kafka.properties]\n\"socket.timeout.ms\" = 2000")
+        .camera("log-outage-one", "")
+        .camera("log-outage-two", "");
+    let mut comux = Comux::run(&config);
+    for _ in 0..2 {
+        broker.stand_still(true);
+        comux.logs("answers: ");
+        // Long enough for every client to lose its connections again.
+        std::thread::sleep(Duration::from_secs(8));
+        broker.stand_still(false);
+        comux.logs("answers again, after ");
+    }
+    let log = comux.stop().log;
+    let outages: Vec<&String> = log.iter().filter(|line| line.contains("kafka")).collect();
+    assert_eq!(outages.len(), 4, "{outages:#?}");
+    assert!(outages[0].contains("no broker of `127.0.0.1:"), "{outages:#?}");
+    assert!(outages.iter().step_by(2).all(|line| line.contains("WARN")), "{outages:#?}");
 }

@@ -117,7 +117,10 @@ fn a_camera_whose_plugin_is_gone_passes_its_video_and_goes_on_once_it_is_there()
     let status = control.status(gone);
     assert_eq!(status["phase"], "no-plugin", "{status}");
     let why = status["error"].as_str().expect("why");
-    assert!(why.contains("later.wasm") && why.contains("neither beside comux.toml nor in the"), "{why}");
+    assert!(
+        why.contains("later.wasm") && why.contains("neither beside comux.toml nor in the"),
+        "{why}"
+    );
     let again = control.done("resume", json!({ "id": gone }));
     assert!(again.message().contains("later.wasm"), "{again:?}");
     // What is there is no plugin yet.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::field::Field;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
@@ -63,6 +64,15 @@ impl Log {
 
     /// Has all events of this level, or these levels by module, logged.
     pub fn subscribe(&self, levels: &str, format: LogFormat) -> anyhow::Result<()> {
+        // A filter takes any other word for a module of which all is logged, and nothing else.
+        let is_level = |part: &str| {
+            part.is_empty() || part.contains('=') || part.parse::<LevelFilter>().is_ok()
+        };
+        if let Some(part) = levels.split(',').find(|part| !is_level(part.trim())) {
+            let known =
+                "error, warn, info, debug, trace or off, or by module, as `comux=debug,warn`";
+            return Err(anyhow::anyhow!("--log {levels}: `{part}` is no level; give {known}"));
+        }
         let filter = EnvFilter::try_new(levels)
             .map_err(|error| anyhow::anyhow!("--log {levels}: {error}"))?;
         let log = self.clone();

@@ -3,9 +3,10 @@
 //! They balance at every moment a camera is at rest:
 //! received = analysed + passthrough + skipped{reason} + failed{reason} + in flight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -29,8 +30,13 @@ pub struct CameraStats {
     plugins: Meters,
     /// Why nothing is analysed though records come. Locked when that changes, and when somebody
     /// asks.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<(Instant, String)>>,
+    /// What the counters were lately, the oldest first. Locked when somebody looks.
+    samples: Mutex<VecDeque<(Instant, CameraCounts)>>,
 }
+
+/// How long counts are recent.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// What the plugins of a camera use, whichever they are at the moment. Locked when they change, and
 /// when somebody asks.
@@ -110,13 +116,32 @@ impl CameraStats {
 
     /// Why nothing is analysed, from now on.
     pub fn record_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock() = trouble;
+        *self.trouble.lock() = trouble.map(|trouble| (Instant::now(), trouble));
     }
 
-    /// Why nothing is analysed though records come. `None`: as far as is known, all is well.
+    /// Why nothing is analysed though records come, and since when. `None`: as far as is known, all
+    /// is well.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<(Instant, String)> {
         self.trouble.lock().clone()
+    }
+
+    /// Remembers the counters as they are now; to be called every few seconds.
+    pub fn sample(&self, now: Instant) {
+        let mut samples = self.samples.lock();
+        samples.push_back((now, self.counts()));
+        // The oldest is one that is older than it need be, so that the rest is a whole minute.
+        while samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= RECENT) {
+            samples.pop_front();
+        }
+    }
+
+    /// What was counted in the last minute or so, and in how much time. `None`: the camera is new.
+    #[must_use]
+    pub fn recent(&self, now: Instant) -> Option<(Duration, CameraCounts)> {
+        let samples = self.samples.lock();
+        let (at, before) = samples.front()?;
+        Some((now.duration_since(*at), self.counts().since(before)))
     }
 
     /// A plugin's instance was replaced.
@@ -148,6 +173,30 @@ impl CameraStats {
 }
 
 impl CameraCounts {
+    /// What was counted since they were `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        type Reasons = BTreeMap<&'static str, u64>;
+        let reasons = |now: &Reasons, before: &Reasons| -> Reasons {
+            let since = |(&reason, &count): (&&'static str, &u64)| {
+                let more = count.saturating_sub(before.get(reason).copied().unwrap_or_default());
+                (more > 0).then_some((reason, more))
+            };
+            now.iter().filter_map(since).collect()
+        };
+        Self {
+            received: self.received.saturating_sub(before.received),
+            analysed: self.analysed.saturating_sub(before.analysed),
+            passthrough: self.passthrough.saturating_sub(before.passthrough),
+            skipped: reasons(&self.skipped, &before.skipped),
+            failed: reasons(&self.failed, &before.failed),
+            lag: self.lag,
+            decode_us: self.decode_us.saturating_sub(before.decode_us),
+            plugin_us: self.plugin_us.saturating_sub(before.plugin_us),
+            plugin_restarts: self.plugin_restarts.saturating_sub(before.plugin_restarts),
+        }
+    }
+
     /// Records whose fate is settled.
     #[must_use]
     pub fn settled(&self) -> u64 {
@@ -160,6 +209,22 @@ impl CameraCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_counted_a_minute_ago_is_not_recent() {
+        let (stats, start) = (CameraStats::default(), Instant::now());
+        assert!(stats.recent(start).is_none());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for seconds in (0..=120).step_by(10) {
+            stats.sample(at(seconds));
+            let status = if seconds < 30 { FailReason::Deadline } else { FailReason::Memory };
+            stats.record_settled(Status::Failed(status));
+        }
+        let (time, recent) = stats.recent(at(125)).expect("recent");
+        assert_eq!(time, Duration::from_secs(65));
+        assert_eq!(recent.failed, [("memory", 7)].into());
+        assert_eq!(stats.counts().failed, [("deadline", 3), ("memory", 10)].into());
+    }
 
     #[test]
     fn every_status_has_one_counter_and_the_sum_balances() {

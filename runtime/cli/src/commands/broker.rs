@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use comux::config::{Config, Topics};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -12,11 +12,14 @@ use super::stop::stop_requested;
 use crate::output::print_line;
 
 #[derive(clap::Args)]
-#[command(after_help = "The broker keeps everything in memory, at most 5 MiB of a topic.
+#[command(
+    after_help = "The broker keeps everything in memory, at most 5 MiB of a topic. The system
+chooses its port; it prints its address.
 
 Examples:
   comux broker --topic raw_gate-7 --topic stream_gate-7
-  comux broker --config comux.toml          topics of that file's cameras")]
+  comux broker --config comux.toml          topics of that file's cameras"
+)]
 pub struct Arguments {
     /// A topic to create, with one partition.
     #[arg(long = "topic", value_name = "NAME")]
@@ -24,6 +27,9 @@ pub struct Arguments {
     /// Create the topics of this configuration's cameras.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// librdkafka has no way to choose it.
+    #[arg(long, hide = true)]
+    port: Option<u16>,
 }
 
 /// The embedded broker; gone when dropped.
@@ -61,6 +67,12 @@ pub fn topics_of(config: &Config) -> Vec<String> {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.port.is_some() {
+        return Err(Failure::usage(anyhow!(
+            "the system chooses the port of the embedded broker, which prints its address; where \
+             an address has to stay, run Apache Kafka"
+        )));
+    }
     let mut topics = arguments.topics;
     if let Some(path) = arguments.config {
         let config = Config::load(&path).map_err(Failure::usage)?;

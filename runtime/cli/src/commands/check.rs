@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use comux::config::Config;
+use comux::control::wire::counted;
 use comux::plugin::compile::Compiler;
 use comux::preflight::{Finding, preflight};
 
@@ -22,9 +23,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = Config::load(&arguments.config).map_err(Failure::usage)?;
     config.compiler = Compiler::this_program();
     print_line(format_args!(
-        "✔ configuration {}: {} cameras",
+        "✔ configuration {}: {}",
         arguments.config.display(),
-        config.cameras.len()
+        counted(config.cameras.len(), "camera")
     ));
     preflight(&config, |finding| match finding {
         Finding::Plugin { camera, identity } => {
@@ -43,6 +44,5 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     })
     .await
-    .map_err(Failure::usage)?;
-    Ok(())
+    .map_err(Failure::of_check)
 }

@@ -145,7 +145,14 @@ fn print(answer: &Value, message: &str) {
     for camera in answer.get("cameras").and_then(Value::as_array).into_iter().flatten() {
         match camera.get("message").and_then(Value::as_str) {
             Some(message) => print_line(format_args!("  {message}")),
-            None => print_line(format_args!("  {}", report::camera(camera).1)),
+            None => {
+                print_line(format_args!("  {}", report::camera(camera).1));
+                // Only asked for alone.
+                let details = camera.get("spec").map(|_| report::details(camera));
+                for line in details.unwrap_or_default() {
+                    print_line(format_args!("    {line}"));
+                }
+            }
         }
     }
 }

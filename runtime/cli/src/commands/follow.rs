@@ -13,7 +13,7 @@ use serde::Serialize;
 /// Reads output topics.
 pub struct Follower {
     consumer: BaseConsumer,
-    cameras: BTreeMap<String, String>,
+    cameras: BTreeMap<String, Watched>,
 }
 
 /// An output record, without its video.
@@ -23,7 +23,7 @@ pub struct Followed {
     pub offset: i64,
     /// Bytes of video.
     pub bytes: usize,
-    /// From the record's timestamp until now.
+    /// From the record's timestamp until now; absent of records that were there before.
     pub latency_ms: Option<i64>,
     /// The runtime's headers, without their prefix.
     pub comux: BTreeMap<String, String>,
@@ -36,6 +36,16 @@ impl Followed {
     pub fn status(&self) -> &str {
         self.comux.get("status").map_or("", String::as_str)
     }
+}
+
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A camera's output topic.
+struct Watched {
+    camera: String,
+    /// Records from this offset on came while it was watched.
+    new_from: i64,
 }
 
 impl Follower {
@@ -57,7 +67,10 @@ impl Follower {
         let mut cameras = BTreeMap::new();
         for (camera, topic) in topics {
             assignment.add_partition_offset(&topic, PARTITION, offset)?;
-            cameras.insert(topic, camera);
+            // Of a topic that is not there yet, every record is new.
+            let end = consumer.fetch_watermarks(&topic, PARTITION, PATIENCE);
+            let new_from = end.map_or(0, |(_, end)| end);
+            cameras.insert(topic, Watched { camera, new_from });
         }
         consumer.assign(&assignment)?;
         Ok(Self { consumer, cameras })
@@ -87,11 +100,13 @@ impl Follower {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let watched = self.cameras.get(message.topic());
+        let is_new = watched.is_some_and(|watched| message.offset() >= watched.new_from);
         Followed {
-            camera: self.cameras.get(message.topic()).cloned().unwrap_or_default(),
+            camera: watched.map(|watched| watched.camera.clone()).unwrap_or_default(),
             offset: message.offset(),
             bytes: message.payload_len(),
-            latency_ms: message.timestamp().to_millis().map(|at| now - at),
+            latency_ms: message.timestamp().to_millis().filter(|_| is_new).map(|at| now - at),
             comux,
             headers,
         }

@@ -94,17 +94,16 @@ impl Nodes {
             // The embedded broker answers a fetch only at its end when nothing is there at first.
             .set("fetch.wait.max.ms", "10")
             .create_with_context(Quiet)?;
-        let topic = self.status.as_str();
+        let (topic, servers) = (self.status.as_str(), &self.config.control.bootstrap_servers);
+        consumer.fetch_metadata(Some(topic), BROKER_PATIENCE).map_err(|error| {
+            anyhow!(
+                "Kafka at `{servers}` does not answer: {error}; check that it runs, and \
+                 `bootstrap_servers`"
+            )
+        })?;
         let end = consumer.fetch_watermarks(topic, PARTITION, BROKER_PATIENCE);
         let (_, end) = end.map_err(|error| {
-            let servers = &self.config.control.bootstrap_servers;
-            match consumer.fetch_metadata(Some(topic), BROKER_PATIENCE) {
-                Ok(_) => anyhow!("topic `{topic}`: {error}; has comux ever run with these topics?"),
-                Err(error) => anyhow!(
-                    "Kafka at `{servers}` does not answer: {error}; check that it runs, and \
-                     `bootstrap_servers`"
-                ),
-            }
+            anyhow!("topic `{topic}`: {error}; has comux ever run with these topics?")
         })?;
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, PARTITION, Offset::Offset(end))?;

@@ -1,8 +1,11 @@
 //! `comux publish`: what a camera does.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
+use comux::config::{Config, Id};
 use comux::kafka::PARTITION;
 use comux::video::{MediaPacket, MediaReader};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,6 +20,7 @@ use crate::output::print_note;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   comux publish gate.mp4 --camera gate-7 --realtime --loop
+  comux publish gate.mp4 --camera gate-7 --config comux.toml
   comux publish rtsp://camera.local/stream --camera gate-7
   comux publish /dev/video0 --camera desk --bootstrap-servers broker:9092")]
 pub struct Arguments {
@@ -28,9 +32,15 @@ pub struct Arguments {
     /// Kafka's address.
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
     bootstrap_servers: String,
-    /// The topic, with `:cam_id` for the camera.
+    /// The configuration that names cluster and topic, in place of an address.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bootstrap_servers", "topic"])]
+    config: Option<PathBuf>,
+    /// The topic, with `:cam_id` for the camera and `:tenant` for its tenant.
     #[arg(long, default_value = "raw_:cam_id")]
     topic: String,
+    /// The camera's tenant, where neither configuration nor topic say.
+    #[arg(long, value_name = "ID", default_value = "default")]
+    tenant: String,
     /// Send at the pace at which the video plays, not as fast as possible.
     #[arg(long)]
     realtime: bool,
@@ -56,13 +66,42 @@ pub enum Pace {
 
 impl Publisher {
     pub fn new(bootstrap_servers: &str, topic: String) -> anyhow::Result<Self> {
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", bootstrap_servers)
+        Self::with(&BTreeMap::new(), bootstrap_servers, topic)
+    }
+
+    fn with(
+        properties: &BTreeMap<String, String>,
+        bootstrap_servers: &str,
+        topic: String,
+    ) -> anyhow::Result<Self> {
+        let mut config = ClientConfig::new();
+        config
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
-            .set("message.max.bytes", "100000000")
-            .create()?;
+            .set("message.max.bytes", "100000000");
+        for (key, value) in properties {
+            config.set(key, value);
+        }
+        let producer = config.set("bootstrap.servers", bootstrap_servers).create()?;
         Ok(Self { producer, topic })
+    }
+
+    /// To where a configuration has a camera's input; of one that it does not name, where it would
+    /// have it.
+    fn of_config(path: &Path, camera: &str, tenant: &str) -> Result<Self, Failure> {
+        let config = Config::load(path).map_err(Failure::usage)?;
+        let named = config.cameras.iter().find(|it| it.id.as_str() == camera);
+        let (tenant, topic) = match named {
+            Some(camera) => (camera.tenant.clone(), camera.consume_topic.clone()),
+            None => {
+                let tenant = Id::new(tenant).map_err(Failure::usage)?;
+                let camera = Id::new(camera).map_err(Failure::usage)?;
+                let topic = config.topics.consume.topic(&tenant, &camera);
+                (tenant, topic)
+            }
+        };
+        let [cluster, _] = config.clusters_of(&tenant);
+        Self::with(&cluster.properties, &cluster.bootstrap_servers, topic).map_err(Failure::Failed)
     }
 
     /// Sends a whole source, calling `sent` before each packet, until that says `false`. Records
@@ -145,14 +184,23 @@ fn publish(arguments: &Arguments) -> Result<(), Failure> {
             Failure::usage(anyhow!("{message}; give a file, device or URL that ffmpeg plays"))
         })
     };
-    let topic = arguments.topic.replace(":cam_id", &arguments.camera);
-    let publisher = Publisher::new(&arguments.bootstrap_servers, topic).map_err(Failure::Failed)?;
-    let pace = if arguments.realtime { Pace::Realtime } else { Pace::Unpaced };
     let mut reader = open()?;
+    let (camera, tenant) = (arguments.camera.as_str(), arguments.tenant.as_str());
+    let publisher = match &arguments.config {
+        Some(path) => Publisher::of_config(path, camera, tenant)?,
+        None => {
+            let topic = filled(&arguments.topic, camera, tenant);
+            Publisher::new(&arguments.bootstrap_servers, topic).map_err(Failure::Failed)?
+        }
+    };
+    let pace = if arguments.realtime { Pace::Realtime } else { Pace::Unpaced };
     print_note(format_args!("{}: {} to `{}`", arguments.source, reader.codec, publisher.topic));
     let progress = progress_bar(&reader, arguments.repeat);
+    // The bar's own count is what the file's index promised, once it is finished.
+    let mut packets = 0_u64;
     loop {
         let sent = || {
+            packets += 1;
             progress.inc(1);
             true
         };
@@ -162,11 +210,15 @@ fn publish(arguments: &Arguments) -> Result<(), Failure> {
         }
         reader = open()?;
     }
-    progress.finish();
-    let packets = progress.position();
+    progress.finish_and_clear();
     publisher.finish().map_err(Failure::Failed)?;
     print_note(format_args!("{packets} records published"));
     Ok(())
+}
+
+/// The topic that a template names.
+fn filled(template: &str, camera: &str, tenant: &str) -> String {
+    template.replace(":cam_id", camera).replace(":tenant", tenant)
 }
 
 fn progress_bar(reader: &MediaReader, repeat: bool) -> ProgressBar {

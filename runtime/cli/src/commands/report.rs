@@ -49,7 +49,9 @@ fn state(camera: &Value) -> (Health, String) {
             return (Health::Broken, why);
         }
         "no-analysis" => {
-            return (Health::Broken, format!("nothing is analysed: {}", text("trouble")));
+            let since = camera.get("trouble_s").and_then(Value::as_u64).map(span);
+            let since = since.map(|span| format!(" for {span}")).unwrap_or_default();
+            return (Health::Broken, format!("nothing is analysed{since}: {}", text("trouble")));
         }
         _ => {}
     }
@@ -68,13 +70,18 @@ fn state(camera: &Value) -> (Health, String) {
     if camera.get("behind").and_then(Value::as_bool) == Some(true) {
         signs.push(format!("behind by {} records", count("/counts/lag")));
     }
-    let quota = count("/counts/skipped/quota");
+    // What went wrong once is not what is wrong now. A camera that is new has nothing older.
+    let recent = camera.get("recent").or(camera.get("counts"));
+    let lately = camera.get("recent_s").and_then(Value::as_u64).map(span);
+    let lately = lately.map(|span| format!(" in the last {span}")).unwrap_or_default();
+    let recent = |key: &str| recent.and_then(|counts| counts.get(key));
+    let quota = recent("skipped").and_then(|it| it.get("quota")?.as_u64()).unwrap_or_default();
     if quota > 0 {
-        signs.push(format!("{quota} records were skipped because the quota was used up"));
+        signs.push(format!("{quota} records were skipped{lately} because the quota was used up"));
     }
-    let failed = camera.pointer("/counts/failed").map(reasons).unwrap_or_default();
+    let failed = recent("failed").map(reasons).unwrap_or_default();
     if !failed.is_empty() {
-        signs.push(format!("failed: {failed}"));
+        signs.push(format!("failed{lately}: {failed}"));
     }
     let phase = text("phase").to_owned();
     match signs.is_empty() {
@@ -99,6 +106,67 @@ fn counts(camera: &Value) -> String {
     said
 }
 
+/// All that is known of one camera, for people: the lines below [`camera`].
+pub fn details(camera: &Value) -> Vec<String> {
+    let text = |at: &str| camera.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let number = |at: &str| camera.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "records come from `{}`, and leave for `{}`",
+            text("/spec/consume"),
+            text("/spec/produce")
+        ),
+        format!(
+            "{} {}, {}, decoded by {} threads; changed {} times",
+            text("/spec/codec"),
+            text("/spec/framing"),
+            text("/spec/mode"),
+            number("/decode_threads"),
+            number("/generation")
+        ),
+        format!("since the start: {}{}", counts(camera), failures(camera.get("counts"))),
+    ];
+    if let Some(recent) = camera.get("recent") {
+        let lately = span(number("/recent_s"));
+        let recently = serde_json::json!({ "counts": recent });
+        let failed = failures(Some(recent));
+        lines.push(format!("in the last {lately}: {}{failed}", counts(&recently)));
+    }
+    for plugin in camera.get("plugins_usage").and_then(Value::as_array).into_iter().flatten() {
+        let of = |key: &str| plugin.get(key).and_then(Value::as_str).unwrap_or_default();
+        let count = |key: &str| plugin.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let state = match of("breaker") {
+            "open" => ", left out because it keeps failing",
+            "probing" => ", tried again after failing",
+            _ => "",
+        };
+        lines.push(format!(
+            "plugin {}: {} calls, {} ms of CPU, {} KiB of memory{}{state}",
+            of("plugin"),
+            count("calls"),
+            count("cpu_us") / 1000,
+            count("peak_memory") / 1024,
+            failures(Some(plugin)),
+        ));
+    }
+    lines
+}
+
+/// `, failed: deadline 3`, if anything has.
+fn failures(counts: Option<&Value>) -> String {
+    let failed = counts.and_then(|counts| counts.get("failed")).map(reasons).unwrap_or_default();
+    if failed.is_empty() { failed } else { format!(", failed: {failed}") }
+}
+
+/// `50 s`, `12 min`, `3 h`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
 /// `rate 12, lag 3` of an object of counts.
 fn reasons(counts: &Value) -> String {
     let counts = counts.as_object().into_iter().flatten();
@@ -116,6 +184,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn failing_of(answer: &Value) -> Value {
+        let cameras = answer["cameras"].as_array().unwrap();
+        cameras.iter().find(|it| it["camera"] == "failing").unwrap().clone()
+    }
 
     #[test]
     fn what_is_wrong_comes_first_and_in_words() {
@@ -136,12 +209,20 @@ mod tests {
         };
         let mut wrong = with("wrong-codec", json!({ "/phase": "no-analysis" }));
         wrong["trouble"] = json!("the records look like H.265");
+        wrong["trouble_s"] = json!(200);
         let mut gone = with("gone", json!({ "/phase": "no-plugin", "/plugins": [] }));
         gone["error"] = json!("can't read it: No such file");
         let mut refused = with("refused", json!({ "/phase": "failed" }));
         refused["error"] = json!("the topic `stream_refused` refused the record");
         let mut behind = with("behind", json!({ "/counts/lag": 400 }));
         behind["behind"] = json!(true);
+        // It failed some time ago.
+        let mut mended = with("mended", json!({ "/counts/failed": { "deadline": 5 } }));
+        mended["recent"] = json!({ "received": 50, "analysed": 50, "skipped": {}, "failed": {} });
+        mended["recent_s"] = json!(65);
+        let mut failing = with("failing", json!({ "/counts/failed": { "deadline": 5 } }));
+        failing["recent"] = json!({ "skipped": { "quota": 9 }, "failed": { "deadline": 2 } });
+        failing["recent_s"] = json!(65);
         let cameras_of = json!({ "cameras": [
             with("well", json!({ "/counts/skipped": { "rate": 10 } })),
             with("used-up", json!({ "/counts/skipped": { "quota": 7 } })),
@@ -149,7 +230,7 @@ mod tests {
                 "/plugins_usage/0/breaker": "open", "/plugins_usage/0/failed": { "deadline": 5 },
                 "/counts/failed": { "deadline": 5 }, "/counts/skipped": { "quarantined": 60 },
             })),
-            behind, refused, gone, wrong,
+            behind, refused, gone, wrong, mended, failing,
         ]});
         let (lines, worst) = cameras(&cameras_of);
         assert_eq!(worst, Health::Broken);
@@ -160,7 +241,7 @@ mod tests {
                  motion@0.1.0; 100 received, 90 analysed",
                 "✘ gone (acme): its plugins can't be loaded, and records pass: can't read it: No \
                  such file; no plugins; 100 received, 90 analysed",
-                "✘ wrong-codec (acme): nothing is analysed: the records look like H.265; \
+                "✘ wrong-codec (acme): nothing is analysed for 3 min: the records look like H.265; \
                  motion@0.1.0; 100 received, 90 analysed",
                 "⚠ used-up (acme): running, 7 records were skipped because the quota was used up; \
                  motion@0.1.0; 100 received, 90 analysed, skipped: quota 7",
@@ -169,9 +250,35 @@ mod tests {
                  quarantined 60",
                 "⚠ behind (acme): running, behind by 400 records; motion@0.1.0; 100 received, 90 \
                  analysed, 400 to come",
+                "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the quota \
+                 was used up; failed in the last 65 s: deadline 2; motion@0.1.0; 100 received, 90 \
+                 analysed",
                 "✔ well (acme): running; motion@0.1.0; 100 received, 90 analysed, skipped: rate 10",
+                "✔ mended (acme): running; motion@0.1.0; 100 received, 90 analysed",
             ]
         );
         assert_eq!(cameras(&json!({ "cameras": [] })), (Vec::new(), Health::Well));
+
+        let mut one = failing_of(&cameras_of);
+        one["spec"] = json!({
+            "consume": "raw_failing", "produce": "stream_failing", "codec": "h264",
+            "framing": "packet", "mode": "live",
+        });
+        one["decode_threads"] = json!(2);
+        one["generation"] = json!(3);
+        let usage = json!({ "calls": 97, "cpu_us": 5000, "peak_memory": 2048 });
+        for (key, value) in usage.as_object().unwrap() {
+            one["plugins_usage"][0][key] = value.clone();
+        }
+        assert_eq!(
+            details(&one),
+            [
+                "records come from `raw_failing`, and leave for `stream_failing`",
+                "h264 packet, live, decoded by 2 threads; changed 3 times",
+                "since the start: 100 received, 90 analysed, failed: deadline 5",
+                "in the last 65 s: 0 received, 0 analysed, skipped: quota 9, failed: deadline 2",
+                "plugin motion@0.1.0+sha256.0123456789ab: 97 calls, 5 ms of CPU, 2 KiB of memory",
+            ]
+        );
     }
 }

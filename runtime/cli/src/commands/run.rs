@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use comux::config::Config;
 use comux::control::Actions;
 use comux::control::camera::CameraReport;
+use comux::control::wire::counted;
 use comux::plugin::compile::Compiler;
 use comux::runtime::Runtime;
 
@@ -31,7 +32,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     config.compiler = Compiler::this_program();
     let name = config.name.clone();
     let mut stop = std::pin::pin!(stop_requested()?);
-    let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::usage)?;
+    let runtime = Runtime::start(config, Actions::default()).await.map_err(Failure::of_start)?;
     tracing::info!(node = name.as_str(), cameras = runtime.cameras().len(), "running");
     let successor = tokio::select! {
         () = &mut stop => None,
@@ -63,7 +64,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     match stopped_early {
         0 => Ok(()),
-        count => Err(Failure::failed(anyhow!("{count} cameras had stopped by themselves"))),
+        count => {
+            let cameras = counted(count, "camera");
+            Err(Failure::failed(anyhow!("{cameras} had stopped by themselves")))
+        }
     }
 }
 

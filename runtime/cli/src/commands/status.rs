@@ -15,7 +15,7 @@ use crate::output::{print_json, print_line};
 
 Examples:
   comux status                              all cameras of all nodes, what is wrong first
-  comux status gate-7
+  comux status gate-7                       all that is known of one camera
   comux status --tenant-topic acme --json")]
 pub struct Arguments {
     /// One camera only.
@@ -64,6 +64,10 @@ fn ask(arguments: &Arguments) -> Result<(), Failure> {
         print_line(format_args!("{node}: {}", message.trim_start_matches("✔ status: ")));
         for line in lines {
             print_line(format_args!("  {line}"));
+        }
+        let one = arguments.camera.as_ref().and_then(|_| answer.pointer("/cameras/0"));
+        for line in one.map(report::details).unwrap_or_default() {
+            print_line(format_args!("    {line}"));
         }
     }
     match (all.iter().any(knows), worst) {

@@ -13,8 +13,8 @@ use crate::config::{CameraTable, Id};
 use crate::control::camera::{Actor, ControlContext, Placed, resolve};
 use crate::control::wire::{
     CameraAnswer, CameraCommand, CameraSelection, Canary, Deploy, DeployFields, Envelope,
-    ErrorCode, OneCamera, Refusal, Request, Rollback, RolloutOptions, StepTimes, Wanted, from_json,
-    result_fields,
+    ErrorCode, OneCamera, Refusal, Request, Rollback, RolloutOptions, StepTimes, Wanted, counted,
+    from_json, result_fields,
 };
 
 /// Cameras that a command may name one by one.
@@ -343,7 +343,7 @@ impl Dispatcher {
 /// One answer for several cameras.
 fn summary(request: &Request, answers: &[(Id, CameraAnswer)]) -> Map<String, Value> {
     let done = answers.iter().filter(|(_, answer)| answer.result.is_ok()).count();
-    let counted = format!("{done} of {} cameras", answers.len());
+    let counted = format!("{done} of {}", counted(answers.len(), "camera"));
     let failed = answers.iter().find_map(|(id, answer)| Some((id, answer.result.as_ref().err()?)));
     let result = match failed {
         None => Ok(counted),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
@@ -34,6 +34,8 @@ const MOST_REFUSALS: usize = 64;
 
 /// How often components that are no longer used are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// How often counters are looked at, so that `status` can tell what is recent.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A running control plane.
 pub struct ControlPlane {
@@ -209,6 +211,7 @@ async fn serve(
     let mut counts: HashMap<Option<Id>, usize> = HashMap::new();
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     sweeps.tick().await;
+    let mut samples = tokio::time::interval(SAMPLE_INTERVAL);
     let context = &dispatcher.context;
     loop {
         let of_operator = counts.get(&None).copied().unwrap_or_default();
@@ -216,6 +219,10 @@ async fn serve(
         let takes = has_room && !context.is_stopping();
         tokio::select! {
             _ = sweeps.tick() => sweep(&dispatcher).await,
+            _ = samples.tick() => {
+                let now = Instant::now();
+                context.registry.views().iter().for_each(|view| view.stats.sample(now));
+            }
             received = incoming.recv(), if takes => match received {
                 None => return,
                 // It comes again after the restart.

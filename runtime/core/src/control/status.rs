@@ -1,10 +1,12 @@
 //! `status`: what runs, with its counters, and what tenants use. It only looks.
 
+use std::time::Instant;
+
 use serde_json::{Map, Value, json};
 
 use super::registry::{CameraView, Phase};
 use crate::control::camera::ControlContext;
-use crate::control::wire::{ErrorCode, PerhapsOneCamera, Refusal, Request, result_fields};
+use crate::control::wire::{ErrorCode, PerhapsOneCamera, Refusal, Request, counted, result_fields};
 use crate::plugin::sandbox::Meter;
 use crate::tenancy::Tenant;
 
@@ -32,7 +34,7 @@ pub(crate) fn status(
         None => {
             let views = context.registry.views();
             let cameras: Vec<_> = views.iter().filter(|view| theirs(view)).map(describe).collect();
-            (format!("{} cameras", cameras.len()), cameras)
+            (counted(cameras.len(), "camera"), cameras)
         }
     };
     let tenants = context.host.tenants.all();
@@ -53,8 +55,10 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     put("generation", view.generation.into());
     let trouble = view.stats.trouble().filter(|_| view.phase == Phase::Running);
     put("phase", trouble.as_ref().map_or_else(|| json!(view.phase), |_| "no-analysis".into()));
-    if let Some(trouble) = trouble {
+    let now = Instant::now();
+    if let Some((since, trouble)) = trouble {
         put("trouble", trouble.into());
+        put("trouble_s", now.duration_since(since).as_secs().into());
     }
     put("plugins", view.plugins.clone().into());
     put("decode_threads", view.stats.decode_threads().into());
@@ -62,6 +66,10 @@ fn describe(view: &CameraView) -> Map<String, Value> {
     let is_behind = counts.lag > i64::from(view.spec.max_offset_diff);
     put("behind", (is_behind && view.phase != Phase::Failed).into());
     put("counts", json!(counts));
+    if let Some((time, recent)) = view.stats.recent(now) {
+        put("recent", json!(recent));
+        put("recent_s", time.as_secs().into());
+    }
     let used = view.stats.plugins();
     put("plugins_usage", used.iter().map(|meter| describe_usage(meter)).collect());
     if let Some(error) = &view.error {

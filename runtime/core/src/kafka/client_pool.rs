@@ -43,7 +43,10 @@ impl ClientPool {
     /// # Errors
     /// When a property is wrong.
     pub fn sink(&self, cluster: &Cluster, config: &Config) -> Result<PacketSink, KafkaError> {
-        let sink = get(&self.sinks, cluster, || PacketSink::new(cluster, &config.name))?;
+        let same = |source: &Cluster| source.bootstrap_servers == cluster.bootstrap_servers;
+        let has_consumer = self.sources.lock().keys().any(same);
+        let new = || PacketSink::new(cluster, &config.name, has_consumer);
+        let sink = get(&self.sinks, cluster, new)?;
         Ok((*sink).clone())
     }
 

@@ -28,7 +28,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
-use super::properties::Logging;
+use super::outage::Outage;
+use super::properties::{Logging, tells_of_outage};
 
 /// What a topic has that no other ever had, in base64, as Kafka's tools show it.
 pub type TopicId = String;
@@ -70,6 +71,7 @@ pub fn source(topic: &str, partition: i32, offset: i64, number: u32) -> String {
 /// What a client notices of topics that are other ones.
 #[derive(Default)]
 pub(super) struct Incarnations {
+    pub outage: Outage,
     watched: Mutex<HashMap<String, Arc<TopicWatch>>>,
 }
 
@@ -159,12 +161,16 @@ impl Incarnations {
 impl ClientContext for Incarnations {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.read_log(facility, message);
+        if tells_of_outage(facility) {
+            self.outage.suspect();
+        }
         if is_for_people(level) {
             Logging.log(level, facility, message);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.outage.note(&error);
         Logging.error(error, reason);
     }
 }

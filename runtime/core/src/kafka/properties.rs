@@ -15,6 +15,8 @@ pub struct Logging;
 impl ClientContext for Logging {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
+            // An outage has a line of its own; see `Outage`.
+            _ if tells_of_outage(facility) => tracing::debug!(facility, "kafka: {message}"),
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
@@ -25,14 +27,32 @@ impl ClientContext for Logging {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // The end of a topic is no error.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(%error, "kafka: {reason}");
+        // The end of a topic is no error, and an outage has a line of its own; see `Outage`.
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
+            code if is_outage(code) => tracing::debug!(%error, "kafka: {reason}"),
+            _ => tracing::warn!(%error, "kafka: {reason}"),
         }
     }
 }
 
 impl ConsumerContext for Logging {}
+
+/// Whether a line of librdkafka's log is about a connection that was lost, or can't be made.
+pub(super) fn tells_of_outage(facility: &str) -> bool {
+    ["FAIL", "REQTMOUT", "ERROR"].contains(&facility)
+}
+
+/// Whether an error says that a broker can't be reached.
+pub fn is_outage(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut, Resolve,
+    };
+    code.is_some_and(|code| {
+        [AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut, Resolve]
+            .contains(&code)
+    })
+}
 
 /// For clients whose answers are reported by whoever asked: what librdkafka says beside is detail.
 pub struct Quiet;

@@ -114,18 +114,25 @@ pub struct Delivery {
 }
 
 /// Takes the broker's reports.
-pub struct Deliveries(Arc<Incarnations>);
+pub struct Deliveries {
+    incarnations: Arc<Incarnations>,
+    /// A consumer of the same cluster says when it is away.
+    has_consumer: bool,
+}
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.read_log(facility, message);
+        self.incarnations.read_log(facility, message);
         if is_for_people(level) {
             Logging.log(level, facility, message);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Logging.error(error, reason);
+        match self.has_consumer {
+            true => Logging.error(error, reason),
+            false => tracing::warn!(%error, "kafka: {reason}"),
+        }
     }
 }
 
@@ -143,16 +150,18 @@ impl ProducerContext for Deliveries {
 }
 
 impl PacketSink {
-    /// Creates the producer. It connects by itself, and again whenever it must.
+    /// Creates the producer. It connects by itself, and again whenever it must. `has_consumer`: a
+    /// consumer of the same cluster says when it is away.
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn new(cluster: &Cluster, node: &Id) -> Result<Self, KafkaError> {
+    pub fn new(cluster: &Cluster, node: &Id, has_consumer: bool) -> Result<Self, KafkaError> {
         let config = with_metadata_log(producer_config(cluster, node));
         let incarnations = Arc::<Incarnations>::default();
+        let deliveries = Deliveries { incarnations: Arc::clone(&incarnations), has_consumer };
         // librdkafka's default.
         let batch_bytes = config.get("batch.size").and_then(|text| text.parse().ok());
-        let producer = PolledProducer::new(&config, Deliveries(Arc::clone(&incarnations)), "sink")?;
+        let producer = PolledProducer::new(&config, deliveries, "sink")?;
         Ok(Self {
             producer: Arc::new(producer),
             incarnations,

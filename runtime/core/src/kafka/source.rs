@@ -20,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
 use super::incarnation::{Incarnation, Incarnations, TopicWatch, topic_id};
 use super::lag::Lag;
-use super::properties::{consumer_config, with_metadata_log};
+use super::properties::{consumer_config, is_outage, with_metadata_log};
 use super::topics::watermarks;
 use crate::config::{CameraSpec, Cluster, Id, Mode, Start};
 use crate::kafka::PARTITION;
@@ -80,13 +80,17 @@ impl PacketSource {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("source".into()).spawn({
             let (consumer, committed, stop) = (consumer.clone(), committed.clone(), stop.clone());
+            let servers = cluster.bootstrap_servers.clone();
             move || {
                 let mut next_commit = Instant::now() + COMMIT_INTERVAL;
                 while !stop.load(Ordering::Relaxed) {
                     // Records go to the cameras' queues; here come events and errors only.
-                    if let Some(Err(error)) = consumer.poll(Duration::from_millis(100)) {
+                    if let Some(Err(error)) = consumer.poll(Duration::from_millis(100))
+                        && !consumer.context().outage.note(&error)
+                    {
                         tracing::warn!(%error, "kafka: consuming");
                     }
+                    consumer.context().outage.look(&consumer, &servers);
                     if Instant::now() >= next_commit {
                         let done = commit(&consumer, &mut committed.lock(), CommitMode::Async);
                         warn_if_failed(done);
@@ -308,7 +312,9 @@ fn commit(
 }
 
 fn warn_if_failed(committed: Result<(), KafkaError>) {
-    if let Err(error) = committed {
+    if let Err(error) = committed
+        && !is_outage(error.rdkafka_error_code())
+    {
         tracing::warn!(%error, "kafka: could not commit offsets; it is tried again");
     }
 }
@@ -331,7 +337,7 @@ impl CameraQueue {
                 let code = error.rdkafka_error_code();
                 if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
                     self.is_gone.set(true);
-                } else {
+                } else if !self.consumer.context().outage.note(&error) {
                     tracing::warn!(topic = self.topic, %error, "kafka: consuming");
                 }
                 None

@@ -38,6 +38,8 @@ pub(crate) struct Intake<'q> {
     /// Reading is to go on there, and nothing has come yet.
     sought: Option<Sought>,
     next_offset: Option<i64>,
+    /// When the next record was asked for although it should come by itself, and how often.
+    asked_again: Option<(Instant, u32)>,
     /// The latest place at which decoding can begin, so that the next frame comes out right.
     gop_start: Option<Arc<GopStart>>,
     /// One that will be, once a frame at this [`Inspection::position`] has come.
@@ -91,6 +93,7 @@ impl<'q> Intake<'q> {
             reading: Reading::Filling { until: queue.output_from },
             sought: None,
             next_offset: None,
+            asked_again: None,
             gop_start: None,
             refresh: None,
             max_age: spec.max_age,
@@ -150,6 +153,7 @@ impl<'q> Intake<'q> {
     /// A record comes.
     pub fn record_comes(&mut self, offset: i64) {
         self.next_offset = Some(offset + 1);
+        self.asked_again = None;
         if let Reading::Filling { until } = self.reading
             && offset >= until
         {
@@ -273,15 +277,32 @@ impl<'q> Intake<'q> {
         Ok(strays)
     }
 
-    /// Nothing has come. Asks again for what was to come again, where that takes too long.
+    /// Nothing has come. Asks again for what was to come again, or is known to be there, where that
+    /// takes too long.
     pub fn seek_again_if_overdue(&mut self) -> Result<(), CameraError> {
         match self.sought {
             Some(Sought { gop_start, first, since, times }) if since.elapsed() > SEEK_PATIENCE => {
                 tracing::debug!(gop_start, "records that were to come again do not; asks again");
-                self.seek(gop_start, first, times)
+                return self.seek(gop_start, first, times);
             }
-            _ => Ok(()),
+            Some(_) => return Ok(()),
+            None => {}
         }
+        let asked_or_came = self.asked_again.map_or(self.last_arrival, |(at, _)| at);
+        if asked_or_came.elapsed() < SEEK_PATIENCE {
+            return Ok(());
+        }
+        // What is behind the last record may be the end of a transaction, and no record.
+        let times = self.asked_again.map_or(0, |(_, times)| times);
+        if let Some(next) = self.next_offset
+            && times < MOST_SEEKS
+            && self.queue.behind(next - 1) > 0
+        {
+            tracing::debug!(next, "records that are there do not come; asks again");
+            self.asked_again = Some((Instant::now(), times + 1));
+            self.queue.seek(next).map_err(CameraError::Input)?;
+        }
+        Ok(())
     }
 
     // === what is in a record ===

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::publisher::{COMMANDS, PROCESS, WRITER};
 use crate::config::{Config, Id};
 use crate::control::wire::{ControlRecord, MAX_VALUE, Origin, Target};
-use crate::kafka::{Logging, PARTITION, consumer_config, text_header, watermarks};
+use crate::kafka::{Logging, PARTITION, consumer_config, is_outage, text_header, watermarks};
 
 /// How long the broker may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -212,6 +212,8 @@ impl ControlConsumer {
             let received = match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => self.receive(&message, writer, finished),
                 Some(Err(KafkaError::PartitionEOF(_))) | None => None,
+                // An outage is told of by the cameras' consumer.
+                Some(Err(error)) if is_outage(error.rdkafka_error_code()) => None,
                 Some(Err(error)) => {
                     tracing::warn!(%error, "kafka: control");
                     None
@@ -310,7 +312,9 @@ fn commit(consumer: &BaseConsumer<Logging>, finished: &mut Finished, mode: Commi
         && let Err(error) = consumer.commit(&offsets, mode)
     {
         finished.0.values_mut().for_each(|commands| commands.committed = None);
-        tracing::warn!(%error, "kafka: could not commit control offsets; it is tried again");
+        if !is_outage(error.rdkafka_error_code()) {
+            tracing::warn!(%error, "kafka: could not commit control offsets; it is tried again");
+        }
     }
 }
 

@@ -182,6 +182,12 @@ impl CameraAnswer {
     }
 }
 
+/// `1 camera`, `2 cameras`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `ok`, `message` and, with a refusal, `error` and `failed_step`.
 #[must_use]
 pub fn result_fields(what: &str, result: &Result<String, Refusal>) -> Map<String, Value> {

@@ -7,7 +7,9 @@ mod desired;
 mod fields;
 mod request;
 
-pub use answer::{CameraAnswer, Cut, ErrorCode, Refusal, StepTimes, SwapReport, result_fields};
+pub use answer::{
+    CameraAnswer, Cut, ErrorCode, Refusal, StepTimes, SwapReport, counted, result_fields,
+};
 pub(crate) use command::{
     CameraCommand, Deploy, Done, Envelope, Rollback, RolloutOptions, Wanted, WantedPlugin,
 };
