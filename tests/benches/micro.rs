@@ -107,7 +107,8 @@ fn record(criterion: &mut Criterion) {
             ledger.pop_settled().unwrap()
         });
     });
-    let facts = RecordFacts { seq: 123_456, pts_us: Some(40_000), keyframe: false };
+    let facts =
+        RecordFacts { seq: 123_456, pts_us: Some(40_000), keyframe: false, times_made_again: 0 };
     criterion.bench_function("headers: nine, two of them a plugin's", |bencher| {
         bencher.iter(|| {
             let own = OwnedHeaders::new_with_capacity(10);

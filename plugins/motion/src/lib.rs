@@ -117,7 +117,7 @@ comux_sdk::export!(Motion);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comux_sdk::testing::{TestFrame, analyse};
+    use comux_sdk::testing::TestFrame;
 
     fn configured(json: &str) -> Config {
         comux_sdk::serde_json::from_str(json).unwrap()
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_first_frame_has_no_motion() {
         let mut plugin = Motion::new(Config::default()).unwrap();
-        let headers = analyse(&mut plugin, &square_at(0).frame()).unwrap();
+        let headers = comux_sdk::testing::analyse(&mut plugin, &square_at(0).frame()).unwrap();
         assert_eq!(headers.get("motion.score"), Some("0.000"));
         assert_eq!(headers.get("motion.regions"), Some("[]"));
         assert_eq!(headers.get("motion.zones"), None);
@@ -147,7 +147,7 @@ mod tests {
             {"name": "left", "x": 0, "y": 0, "width": 0.5, "height": 1}]}"#;
         let mut plugin = Motion::new(configured(zones)).unwrap();
         let picture = square_at(200).after(&square_at(20));
-        let headers = analyse(&mut plugin, &picture.frame()).unwrap();
+        let headers = comux_sdk::testing::analyse(&mut plugin, &picture.frame()).unwrap();
         // Two squares of 4 by 4 cells among 576, each in one half of the picture.
         assert_eq!(headers.get("motion.score"), Some("0.056"));
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
     fn small_regions_are_left_out_but_scored() {
         let mut plugin = Motion::new(configured(r#"{"min_cells": 17}"#)).unwrap();
         let picture = square_at(200).after(&square_at(20));
-        let headers = analyse(&mut plugin, &picture.frame()).unwrap();
+        let headers = comux_sdk::testing::analyse(&mut plugin, &picture.frame()).unwrap();
         assert_eq!(headers.get("motion.score"), Some("0.056"));
         assert_eq!(headers.get("motion.regions"), Some("[]"));
     }
@@ -175,7 +175,7 @@ mod tests {
         let mut plugin = Motion::new(Config::default()).unwrap();
         let black = TestFrame::gray(16, 8, |_, _| 0);
         let white = TestFrame::gray(16, 8, |_, _| 255).after(&black);
-        let headers = analyse(&mut plugin, &white.frame()).unwrap();
+        let headers = comux_sdk::testing::analyse(&mut plugin, &white.frame()).unwrap();
         assert_eq!(headers.get("motion.score"), Some("1.000"));
     }
 

@@ -12,7 +12,7 @@ use comux::policy::{Limits, LoadLimits, PluginRef, Terms};
 use comux::tenancy::Tenant;
 use comux::video::decode::Decoder;
 use comux::video::frame::{Frame, FrameFacts};
-use comux::video::packet::Codec;
+use comux::video::packet::{Codec, Content, Inspection};
 use comux::video::{MediaPacket, MediaReader};
 
 /// Where `make plugins` puts them.
@@ -55,7 +55,7 @@ pub fn footage() -> (Codec, Vec<MediaPacket>) {
 
 /// The next packet's picture.
 pub fn decode(decoder: &mut Decoder, packet: &MediaPacket, seq: u64) -> Option<Arc<Frame>> {
-    decoder.send(Some(seq), &packet.data, false).expect("it decodes");
+    decoder.send(Some(seq), &packet.data, Inspection::of(Content::Picture)).expect("it decodes");
     let decoded = decoder.receive().expect("it decodes")?;
     let info = FrameFacts {
         seq,

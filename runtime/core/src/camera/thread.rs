@@ -58,7 +58,7 @@ enum Exit {
     /// It was told to stop.
     Stopped,
     /// Its records come from somewhere else from now on.
-    OtherInput(CameraInput, Box<Carried>),
+    OtherInput(Box<(CameraInput, Carried)>),
 }
 
 /// Runs a camera until it is told to stop, or fails.
@@ -90,7 +90,7 @@ pub(crate) fn run(
             .and_then(|pipeline| run_pipeline(pipeline, commands, &on_topic));
         match run {
             Ok(Exit::Stopped) => return Ok(()),
-            Ok(Exit::OtherInput(next, rest)) => (input, carried) = (next, *rest),
+            Ok(Exit::OtherInput(next)) => (input, carried) = *next,
             Err(error) => {
                 let (camera, tenant) = (spec.id.as_str(), spec.tenant.as_str());
                 tracing::error!(camera, tenant, %error, "the camera has stopped");
@@ -110,7 +110,7 @@ fn run_pipeline(
             // Whatever changes, what is settled belongs to the time before.
             pipeline.emit_settled()?;
             if let Some(input) = pipeline.apply(command)? {
-                return Ok(Exit::OtherInput(input, Box::new(pipeline.carry())));
+                return Ok(Exit::OtherInput(Box::new((input, pipeline.carry()))));
             }
         }
         if let Some(other) = pipeline.begin_again_if_other()? {

@@ -32,4 +32,4 @@ pub use actions::{ActionError, ActionResult, Actions, OWN};
 pub use plane::{ControlPlane, ensure_topics};
 pub use registry::{CameraView, Phase};
 pub use restore::ControlPlaneError;
-pub use succession::NodeProcess;
+pub use wire::NodeProcess;

@@ -12,12 +12,12 @@ use super::actions::Actions;
 use super::dispatch::Dispatcher;
 use super::registry::{CameraView, Registry};
 use super::restore::{ControlPlaneError, PlaneState, start_cameras};
-use super::succession::{NodeProcess, Tenure, take_over};
+use super::succession::{Tenure, take_over};
 use crate::config::{Config, Id};
 use crate::control::camera::{CameraReport, ControlContext};
 use crate::control::topics::{ControlConsumer, Incoming, Listener, Publisher, StateRecord};
 use crate::control::wire::{
-    CameraCommand, ControlRecord, Envelope, ErrorCode, Request, result_fields,
+    CameraCommand, ControlRecord, Envelope, ErrorCode, NodeProcess, Request, result_fields,
 };
 use crate::host::Host;
 use crate::kafka::{Compaction, TopicClients, ensure_compacted, ensure_topic, reach};

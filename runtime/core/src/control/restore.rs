@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use rdkafka::error::KafkaError;
 
 use super::dispatch::Dispatcher;
-use super::succession::{NodeProcess, Succession};
 use crate::config::{Config, Id};
 use crate::control::topics::{INPUT, PROCESS, StateRecord};
 use crate::control::wire::{
-    CameraAnswer, CameraCommand, CommandPositions, Desired, Envelope, Record, Refusal,
+    CameraAnswer, CameraCommand, CommandPositions, Desired, Envelope, NodeProcess, Record, Refusal,
+    Succession,
 };
 use crate::kafka::{Incarnation, TopicError};
 

@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, Id, Topics};
-use crate::control::succession::NodeProcess;
-use crate::control::wire::{CommandPositions, Request};
+use crate::control::wire::{CommandPositions, NodeProcess, Request};
 use crate::kafka::{Incarnation, Logging, Outgoing, PARTITION, PolledProducer, producer_config};
 
 /// On records of the state topic: the process that wrote them.

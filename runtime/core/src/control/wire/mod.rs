@@ -5,6 +5,7 @@ mod answer;
 mod command;
 mod desired;
 mod fields;
+mod process;
 mod request;
 
 pub use answer::{
@@ -15,4 +16,6 @@ pub(crate) use command::{
 };
 pub use desired::{Desired, Record, deleted_mark, patched};
 pub(crate) use fields::{CameraSelection, Canary, DeployFields, OneCamera, PerhapsOneCamera};
+pub use process::NodeProcess;
+pub(crate) use process::Succession;
 pub use request::{CommandPositions, ControlRecord, MAX_VALUE, Origin, Request, Target, from_json};
