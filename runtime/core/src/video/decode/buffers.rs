@@ -1,6 +1,7 @@
 //! What is done where libavcodec asks for the buffers of a frame that it is about to decode.
 
-use std::sync::Arc;
+use std::ffi::CStr;
+use std::sync::{Arc, Once};
 
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi;
@@ -23,6 +24,11 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Has a decoder that is to be opened call back. They must be kept for as long as it is open.
     pub fn serve(self, context: &mut Context) -> Arc<Self> {
+        if self.complaints.is_some() {
+            static READ_LOG: Once = Once::new();
+            // SAFETY: the callback takes whatever libavcodec hands to it, from any thread.
+            READ_LOG.call_once(|| unsafe { ffi::av_log_set_callback(Some(read_line)) });
+        }
         let buffers = Arc::new(self);
         // SAFETY: the context is ours, and not open yet. libavcodec hands `opaque` on to the
         // callback and does nothing else with it.
@@ -43,7 +49,7 @@ impl Buffers {
     ///
     /// # Safety
     /// It must be a context of libavcodec.
-    pub unsafe fn of<'a>(context: *mut ffi::AVCodecContext) -> Option<&'a Self> {
+    unsafe fn of<'a>(context: *mut ffi::AVCodecContext) -> Option<&'a Self> {
         // SAFETY: who has our callback has what `serve` has set with it.
         unsafe {
             let callback = (*context).get_buffer2?;
@@ -77,5 +83,30 @@ unsafe extern "C" fn get_buffer(
             coverage.mark(frame, (*context).pix_fmt);
         }
         result
+    }
+}
+
+/// Reads a line of libavcodec's log, and hands it on to where it would have gone.
+unsafe extern "C" fn read_line<Arguments>(
+    from: *mut libc::c_void,
+    level: libc::c_int,
+    format: *const libc::c_char,
+    arguments: Arguments,
+) {
+    type Callback<Arguments> =
+        unsafe extern "C" fn(*mut libc::c_void, libc::c_int, *const libc::c_char, Arguments);
+    // SAFETY: libavutil hands over a format, and an object that begins with a pointer to its class,
+    // or null. The callback of its own has the type that it asks for, in which `Arguments`, a
+    // `va_list`, is named otherwise for each kind of machine.
+    unsafe {
+        if let Some(class) = from.cast::<*const ffi::AVClass>().as_ref()
+            && std::ptr::eq(*class, ffi::avcodec_get_class())
+            && let Some(buffers) = Buffers::of(from.cast())
+            && let Some(complaints) = &buffers.complaints
+        {
+            complaints.hear(from.cast(), CStr::from_ptr(format).to_bytes());
+        }
+        let own = ffi::av_log_default_callback as *const ();
+        std::mem::transmute::<*const (), Callback<Arguments>>(own)(from, level, format, arguments);
     }
 }

@@ -6,20 +6,15 @@
 //! noted there comes too late for that copy. Lines of the log come from the thread that decodes, and
 //! before the picture does: they are read in place of what is noted.
 
-use std::ffi::CStr;
-use std::sync::Once;
-
 use ffmpeg_next::ffi;
-use nix::libc::{c_char, c_int, c_void};
 use parking_lot::Mutex;
-
-use super::buffers::Buffers;
 
 /// How lines begin that tell of parts that could not be decoded, in versions 4.4 to 6.1:
 /// `decode_slice` in `h264_slice.c`, and `ff_er_frame_end` in `error_resilience.c`.
 const LINES: [&[u8]; 2] = [b"error while decoding MB ", b"concealing "];
 
 /// So many are remembered: more than a decoder holds.
+#[cfg(not(ffmpeg_7_0))]
 const REMEMBERED: usize = 128;
 
 /// The damaged frames of one decoder, by the number with which their access units went in.
@@ -27,16 +22,22 @@ const REMEMBERED: usize = 128;
 pub(super) struct Complaints(Mutex<Vec<i64>>);
 
 impl Complaints {
-    /// Those of a decoder that is to be opened; `None`: its frames say by themselves what is damaged.
-    /// The log is read from the first one on.
-    pub fn heard() -> Option<Self> {
-        if cfg!(ffmpeg_7_0) {
-            return None;
+    /// Those of a decoder; `None`: its frames say by themselves what is damaged.
+    pub fn needed() -> Option<Self> {
+        if cfg!(ffmpeg_7_0) { None } else { Some(Self::default()) }
+    }
+
+    /// The thread of this context has logged a line that begins like this.
+    ///
+    /// # Safety
+    /// It must be a context of libavcodec.
+    #[cfg_attr(ffmpeg_7_0, expect(unused_variables))]
+    pub unsafe fn hear(&self, context: *mut ffi::AVCodecContext, line: &[u8]) {
+        if LINES.iter().any(|begins| line.starts_with(begins)) {
+            // SAFETY: the caller's.
+            #[cfg(not(ffmpeg_7_0))]
+            self.note(unsafe { (*context).reordered_opaque });
         }
-        static READ_LOG: Once = Once::new();
-        // SAFETY: the callback takes whatever libavcodec hands to it, from any thread.
-        READ_LOG.call_once(|| unsafe { ffi::av_log_set_callback(Some(read_line)) });
-        Some(Self::default())
     }
 
     /// Sees to it that the access unit that goes in next is known by this number where it is
@@ -66,42 +67,13 @@ impl Complaints {
         self.0.lock().clear();
     }
 
+    #[cfg(not(ffmpeg_7_0))]
     fn note(&self, number: i64) {
         let mut damaged = self.0.lock();
         if damaged.len() == REMEMBERED {
             damaged.remove(0);
         }
         damaged.push(number);
-    }
-}
-
-/// Reads a line of libavcodec's log, and hands it on to where it would have gone.
-unsafe extern "C" fn read_line<Arguments>(
-    from: *mut c_void,
-    level: c_int,
-    format: *const c_char,
-    arguments: Arguments,
-) {
-    type Callback<Arguments> = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, Arguments);
-    // SAFETY: libavutil hands over a format, and an object that begins with a pointer to its class,
-    // or null. The callback of its own has the type that it asks for, in which `Arguments`, a
-    // `va_list`, is named otherwise for each kind of machine.
-    unsafe {
-        let line = CStr::from_ptr(format).to_bytes();
-        if LINES.iter().any(|begins| line.starts_with(begins))
-            && let Some(class) = from.cast::<*const ffi::AVClass>().as_ref()
-            && std::ptr::eq(*class, ffi::avcodec_get_class())
-        {
-            let context = from.cast::<ffi::AVCodecContext>();
-            if let Some(complaints) = Buffers::of(context).and_then(|it| it.complaints.as_ref()) {
-                #[cfg(not(ffmpeg_7_0))]
-                complaints.note((*context).reordered_opaque);
-                #[cfg(ffmpeg_7_0)]
-                let _ = complaints;
-            }
-        }
-        let own = ffi::av_log_default_callback as *const ();
-        std::mem::transmute::<*const (), Callback<Arguments>>(own)(from, level, format, arguments);
     }
 }
 

@@ -128,7 +128,7 @@ impl Open {
                 let buffers = Buffers {
                     workers,
                     coverage: coverage.clone(),
-                    complaints: if threads > 1 { Complaints::heard() } else { None },
+                    complaints: if threads > 1 { Complaints::needed() } else { None },
                 };
                 buffers.serve(&mut context)
             });
