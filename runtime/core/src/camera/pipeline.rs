@@ -192,6 +192,7 @@ impl<'q> Pipeline<'q> {
             self.path.analysis.tick();
             self.output.check()?;
             self.intake.seek_again_if_overdue()?;
+            self.output.idles(Instant::now());
             std::thread::park_timeout(PARK_TIMEOUT.min(drain_after));
         }
         Ok(())

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -29,6 +30,8 @@ pub struct PacketSink {
     topics: Arc<Mutex<HashMap<String, Arc<Acceptance>>>>,
     /// How large librdkafka makes batches of several records.
     batch_bytes: u64,
+    /// When librdkafka was last asked to look for what waits.
+    nudged: Arc<Mutex<Instant>>,
 }
 
 /// A topic that records leave for.
@@ -74,6 +77,9 @@ pub struct Measured {
     /// None of its own headers looks like one of the runtime's.
     is_clean: bool,
 }
+
+/// How often it is nudged at most, whoever asks.
+const NUDGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -165,6 +171,7 @@ impl PacketSink {
         Ok(Self {
             producer: Arc::new(producer),
             incarnations,
+            nudged: Arc::new(Mutex::new(Instant::now())),
             topics: Arc::default(),
             batch_bytes: batch_bytes.unwrap_or(1_000_000),
         })
@@ -197,6 +204,17 @@ impl PacketSink {
     pub fn look_for(&self, topic: &str) {
         if let Err(error) = self.producer.client().fetch_metadata(Some(topic), PATIENCE) {
             tracing::debug!(topic, %error, "kafka: metadata");
+        }
+    }
+
+    /// Has librdkafka's threads look for records that wait to be sent: one of them may sleep although
+    /// the last records of a burst have come. Waits for nothing.
+    pub fn nudge(&self) {
+        let mut nudged = self.nudged.lock();
+        if nudged.elapsed() >= NUDGE_INTERVAL {
+            *nudged = Instant::now();
+            // SAFETY: the client lives as long as `self`. It answers that something is left.
+            unsafe { rd_kafka_flush(self.producer.client().native_ptr(), 0) };
         }
     }
 

@@ -25,6 +25,9 @@ use crate::tenancy::Tenant;
 /// wake it.
 pub(crate) const PARK_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// So long an acknowledgement takes where all is well.
+const LONG_ON_THE_WAY: Duration = Duration::from_secs(2);
+
 /// Where one camera's records leave.
 pub(crate) struct Output<'q> {
     sink: &'q PacketSink,
@@ -32,6 +35,8 @@ pub(crate) struct Output<'q> {
     spec: Arc<CameraSpec>,
     checkpoint: Arc<Checkpoint>,
     linger: Linger,
+    /// Since when nothing has left, and something waits for acknowledgement.
+    waits_since: Option<Instant>,
     tenant: Arc<Tenant>,
     /// The camera is told to stop.
     stop: &'q AtomicBool,
@@ -64,7 +69,8 @@ impl<'q> Output<'q> {
         stats: Arc<CameraStats>,
     ) -> Self {
         let (topic, linger) = (sink.topic(&spec.produce_topic), Linger::new(Instant::now()));
-        Self { sink, topic, spec, checkpoint, linger, tenant, stop, stats }
+        let waits_since = None;
+        Self { sink, topic, spec, checkpoint, linger, waits_since, tenant, stop, stats }
     }
 
     /// Whether another topic has taken the place of the one that records leave for.
@@ -77,8 +83,18 @@ impl<'q> Output<'q> {
         self.stop.load(Ordering::Acquire)
     }
 
+    /// Nothing comes. Sees to it that what has left is not forgotten on its way.
+    pub fn idles(&mut self, now: Instant) {
+        if self.checkpoint.unacknowledged() == 0 {
+            self.waits_since = None;
+        } else if now.duration_since(*self.waits_since.get_or_insert(now)) > LONG_ON_THE_WAY {
+            self.sink.nudge();
+        }
+    }
+
     /// A record comes, behind which so many wait.
     pub fn record_comes(&mut self, behind: u64) {
+        self.waits_since = None;
         self.linger.record_comes(behind);
     }
 
