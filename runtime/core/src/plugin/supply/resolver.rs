@@ -155,7 +155,9 @@ impl Resolver {
 
     fn find(&self, tenant: &str, source: &PluginRef) -> Result<PathBuf, FetchError> {
         let mut looked = Vec::new();
-        if let Some(path) = self.search_path.named(tenant, source) {
+        let named = self.search_path.named(tenant, source);
+        let is_named = named.is_some();
+        if let Some(path) = named {
             let is_missing =
                 std::fs::metadata(&path).is_err_and(|it| it.kind() == io::ErrorKind::NotFound);
             if !is_missing {
@@ -171,7 +173,7 @@ impl Resolver {
             match self.inside(store, &path) {
                 Err(error) if error.is_not_found() => looked.push((place, store.join(&path))),
                 // A path that comux.toml names needs no store.
-                Err(FetchError::Outside) if !looked.is_empty() => {}
+                Err(FetchError::Outside) if is_named => {}
                 found => return found,
             }
         }
