@@ -287,6 +287,13 @@ pub(crate) fn dies_with_this_thread(command: &mut Command) -> &mut Command {
     }
 }
 
+/// A client of [`broker`] that is still to be set up.
+pub(crate) fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker().bootstrap());
+    config
+}
+
 /// Three ports of the loopback interface that were free a moment ago.
 fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

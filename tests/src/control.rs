@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::process::Config;
-use crate::records::{Reader, Record, Writer, create_topic, latest, topic_exists};
+use crate::records::{Reader, Record, Writer, latest};
+use crate::topics::{create_topic, topic_exists};
 
 /// The topics by which the instances of one test are controlled.
 #[derive(Debug, Clone)]

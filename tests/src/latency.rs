@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::media::Clip;
-use crate::records::{Reader, Writer, create_topic};
+use crate::records::{Reader, Writer};
+use crate::topics::create_topic;
 
 /// The header in which a record says when it was sent.
 const SENT: &str = "sent-us";

@@ -38,6 +38,7 @@ pub mod pictures;
 pub mod process;
 pub mod random;
 pub mod records;
+pub mod topics;
 pub mod waits;
 
 use std::path::{Path, PathBuf};

@@ -5,9 +5,8 @@ use std::fs;
 use comux_tests::PATIENCE;
 use comux_tests::broker::{RESTRICTED_USER, broker};
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line, refused, run_to_end};
-use comux_tests::records::{
-    Record, create_topic, create_topics, produce, topic_exists, topic_setting,
-};
+use comux_tests::records::{Record, produce};
+use comux_tests::topics::{create_topic, create_topics, topic_exists, topic_setting};
 
 use crate::promises::topics;
 

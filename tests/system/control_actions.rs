@@ -3,7 +3,8 @@
 use comux_tests::control::{Control, state};
 use comux_tests::feed::Feed;
 use comux_tests::media;
-use comux_tests::records::{Record, consume, create_topic, produce, record_count};
+use comux_tests::records::{Record, consume, produce};
+use comux_tests::topics::{create_topic, record_count};
 use serde_json::json;
 
 use crate::live::{

@@ -8,8 +8,9 @@ use comux_tests::control::{Answer, Control, Names, state};
 use comux_tests::home::{Home, component, identity};
 use comux_tests::process::{Comux, Config};
 use comux_tests::random::Random;
-use comux_tests::records::{consume, record_count};
+use comux_tests::records::consume;
 use comux_tests::repetitions;
+use comux_tests::topics::record_count;
 use serde_json::{Value, json};
 
 use crate::live::{camera, entry};

@@ -7,7 +7,8 @@ use comux_tests::control::{Control, Names, state};
 use comux_tests::home::{Home, component, identity};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugins_line, refused, run_to_end};
-use comux_tests::records::{Record, Writer, consume, create_topics, topic_exists, topic_setting};
+use comux_tests::records::{Record, Writer, consume};
+use comux_tests::topics::{create_topics, topic_exists, topic_setting};
 use serde_json::{Value, json};
 
 use crate::live::{

@@ -3,9 +3,8 @@
 use comux_tests::broker::{Broker, broker};
 use comux_tests::feed::Feed;
 use comux_tests::media;
-use comux_tests::records::{
-    Record, consume, create_topic, latest, produce, record_count, topic_exists,
-};
+use comux_tests::records::{Record, consume, latest, produce};
+use comux_tests::topics::{create_topic, record_count, topic_exists};
 
 #[test]
 fn the_broker_returns_every_kind_of_record_as_it_was_given() {

@@ -2,7 +2,8 @@
 
 use comux_tests::media::{self, Clip, TimeBase};
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Record, consume, produce, record_count};
+use comux_tests::records::{Record, consume, produce};
+use comux_tests::topics::record_count;
 use sha2::{Digest, Sha256};
 
 use crate::promises::{assert_all_means, assert_same_records, assert_sources, topics};

@@ -6,7 +6,8 @@ use comux_tests::feed::Feed;
 use comux_tests::home::Home;
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line};
-use comux_tests::records::{Reader, Record, consume, create_topic, produce};
+use comux_tests::records::{Reader, Record, consume, produce};
+use comux_tests::topics::create_topic;
 use serde_json::{Value, json};
 
 use crate::live::{camera, wait_until};

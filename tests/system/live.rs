@@ -9,7 +9,8 @@ use comux_tests::feed::Feed;
 use comux_tests::home::Home;
 use comux_tests::media::Clip;
 use comux_tests::process::{Comux, Config};
-use comux_tests::records::{Record, consume, topic_exists};
+use comux_tests::records::{Record, consume};
+use comux_tests::topics::topic_exists;
 use serde_json::{Value, json};
 
 use crate::promises::{assert_same_records, topics};

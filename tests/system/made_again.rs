@@ -7,7 +7,8 @@ use comux_tests::control::{Control, Names};
 use comux_tests::home::Home;
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Reader, Record, create_topic, delete_topic, produce, record_count};
+use comux_tests::records::{Reader, Record, produce};
+use comux_tests::topics::{create_topic, delete_topic, record_count};
 use serde_json::json;
 
 use crate::live::wait_until;

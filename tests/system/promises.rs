@@ -1,7 +1,8 @@
 //! What several tests demand of comux's output, and the topics of a camera.
 
 use comux_tests::media::Clip;
-use comux_tests::records::{Record, create_topics};
+use comux_tests::records::Record;
+use comux_tests::topics::create_topics;
 
 /// How far a header with three decimals may be from the mean.
 const TOLERANCE: f64 = 0.001;

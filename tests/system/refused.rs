@@ -7,9 +7,8 @@ use comux_tests::control::{Control, Names};
 use comux_tests::home::Home;
 use comux_tests::media;
 use comux_tests::process::{Comux, Config};
-use comux_tests::records::{
-    Reader, Record, consume, create_topics, produce, record_count, set_topic,
-};
+use comux_tests::records::{Reader, Record, consume, produce};
+use comux_tests::topics::{create_topics, record_count, set_topic};
 use serde_json::json;
 
 use crate::live::wait_until;

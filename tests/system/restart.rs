@@ -6,7 +6,8 @@ use comux_tests::PATIENCE;
 use comux_tests::feed::Feed;
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line};
-use comux_tests::records::{Reader, Record, produce, record_count};
+use comux_tests::records::{Reader, Record, produce};
+use comux_tests::topics::record_count;
 
 use crate::promises::{
     assert_all_means, assert_means, assert_same_records, assert_sources, topics,

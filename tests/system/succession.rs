@@ -6,7 +6,8 @@ use comux_tests::feed::Feed;
 use comux_tests::home::Home;
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{Reader, produce, record_count};
+use comux_tests::records::{Reader, produce};
+use comux_tests::topics::record_count;
 
 use crate::live::wait_until;
 use crate::promises::{assert_same_records, assert_sources, topics};

@@ -10,7 +10,7 @@ use comux_tests::home::{Home, component, identity};
 use comux_tests::hostile::{Bomb, bombs};
 use comux_tests::media;
 use comux_tests::process::{Comux, Config, run_to_end};
-use comux_tests::records::record_count;
+use comux_tests::topics::record_count;
 use serde_json::{Value, json};
 
 use crate::live::{

@@ -124,8 +124,8 @@ impl Host {
         }
     }
 
-    /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`], `before`: the topic that
-    /// it consumed last. Waits for the broker.
+    /// Begins to consume a camera's topic; `goes_on` as in [`CameraStart`], `before`: the topic
+    /// that it consumed last. Waits for the broker.
     ///
     /// # Errors
     /// When the broker can't say where to begin.
@@ -154,8 +154,8 @@ impl Host {
         }
     }
 
-    /// Starts a camera whose topics exist; `chain`: its plugins, unless they can't be had; `before`:
-    /// the topic that it consumed last. Waits for the broker.
+    /// Starts a camera whose topics exist; `chain`: its plugins, unless they can't be had;
+    /// `before`: the topic that it consumed last. Waits for the broker.
     ///
     /// # Errors
     /// When its topic can't be consumed, or there is no thread for it.

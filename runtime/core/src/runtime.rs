@@ -61,8 +61,8 @@ impl Runtime {
         self.control.cameras()
     }
 
-    /// Waits until another process of this node's name waits for this one to [stop](Self::stop). Both
-    /// must not run: whoever embeds a runtime has to stop it then.
+    /// Waits until another process of this node's name waits for this one to [stop](Self::stop).
+    /// Both must not run: whoever embeds a runtime has to stop it then.
     pub async fn successor(&self) -> NodeProcess {
         self.control.successor().await
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use comux_tests::figures::{Bound, Table};
 use comux_tests::latency::Probe;
 use comux_tests::process::{Comux, Config, plugins_line};
-use comux_tests::records::{consume, create_topics};
+use comux_tests::records::consume;
+use comux_tests::topics::create_topics;
 
 use crate::clips;
 use crate::run::{median, timing};

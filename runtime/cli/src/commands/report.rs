@@ -250,8 +250,8 @@ mod tests {
                  quarantined 60",
                 "⚠ behind (acme): running, behind by 400 records; motion@0.1.0; 100 received, 90 \
                  analysed, 400 to come",
-                "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the quota \
-                 was used up; failed in the last 65 s: deadline 2; motion@0.1.0; 100 received, 90 \
+                "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the \
+                 quota was used up; failed in the last 65 s: deadline 2; motion@0.1.0; 100 received, 90 \
                  analysed",
                 "✔ well (acme): running; motion@0.1.0; 100 received, 90 analysed, skipped: rate 10",
                 "✔ mended (acme): running; motion@0.1.0; 100 received, 90 analysed",

@@ -38,8 +38,8 @@ pub enum ControlPlaneError {
     Client(#[from] KafkaError),
     /// Another process came later.
     #[error(
-        "{process} has this node's name, and came later: it runs the cameras. Two nodes that run at \
-         once need two names"
+        "{process} has this node's name, and came later: it runs the cameras. Two nodes that \
+         run at once need two names"
     )]
     TakenOver {
         /// That one.
@@ -161,8 +161,8 @@ pub(crate) async fn start_cameras(
                 if wanted.insert(id, (*desired, false)).is_some() {
                     tracing::info!(
                         camera = key,
-                        "the state topic overrules the configuration file; `reset` gives the camera \
-                         back to the file"
+                        "the state topic overrules the configuration file; `reset` gives the \
+                         camera back to the file"
                     );
                 }
             }

@@ -1,11 +1,11 @@
 //! Which of several processes that have one name runs the node's cameras: the one that came last,
 //! once those before it have stopped.
 //!
-//! Each writes a record of its own onto the state topic before it starts anything, and takes it away
-//! when it has stopped. The topic's one partition gives them an order in which all believe. Who
-//! reads of a later one says that it stops, gives out what is inside, and ends; who comes waits for
-//! that. One that was killed says nothing, and is not waited for for long: not at all by a process
-//! with the same `state_dir`, which it could not have if the other one lived.
+//! Each writes a record of its own onto the state topic before it starts anything, and takes it
+//! away when it has stopped. The topic's one partition gives them an order in which all believe.
+//! Who reads of a later one says that it stops, gives out what is inside, and ends; who comes waits
+//! for that. One that was killed says nothing, and is not waited for for long: not at all by a
+//! process with the same `state_dir`, which it could not have if the other one lived.
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! Topics that are deleted and made again under the same name.
 //!
 //! Offsets begin again in the new topic, and librdkafka, which goes by names, reads on in it from
-//! where it was in the old one: from the beginning if the new topic is shorter, else somewhere in the
-//! middle. Brokers tell the two apart by an id
-//! ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)), which
-//! librdkafka notes before it fetches from the new one; a line of its log is the only sign of that.
+//! where it was in the old one: from the beginning if the new topic is shorter, else somewhere in
+//! the middle. Brokers tell the two apart by an id
+//! ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)),
+//! which librdkafka notes before it fetches from the new one; a line of its log is the only sign of
+//! that.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};

@@ -207,8 +207,8 @@ impl PacketSink {
         }
     }
 
-    /// Has librdkafka's threads look for records that wait to be sent: one of them may sleep although
-    /// the last records of a burst have come. Waits for nothing.
+    /// Has librdkafka's threads look for records that wait to be sent: one of them may sleep
+    /// although the last records of a burst have come. Waits for nothing.
     pub fn nudge(&self) {
         let mut nudged = self.nudged.lock();
         if nudged.elapsed() >= NUDGE_INTERVAL {

@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -22,7 +23,8 @@ pub(crate) const WRITER: &str = "comux-writer";
 /// carried out twice after a crash.
 pub(crate) const COMMANDS: &str = "comux-commands";
 
-/// How keys of the state topic begin that say which topic a camera consumes. No id of a camera does.
+/// How keys of the state topic begin that say which topic a camera consumes. No id of a camera
+/// does.
 pub(crate) const INPUT: &str = "input/";
 
 /// How keys of the state topic begin under which processes stand that have the node's name.
@@ -160,9 +162,7 @@ impl Publisher {
         camera: &str,
         input: Option<&Incarnation>,
     ) -> Result<(), KafkaError> {
-        let value = input.map(|input| serde_json::to_vec(input).unwrap_or_default());
-        let (topic, key) = (&self.topics.state, format!("{INPUT}{camera}"));
-        self.produce(topic, &key, value.as_deref(), &[(WRITER, Some(&*self.writer))]).await
+        self.put(&format!("{INPUT}{camera}"), input).await
     }
 
     /// The key under which this process stands on the state topic.
@@ -179,7 +179,11 @@ impl Publisher {
         key: &str,
         process: Option<&NodeProcess>,
     ) -> Result<(), KafkaError> {
-        let value = process.map(|process| serde_json::to_vec(process).unwrap_or_default());
+        self.put(key, process).await
+    }
+
+    async fn put(&self, key: &str, value: Option<&impl Serialize>) -> Result<(), KafkaError> {
+        let value = value.map(|value| serde_json::to_vec(value).unwrap_or_default());
         let headers = [(WRITER, Some(&*self.writer))];
         self.produce(&self.topics.state, key, value.as_deref(), &headers).await
     }

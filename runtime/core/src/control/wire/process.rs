@@ -73,8 +73,8 @@ impl Succession {
         }
     }
 
-    /// Those that came before the process of this key, and the one that came last behind it. `None`:
-    /// its own record was not read yet.
+    /// Those that came before the process of this key, and the one that came last behind it.
+    /// `None`: its own record was not read yet.
     pub fn around(&self, key: &str) -> Option<(&[Entry], Option<&NodeProcess>)> {
         let own = self.0.iter().position(|(known, _)| known == key)?;
         let (before, rest) = self.0.split_at(own);

@@ -3,8 +3,8 @@
 //! Its decoder of H.264 notes in a picture that parts of it could not be decoded. Where several
 //! threads decode, each has a copy of every picture, made when the one before had hardly begun; a
 //! picture that is reordered comes out of another thread than the one that decoded it, and what is
-//! noted there comes too late for that copy. Lines of the log come from the thread that decodes, and
-//! before the picture does: they are read in place of what is noted.
+//! noted there comes too late for that copy. Lines of the log come from the thread that decodes,
+//! and before the picture does: they are read in place of what is noted.
 
 use ffmpeg_next::ffi;
 use parking_lot::Mutex;

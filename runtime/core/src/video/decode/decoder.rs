@@ -9,34 +9,15 @@ use std::time::Duration;
 
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::capabilities::Capabilities;
-use ffmpeg_next::codec::{discard::Discard, threading};
-use serde::{Deserialize, Serialize};
 
-use super::buffers::Buffers;
 use super::complaints::Complaints;
 use super::coverage::{Coverage, is_whole};
-use super::workers::Workers;
+use super::open::{DecoderError, Fidelity, Open, Terms};
 use crate::record::{MAX_OVERTAKEN, Seq};
 use crate::video::packet::{Codec, Content, Inspection, ParameterSets, lengths_to_start_codes};
 
 /// The `pts` of access units that belong to no record.
 const SILENT: i64 = -1;
-
-/// libavcodec could not be started or refused a packet.
-#[derive(Debug, thiserror::Error)]
-pub enum DecoderError {
-    /// The decoder could not be opened.
-    #[error("could not open the decoder `{codec}`: {cause}; choose another `codec`")]
-    Open {
-        /// The decoder.
-        codec: String,
-        /// What libavcodec says.
-        cause: ffmpeg::Error,
-    },
-    /// A packet or picture is broken.
-    #[error("could not decode: {0}")]
-    Broken(ffmpeg::Error),
-}
 
 /// A frame as it came out of the decoder.
 pub struct Decoded {
@@ -57,24 +38,11 @@ pub enum WasSent {
     No,
 }
 
-/// How closely frames are decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fidelity {
-    /// Every sample is as the codec's standard says.
-    Exact,
-    /// Frames that no other needs keep the edges between their blocks: the loop filter is left
-    /// out. All others are exact, so that nothing adds up.
-    Fast,
-}
-
 /// One camera's decoder. It is opened when it is first needed: that of H.264 takes 750 KiB, which a
 /// camera that passes its records through can do without.
 pub struct Decoder {
-    codec: Codec,
-    fidelity: Fidelity,
+    terms: Terms,
     threads: usize,
-    max_pixels: i64,
     open: Option<Open>,
     /// Units went in since the last flush, so pictures may be inside.
     fed: bool,
@@ -85,85 +53,30 @@ pub struct Decoder {
     are_sets_untold: bool,
     /// See [`Self::expect_reordering`].
     reorders: i32,
-    /// Tells which pictures were decoded in all their parts, where libavcodec does not.
-    coverage: Option<Arc<Coverage>>,
     /// The number of the frame that went in last; its second field may follow.
     latest: i64,
     /// What threads used that are gone, and was not asked for yet.
     unasked: Duration,
 }
 
-/// libavcodec's decoder.
-struct Open {
-    // Dropped first: its threads know the others.
-    context: ffmpeg::decoder::Video,
-    buffers: Option<Arc<Buffers>>,
-}
-
 /// The most bytes of NAL units that are kept for the next picture; parameter sets take hundreds.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-
-impl Open {
-    /// One for `decoder`, with so many threads. `reorders`: by how many pictures, as far as is
-    /// known of the stream.
-    fn new(decoder: &Decoder, threads: usize, reorders: i32) -> Result<Self, DecoderError> {
-        let Decoder { codec, fidelity, max_pixels, ref coverage, .. } = *decoder;
-        let open = || {
-            let mut context = ffmpeg::codec::Context::new_with_codec(codec.decoder());
-            let kind = if threads > 1 { threading::Type::Frame } else { threading::Type::None };
-            let count = threads;
-            context.set_threading(threading::Config { kind, count, ..Default::default() });
-            // SAFETY: the context is ours, and not open yet.
-            unsafe {
-                let context = context.as_mut_ptr();
-                (*context).max_pixels = max_pixels;
-                (*context).has_b_frames = reorders;
-                if codec.id() == ffmpeg::codec::Id::MJPEG {
-                    // It shows what there is of a picture that was cut, and is silent about it.
-                    (*context).err_recognition |= ffmpeg::ffi::AV_EF_EXPLODE;
-                }
-            }
-            let workers = (threads > 1).then(Workers::fed_from_here);
-            let buffers = (workers.is_some() || coverage.is_some()).then(|| {
-                let buffers = Buffers {
-                    workers,
-                    coverage: coverage.clone(),
-                    complaints: if threads > 1 { Complaints::needed() } else { None },
-                };
-                buffers.serve(&mut context)
-            });
-            let mut decoder = context.decoder();
-            if fidelity == Fidelity::Fast {
-                decoder.skip_loop_filter(Discard::NonReference);
-            }
-            let context = decoder.open_as(codec.decoder())?.video()?;
-            Ok(Self { context, buffers })
-        };
-        open().map_err(|cause| DecoderError::Open { codec: codec.name(), cause })
-    }
-
-    fn complaints(&self) -> Option<&Complaints> {
-        self.buffers.as_ref().and_then(|buffers| buffers.complaints.as_ref())
-    }
-}
 
 impl Decoder {
     /// A decoder that is still to be opened. `threads` above 1 decode several pictures at once,
     /// each a frame later.
     #[must_use]
     pub fn new(codec: Codec, threads: usize, fidelity: Fidelity) -> Self {
+        let coverage = Coverage::of(codec).map(Arc::new);
         Self {
-            codec,
-            fidelity,
+            terms: Terms { codec, fidelity, max_pixels: i64::MAX, coverage },
             threads,
-            max_pixels: i64::MAX,
             open: None,
             fed: false,
             headers: Vec::new(),
             sets: ParameterSets::default(),
             are_sets_untold: false,
             reorders: 0,
-            coverage: Coverage::of(codec).map(Arc::new),
             latest: SILENT,
             unasked: Duration::ZERO,
         }
@@ -173,7 +86,8 @@ impl Decoder {
     /// and libavcodec would believe gigabytes of a record of a hundred bytes.
     #[must_use]
     pub fn at_most(self, max_pixels: u64) -> Self {
-        Self { max_pixels: i64::try_from(max_pixels).unwrap_or(i64::MAX), ..self }
+        let max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+        Self { terms: Terms { max_pixels, ..self.terms }, ..self }
     }
 
     /// As [`Self::new`], and opens it.
@@ -192,7 +106,7 @@ impl Decoder {
     /// When libavcodec can't.
     pub fn open_if_needed(&mut self) -> Result<(), DecoderError> {
         if self.open.is_none() {
-            self.open = Some(Open::new(self, self.threads, self.reorders)?);
+            self.open = Some(Open::new(&self.terms, self.threads, self.reorders)?);
             self.are_sets_untold = true;
         }
         Ok(())
@@ -223,17 +137,17 @@ impl Decoder {
         let has_frame_threads = active.is_some_and(|kind| kind & ffmpeg::ffi::FF_THREAD_FRAME != 0);
         match has_frame_threads {
             true => Some(self.threads - 1),
-            false if self.codec.has_threads_of_its_own() => None,
+            false if self.terms.codec.has_threads_of_its_own() => None,
             false => Some(0),
         }
     }
 
     /// Notes the parameter sets in an access unit, which pictures behind it may need, however far.
     pub fn learn(&mut self, data: &[u8], was_sent: WasSent) {
-        if let Some(coverage) = &self.coverage {
+        if let Some(coverage) = &self.terms.coverage {
             coverage.learn(data);
         }
-        let is_news = self.sets.learn(self.codec, data);
+        let is_news = self.sets.learn(self.terms.codec, data);
         self.are_sets_untold |= is_news && was_sent == WasSent::No;
     }
 
@@ -247,14 +161,18 @@ impl Decoder {
     /// it brings them all along.
     #[must_use]
     pub fn parameter_sets_missing_in(&self, data: &[u8]) -> Option<Arc<[u8]>> {
-        if self.sets.are_in(self.codec, data) { None } else { self.sets.needed(self.codec) }
+        if self.sets.are_in(self.terms.codec, data) {
+            None
+        } else {
+            self.sets.needed(self.terms.codec)
+        }
     }
 
     /// Whether [`Self::reopen`] could give it other threads: libavcodec has to know how to decode
     /// several pictures at once, and all that the stream has said so far has to be known.
     #[must_use]
     pub fn can_reopen(&self) -> bool {
-        let capabilities = self.codec.decoder().capabilities();
+        let capabilities = self.terms.codec.decoder().capabilities();
         capabilities.contains(Capabilities::FRAME_THREADS) && !self.sets.are_too_many()
     }
 
@@ -265,7 +183,7 @@ impl Decoder {
     /// When libavcodec can't open another decoder; then it is as before.
     pub fn reopen(&mut self, threads: usize) -> Result<(), DecoderError> {
         if self.open.is_some() {
-            let open = Open::new(self, threads, self.has_b_frames().max(self.reorders))?;
+            let open = Open::new(&self.terms, threads, self.has_b_frames().max(self.reorders))?;
             self.unasked = self.workers_cpu().unwrap_or_default();
             self.open = Some(open);
             self.are_sets_untold = true;
@@ -283,7 +201,7 @@ impl Decoder {
             Some(workers) => {
                 // Decoders of other libraries may have threads that libavcodec does not know
                 // either.
-                let are_others = self.codec.has_threads_of_its_own();
+                let are_others = self.terms.codec.has_threads_of_its_own();
                 (!are_others).then(|| before + workers.cpu_since_last())
             }
         }
@@ -329,7 +247,7 @@ impl Decoder {
             self.headers.splice(..0, sets.iter().copied());
         }
         let mut packet = ffmpeg::Packet::new(self.headers.len() + data.len());
-        if self.codec.is_still() {
+        if self.terms.codec.is_still() {
             // libavcodec adds PNG pictures without this to the one before.
             packet.set_flags(ffmpeg::codec::packet::Flags::KEY);
         }
@@ -346,7 +264,7 @@ impl Decoder {
                 lengths_to_start_codes(unit);
             }
         }
-        if let (Some(coverage), Some(whole)) = (&self.coverage, packet.data()) {
+        if let (Some(coverage), Some(whole)) = (&self.terms.coverage, packet.data()) {
             coverage.learn(whole);
         }
         self.headers.clear();
@@ -361,7 +279,7 @@ impl Decoder {
 
     /// Feeds what holds no picture: parameter sets, a hidden frame. Nothing will come of it.
     pub fn send_without_picture(&mut self, data: &[u8], inspection: Inspection) {
-        if !self.codec.has_nal_units() {
+        if !self.terms.codec.has_nal_units() {
             // Whether it is broken shows in the frames that need it.
             let _ = self.send(None, data, inspection);
             return;
@@ -419,7 +337,7 @@ impl Decoder {
     /// the next one.
     pub fn restart_after_damage(&mut self) {
         self.restart();
-        if self.codec.id() == ffmpeg::codec::Id::H264 {
+        if self.terms.codec.id() == ffmpeg::codec::Id::H264 {
             self.unasked = self.workers_cpu().unwrap_or_default();
             self.reorders = self.reorders.max(self.has_b_frames());
             self.open = None;
@@ -442,7 +360,7 @@ impl Decoder {
                 complaints.clear();
             }
             // Decoders of AV1 forget their sequence header, those of NAL units do not.
-            self.are_sets_untold |= !self.codec.has_nal_units();
+            self.are_sets_untold |= !self.terms.codec.has_nal_units();
         }
     }
 
@@ -450,6 +368,6 @@ impl Decoder {
     #[must_use]
     pub fn most_overtaken(&self) -> u32 {
         let has_b_frames = self.open.as_ref().is_some_and(|open| open.context.has_b_frames());
-        if self.codec.reorders() && has_b_frames { MAX_OVERTAKEN } else { 0 }
+        if self.terms.codec.reorders() && has_b_frames { MAX_OVERTAKEN } else { 0 }
     }
 }

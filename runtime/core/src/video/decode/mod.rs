@@ -5,7 +5,9 @@ mod complaints;
 mod coverage;
 mod decoder;
 mod gate;
+mod open;
 mod workers;
 
-pub use decoder::{Decoded, Decoder, DecoderError, Fidelity, WasSent};
+pub use decoder::{Decoded, Decoder, WasSent};
 pub use gate::{Gate, LagLimits, Lateness, Passage};
+pub use open::{DecoderError, Fidelity};

@@ -20,7 +20,8 @@ const LINE_OVERHEAD: usize = 64;
 /// What it may still write, its meter knows.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Its latest line at the level `error`, in this entry: of one that traps, what it said of that.
+    /// Its latest line at the level `error`, in this entry: of one that traps, what it said of
+    /// that.
     last_error: Option<String>,
 }
 
@@ -41,13 +42,13 @@ pub(super) fn link<T: 'static>(
 impl Host for Caller<'_, State> {
     fn emit(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let message = beginning(&message);
-        if level == Level::Error {
-            self.state.last_error = Some(one_line(message));
-        }
         let (owner, meter) = (&self.context.owner, &self.context.meter);
         let bytes = (message.len() + owner.plugin.len() + LINE_OVERHEAD) as u64;
         let Some(dropped) = meter.charge_log(Instant::now(), bytes) else { return Ok(()) };
         let message = one_line(message);
+        if level == Level::Error {
+            self.state.last_error = Some(message.clone());
+        }
         let (tenant, camera, plugin) = (&*owner.tenant, &*owner.camera, &*owner.plugin);
         if dropped > 0 {
             tracing::warn!(tenant, camera, plugin, dropped, "the plugin logs too much");
