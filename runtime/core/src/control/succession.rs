@@ -35,44 +35,47 @@ pub(crate) async fn take_over(
     let own = publisher.process_key();
     publisher.put_process(&own, Some(this)).await?;
     consumer.follow_state()?;
-    let mut deadline = Instant::now() + SIGN_OF_LIFE;
-    let (mut is_told, mut one_stops) = (false, false);
+    let (begin, mut is_told) = (Instant::now(), false);
     loop {
         while let Some(record) = consumer.next_state()? {
             state.add(record, config);
         }
-        let Some((before, later)) = state.succession.around(&own) else {
-            // The broker has it.
-            tokio::time::sleep(INTERVAL).await;
-            continue;
-        };
-        if let Some(later) = later {
-            let process = later.clone();
-            publisher.put_process(&own, None).await?;
-            return Err(ControlPlaneError::TakenOver { process });
-        }
-        let (dead, alive): (Vec<_>, Vec<_>) =
-            before.iter().cloned().partition(|(_, process)| process.state_dir == this.state_dir);
-        let is_overdue = Instant::now() > deadline;
-        for (_, process) in alive.iter().filter(|_| is_overdue) {
-            tracing::warn!(
-                "{process} has this node's name, and gives no sign of life; this one takes over. \
-                 If it lives, records come out twice"
-            );
-        }
-        for (key, _) in dead.iter().chain(alive.iter().filter(|_| is_overdue)) {
-            publisher.put_process(key, None).await?;
-        }
-        let Some((_, process)) = alive.first().filter(|_| !is_overdue) else { return Ok(()) };
-        if !std::mem::replace(&mut is_told, true) {
-            tracing::info!(
-                "{process} has this node's name; this one takes over when it has stopped"
-            );
-        }
-        if process.stops && !std::mem::replace(&mut one_stops, true) {
-            deadline = Instant::now() + STOPPING;
+        // Until its own record is read: the broker has it.
+        if let Some((before, later)) = state.succession.around(&own) {
+            if let Some(later) = later {
+                let process = later.clone();
+                publisher.put_process(&own, None).await?;
+                return Err(ControlPlaneError::TakenOver { process });
+            }
+            let mut waits_for = None;
+            for (key, process) in before {
+                if process.state_dir == this.state_dir {
+                    publisher.put_process(key, None).await?;
+                } else if begin.elapsed() < process.patience() {
+                    waits_for = Some(process);
+                } else {
+                    tracing::warn!(
+                        "{process} has this node's name, and gives no sign of life; this one takes \
+                         over. If it lives, records come out twice"
+                    );
+                    publisher.put_process(key, None).await?;
+                }
+            }
+            let Some(process) = waits_for else { return Ok(()) };
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!(
+                    "{process} has this node's name; this one takes over when it has stopped"
+                );
+            }
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+impl NodeProcess {
+    /// How long its end is waited for.
+    fn patience(&self) -> Duration {
+        if self.stops { STOPPING } else { SIGN_OF_LIFE }
     }
 }
 

@@ -49,16 +49,8 @@ pub struct Incarnation {
     pub number: u32,
 }
 
-impl Incarnation {
-    /// Where a record of it is: `topic/partition/offset`, and behind that how often the topic was
-    /// made again, if it was.
-    #[must_use]
-    pub fn source(&self, partition: i32, offset: i64) -> String {
-        source(&self.topic, partition, offset, self.number)
-    }
-}
-
-/// As [`Incarnation::source`].
+/// Where a record is: `topic/partition/offset`, and behind that how often the topic was made again,
+/// if it was.
 #[must_use]
 pub fn source(topic: &str, partition: i32, offset: i64, number: u32) -> String {
     match number {
