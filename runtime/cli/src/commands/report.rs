@@ -1,5 +1,6 @@
 //! What `status` answers, for people: what is wrong comes first, in words.
 
+use comux::control::wire::counted;
 use serde_json::Value;
 
 /// How a camera is, the worst first.
@@ -117,12 +118,12 @@ pub fn details(camera: &Value) -> Vec<String> {
             text("/spec/produce")
         ),
         format!(
-            "{} {}, {}, decoded by {} threads; changed {} times",
+            "{} {}, {}, decoded by {}; changed {}",
             text("/spec/codec"),
             text("/spec/framing"),
             text("/spec/mode"),
-            number("/decode_threads"),
-            number("/generation")
+            counted(number("/decode_threads") as usize, "thread"),
+            counted(number("/generation") as usize, "time")
         ),
         format!("since the start: {}{}", counts(camera), failures(camera.get("counts"))),
     ];
@@ -264,7 +265,7 @@ mod tests {
             "consume": "raw_failing", "produce": "stream_failing", "codec": "h264",
             "framing": "packet", "mode": "live",
         });
-        one["decode_threads"] = json!(2);
+        one["decode_threads"] = json!(1);
         one["generation"] = json!(3);
         let usage = json!({ "calls": 97, "cpu_us": 5000, "peak_memory": 2048 });
         for (key, value) in usage.as_object().unwrap() {
@@ -274,7 +275,7 @@ mod tests {
             details(&one),
             [
                 "records come from `raw_failing`, and leave for `stream_failing`",
-                "h264 packet, live, decoded by 2 threads; changed 3 times",
+                "h264 packet, live, decoded by 1 thread; changed 3 times",
                 "since the start: 100 received, 90 analysed, failed: deadline 5",
                 "in the last 65 s: 0 received, 0 analysed, skipped: quota 9, failed: deadline 2",
                 "plugin motion@0.1.0+sha256.0123456789ab: 97 calls, 5 ms of CPU, 2 KiB of memory",
