@@ -116,8 +116,8 @@ pub async fn preflight(config: &Config, mut found: impl FnMut(Finding)) -> Resul
     let of_cameras = config.cameras.iter().flat_map(|camera| config.clusters_of(&camera.tenant));
     for cluster in [&config.consume, &config.produce].into_iter().chain(of_cameras) {
         if reached.insert(cluster) {
-            let clients = clients.topics(cluster, config)?;
-            reach(&clients.lock().await.consumer, &cluster.bootstrap_servers)?;
+            let clients = clients.topics(cluster, config).await?;
+            reach(&clients.consumer, &cluster.bootstrap_servers)?;
             found(Finding::Cluster(cluster.bootstrap_servers.clone()));
         }
     }

@@ -134,8 +134,7 @@ pub async fn ensure_camera_topics<E: From<TopicError> + From<KafkaError>>(
     let [consume, produce] = config.clusters_of(&spec.tenant);
     let (input, output) = (spec.consume_topic.as_str(), spec.produce_topic.as_str());
     let mut found = CameraTopics::default();
-    let clients = pool.topics(consume, config)?;
-    let clients = clients.lock().await;
+    let clients = pool.topics(consume, config).await?;
     if config.has_own_clusters(&spec.tenant) {
         // The host's own were looked at when it started.
         reach(&clients.consumer, &consume.bootstrap_servers)?;
@@ -146,8 +145,7 @@ pub async fn ensure_camera_topics<E: From<TopicError> + From<KafkaError>>(
     let of_input = topic_settings(&clients, &[input]).await.remove(input);
     drop(clients);
 
-    let clients = pool.topics(produce, config)?;
-    let clients = clients.lock().await;
+    let clients = pool.topics(produce, config).await?;
     if config.has_own_clusters(&spec.tenant) {
         reach(&clients.consumer, &produce.bootstrap_servers)?;
     }
@@ -174,8 +172,8 @@ pub async fn ensure_camera_topics<E: From<TopicError> + From<KafkaError>>(
         found.warnings = warnings((input, &of_input), (output, &of_output));
         found.warnings.extend(too_few_replicas(&clients, output, &of_output));
         drop(clients);
-        let clients = pool.topics(consume, config)?;
-        found.warnings.extend(too_old(&*clients.lock().await, input, (output, &of_output)));
+        let clients = pool.topics(consume, config).await?;
+        found.warnings.extend(too_old(&clients, input, (output, &of_output)));
     }
     Ok(found)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
+use tokio::sync::OwnedMutexGuard;
 
 use super::settings::topic_settings;
 use super::sink::PacketSink;
@@ -50,16 +51,19 @@ impl ClientPool {
         Ok((*sink).clone())
     }
 
-    /// Clients to ask a cluster for topics with.
+    /// Clients to ask a cluster for topics with, as soon as nobody else does.
     ///
     /// # Errors
     /// When a property is wrong.
-    pub fn topics(
+    pub async fn topics(
         &self,
         cluster: &Cluster,
         config: &Config,
-    ) -> Result<Arc<tokio::sync::Mutex<TopicClients>>, KafkaError> {
-        get(&self.topics, cluster, || TopicClients::new(cluster, config).map(Into::into))
+    ) -> Result<OwnedMutexGuard<TopicClients>, KafkaError> {
+        let new = || TopicClients::new(cluster, config).map(Into::into);
+        let clients = get(&self.topics, cluster, new)?.lock_owned().await;
+        clients.bootstrap_if_lost();
+        Ok(clients)
     }
 
     /// Looks again at what the topics that are written to take.
@@ -71,7 +75,9 @@ impl ClientPool {
             let clients = self.topics.lock().get(&cluster).cloned();
             let Some(clients) = clients.filter(|_| !outputs.is_empty()) else { continue };
             let names: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
-            let settings = topic_settings(&*clients.lock().await, &names).await;
+            let clients = clients.lock_owned().await;
+            clients.bootstrap_if_lost();
+            let settings = topic_settings(&clients, &names).await;
             for (name, acceptance) in &outputs {
                 if let Some(settings) = settings.get(name) {
                     acceptance.set(settings);

@@ -1,6 +1,7 @@
 //! Kafka clients as comux sets them up, and the topics they need.
 
 mod acceptance;
+mod bootstrap;
 mod camera_topics;
 mod checkpoint;
 mod client_pool;
@@ -18,6 +19,7 @@ mod topic_clients;
 mod topics;
 
 pub use acceptance::Acceptance;
+pub(crate) use bootstrap::bootstrap_if_lost;
 pub use camera_topics::{CameraTopics, TopicWarning, ensure_camera_topics};
 pub use checkpoint::{Acknowledged, Checkpoint, GopStart};
 pub use client_pool::ClientPool;

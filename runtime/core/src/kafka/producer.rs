@@ -9,6 +9,8 @@ use rdkafka::client::Client;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
+use super::bootstrap::bootstrap_if_lost;
+
 /// How long the thread may outlive the producer's last user. rdkafka's own threaded producer waits
 /// a tenth of a second at a time, and spins for the last millisecond of each: a hundredth of a core
 /// for nothing.
@@ -35,6 +37,7 @@ impl<C: ProducerContext + 'static> PolledProducer<C> {
         let (polled, is_closed) = (Arc::clone(&producer), Arc::clone(&closed));
         let poll = move || {
             while !is_closed.load(Ordering::Relaxed) {
+                bootstrap_if_lost(polled.client());
                 polled.poll(POLL);
             }
         };

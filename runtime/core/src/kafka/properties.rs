@@ -47,10 +47,18 @@ pub(super) fn tells_of_outage(facility: &str) -> bool {
 pub fn is_outage(code: Option<RDKafkaErrorCode>) -> bool {
     use RDKafkaErrorCode::{
         AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut, Resolve,
+        WaitingForCoordinator,
     };
     code.is_some_and(|code| {
-        [AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut, Resolve]
-            .contains(&code)
+        [
+            AllBrokersDown,
+            BrokerTransportFailure,
+            OperationTimedOut,
+            RequestTimedOut,
+            Resolve,
+            WaitingForCoordinator,
+        ]
+        .contains(&code)
     })
 }
 

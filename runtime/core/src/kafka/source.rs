@@ -17,6 +17,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::bootstrap::bootstrap_if_lost;
 use super::checkpoint::{Acknowledged, Checkpoint, GopStart};
 use super::incarnation::{Incarnation, Incarnations, TopicWatch, topic_id};
 use super::lag::Lag;
@@ -90,6 +91,7 @@ impl PacketSource {
                     {
                         tracing::warn!(%error, "kafka: consuming");
                     }
+                    bootstrap_if_lost(consumer.client());
                     consumer.context().outage.look(&consumer, &servers);
                     if Instant::now() >= next_commit {
                         let done = commit(&consumer, &mut committed.lock(), CommitMode::Async);

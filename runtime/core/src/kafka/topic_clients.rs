@@ -6,6 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifie
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
+use super::bootstrap::bootstrap_if_lost;
 use super::properties::{Quiet, consumer_config, producer_config};
 use crate::config::{Cluster, Config};
 
@@ -35,6 +36,12 @@ impl TopicClients {
             consumer: consumer.create_with_context(Quiet)?,
             admin: admin.create_with_context(Quiet)?,
         })
+    }
+
+    /// To be called before they are used: nobody polls them meanwhile.
+    pub fn bootstrap_if_lost(&self) {
+        bootstrap_if_lost(self.consumer.client());
+        bootstrap_if_lost(self.admin.inner());
     }
 
     /// All that topics are set to. Those of which the broker does not tell are absent.

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use super::publisher::{COMMANDS, PROCESS, WRITER};
 use crate::config::{Config, Id};
 use crate::control::wire::{ControlRecord, MAX_VALUE, Origin, Target};
-use crate::kafka::{Logging, PARTITION, consumer_config, is_outage, text_header, watermarks};
+use crate::kafka::{
+    Logging, PARTITION, bootstrap_if_lost, consumer_config, is_outage, text_header, watermarks,
+};
 
 /// How long the broker may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -209,6 +211,7 @@ impl ControlConsumer {
     ) {
         let mut next_commit = Instant::now() + COMMIT_INTERVAL;
         while !stop.load(Ordering::Relaxed) {
+            bootstrap_if_lost(self.consumer.client());
             let received = match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => self.receive(&message, writer, finished),
                 Some(Err(KafkaError::PartitionEOF(_))) | None => None,
