@@ -28,6 +28,7 @@ pub mod handmade;
 pub mod home;
 pub mod host;
 pub mod hostile;
+pub mod json_lines;
 pub mod latency;
 pub mod markdown;
 pub mod media;

@@ -158,7 +158,9 @@ clip!(
     )
 );
 
-fn footage(name: &str) -> PathBuf {
+/// The file of a clip of the pedestrians.
+#[must_use]
+pub fn footage(name: &str) -> PathBuf {
     crate::tests_dir().join("media").join(format!("pedestrians-{name}.mp4"))
 }
 

@@ -330,7 +330,15 @@ impl Comux {
     /// # Panics
     /// When it does not end in time, or not with exit code 0, or a thread panicked.
     pub fn stop(self) -> Ended {
-        self.terminate();
+        self.stop_by(Signal::SIGTERM)
+    }
+
+    /// As [`Comux::stop`], by another signal.
+    ///
+    /// # Panics
+    /// As that does.
+    pub fn stop_by(self, signal: Signal) -> Ended {
+        kill(self.pid(), signal).expect("comux is running");
         let ended = self.wait();
         assert_eq!(ended.code, Some(0), "exit code; its log:\n{}", ended.log.join("\n"));
         ended
@@ -351,7 +359,8 @@ impl Comux {
         assert!(Instant::now() < deadline, "it does not end; its log:\n{}", self.lines.join("\n"));
         let code = self.process.wait().unwrap().code();
         let log = std::mem::take(&mut self.lines);
-        let panicked = log.iter().find(|line| line.contains("panicked at"));
+        // As Rust says it. A plugin's panic is in the log, and no fault.
+        let panicked = log.iter().find(|it| it.starts_with("thread '") && it.contains(" panicked "));
         assert_eq!(panicked, None, "nothing panics");
         Ended { code, log }
     }

@@ -78,6 +78,15 @@ fn wrong_usage_ends_with_code_2() {
     }
 }
 
+/// What looks like an option that other brokers have is answered, not only refused.
+#[test]
+fn the_embedded_brokers_port_can_not_be_chosen_and_it_says_why() {
+    let output = run_to_end(&["broker", "--port", "9092"], PATIENCE);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_one_message(&said, &["the system chooses the port", "prints its address"]);
+}
+
 #[test]
 fn a_plugin_file_that_is_not_there_is_named() {
     let camera = Config::new("no-plugin").camera("a", "plugins = [{ source = 'gone.wasm' }]");

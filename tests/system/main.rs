@@ -41,6 +41,7 @@ mod neighbours;
 mod plugins;
 mod printed;
 mod promises;
+mod publish;
 mod quotas;
 mod refused;
 mod restart;

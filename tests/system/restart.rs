@@ -8,6 +8,7 @@ use comux_tests::media;
 use comux_tests::process::{Comux, Config, plugin_entry, plugins_line};
 use comux_tests::records::{Reader, Record, produce};
 use comux_tests::topics::record_count;
+use nix::sys::signal::Signal;
 
 use crate::promises::{
     assert_all_means, assert_means, assert_same_records, assert_sources, topics,
@@ -124,13 +125,15 @@ fn with_the_default_configuration_no_record_is_lost_whatever_ends_the_process() 
     let begun = feed.sent();
     comux.kill();
     let mut kills = 1;
-    for end in ["SIGTERM", "kill -9", "SIGTERM", "kill -9", "kill -9"] {
+    for end in ["SIGTERM", "kill -9", "SIGHUP", "kill -9", "kill -9"] {
         feed.wait_for_more(40);
         let comux = Comux::run(&config);
         read_to(&mut reader, &mut result, feed.sent());
         feed.wait_for_more(40);
         match end {
             "SIGTERM" => drop(comux.stop()),
+            // The terminal was closed.
+            "SIGHUP" => drop(comux.stop_by(Signal::SIGHUP)),
             _ => {
                 comux.kill();
                 kills += 1;

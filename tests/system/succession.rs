@@ -12,15 +12,17 @@ use comux_tests::topics::record_count;
 use crate::live::wait_until;
 use crate::promises::{assert_same_records, assert_sources, topics};
 
-fn lines() -> String {
-    format!("mode = 'every-frame'\nstart = 'beginning'\n{}", plugins_line("brightness", ""))
+/// A node of one camera, of that name: its topics, and its configuration.
+fn node(name: &str) -> ((String, String), Config) {
+    let plugins = plugins_line("brightness", "");
+    let lines = format!("mode = 'every-frame'\nstart = 'beginning'\n{plugins}");
+    (topics(name), Config::new(name).camera(name, &lines))
 }
 
 #[test]
 fn a_second_process_of_a_name_takes_over_in_order_and_nothing_comes_out_twice() {
     let camera = "succession-running";
-    let (input, output) = topics(camera);
-    let config = Config::new(camera).camera(camera, &lines());
+    let ((input, output), config) = node(camera);
     let feed = Feed::start(&[&input], media::bframes(), 50);
     let mut reader = Reader::new(&output);
     let first = Comux::run(&config);
@@ -44,9 +46,7 @@ fn a_second_process_of_a_name_takes_over_in_order_and_nothing_comes_out_twice() 
 
 #[test]
 fn of_processes_that_come_together_one_stays() {
-    let camera = "succession-together";
-    let (input, output) = topics(camera);
-    let config = Config::new(camera).camera(camera, &lines());
+    let ((input, output), config) = node("succession-together");
     let records = media::bframes().looped(240);
     produce(&input, &records);
     let homes = [(); 3].map(|()| Home::new());
@@ -73,9 +73,7 @@ fn of_processes_that_come_together_one_stays() {
 
 #[test]
 fn a_process_that_was_killed_is_not_waited_for_for_ever() {
-    let camera = "succession-killed";
-    let (input, output) = topics(camera);
-    let config = Config::new(camera).camera(camera, &lines());
+    let ((input, output), config) = node("succession-killed");
     let records = media::bframes().looped(100);
     produce(&input, &records[..50]);
     let first = Comux::run(&config);

@@ -140,6 +140,7 @@ fn a_version_that_can_not_be_configured_never_runs() {
     let attempts = vec![
         over_brightness("configure-error", misbehave("configure-error", 1), "configure"),
         over_brightness("configure-trap", misbehave("configure-trap", 1), "configure"),
+        over_brightness("configure-panic", misbehave("configure-panic", 1), "configure"),
         over_brightness("configure-loop", misbehave("configure-loop", 1), "configure"),
         over_brightness("configure-grow", misbehave("configure-grow", 1), "configure"),
         over_brightness(
@@ -154,6 +155,7 @@ fn a_version_that_can_not_be_configured_never_runs() {
     }
     let said = |camera: &str| results[camera].0.message().to_owned();
     assert!(said("configure-error").contains("refused, as configured"));
+    assert!(said("configure-panic").contains("refused, as configured"), "the panic's own words");
     assert!(said("configure-unknown").contains("hou"));
 }
 

@@ -15,7 +15,7 @@ use super::restore::{ControlPlaneError, PlaneState, start_cameras};
 use super::succession::{Tenure, take_over};
 use crate::config::{Config, Id};
 use crate::control::camera::{CameraReport, ControlContext};
-use crate::control::topics::{ControlConsumer, Incoming, Listener, Publisher, StateRecord};
+use crate::control::topics::{Change, ControlConsumer, Incoming, Listener, Publisher, StateRecord};
 use crate::control::wire::{
     CameraCommand, ControlRecord, Envelope, ErrorCode, NodeProcess, Request, result_fields,
 };
@@ -230,13 +230,13 @@ async fn serve(
                 Some(Incoming::Process(record)) => {
                     yield_to(&tenure, &record, &successor).await;
                 }
-                Some(incoming) => {
-                    let scope = incoming.scope().cloned();
+                Some(Incoming::Change(change)) => {
+                    let scope = change.scope().cloned();
                     let count = counts.entry(scope.clone()).or_default();
                     *count += 1;
                     let is_too_much = scope.is_some() && *count > MOST_OF_A_TENANT;
                     // What is pushed first is polled first, and so sent to its camera first.
-                    under_way.push(handle(&dispatcher, &listener, incoming, is_too_much));
+                    under_way.push(handle(&dispatcher, &listener, change, is_too_much));
                 }
             },
             Some(scope) = under_way.next() => {
@@ -281,19 +281,17 @@ async fn yield_to(
     successor.send_replace(Some(process));
 }
 
-/// Does what came in asks for. Gives whose it was.
+/// Does what is asked for. Gives who asked.
 async fn handle(
     dispatcher: &Dispatcher,
     listener: &Listener,
-    incoming: Incoming,
+    change: Change,
     is_too_much: bool,
 ) -> Option<Id> {
-    let scope = incoming.scope().cloned();
-    match incoming {
-        Incoming::Command(record) => answer(dispatcher, listener, record, is_too_much).await,
-        Incoming::State(record) => declare(dispatcher, record).await,
-        // Not taken for a command.
-        Incoming::Process(_) => {}
+    let scope = change.scope().cloned();
+    match change {
+        Change::Command(record) => answer(dispatcher, listener, record, is_too_much).await,
+        Change::State(record) => declare(dispatcher, record).await,
     }
     scope
 }

@@ -30,6 +30,8 @@ enum How {
     ConfigureError,
     /// Executes `unreachable` in `configure`.
     ConfigureTrap,
+    /// Panics in `configure`.
+    ConfigurePanic,
     /// Never returns from `configure`.
     ConfigureLoop,
     /// Takes memory in `configure` until the host refuses, then traps.
@@ -108,6 +110,7 @@ impl Plugin for Misbehave {
         match config.how {
             How::ConfigureError => return Err(ConfigError::key("how", REFUSAL)),
             How::ConfigureTrap => trap(),
+            How::ConfigurePanic => std::panic::panic_any(REFUSAL),
             How::ConfigureLoop => never_return(),
             How::ConfigureGrow => grow(),
             _ => {}

@@ -140,7 +140,7 @@ fn cause(
     {
         return None;
     }
-    let codec = known.codec.name();
+    let codec = known.codec.title();
     let most = other.max(broken).max(waiting).max(empty).max(rate);
     Some(if too_large > most {
         "its pictures are larger than `frame_pixels` of the tenant's quota, or the host's, allows; \

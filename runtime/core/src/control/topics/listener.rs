@@ -29,20 +29,26 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something came in.
 pub(crate) enum Incoming {
-    /// A command.
-    Command(ControlRecord),
-    /// Someone else wrote onto the state topic.
-    State(StateRecord),
+    /// It asks for something to be done to cameras.
+    Change(Change),
     /// Another process has, or had, this node's name.
     Process(StateRecord),
 }
 
-impl Incoming {
+/// What is to be done to cameras.
+pub(crate) enum Change {
+    /// A command.
+    Command(ControlRecord),
+    /// Someone else wrote a camera onto the state topic.
+    State(StateRecord),
+}
+
+impl Change {
     /// The tenant whose command it is; without one, it is the operator's.
     pub fn scope(&self) -> Option<&Id> {
         match self {
             Self::Command(record) => record.scope.as_ref(),
-            Self::State(_) | Self::Process(_) => None,
+            Self::State(_) => None,
         }
     }
 }
@@ -248,14 +254,14 @@ impl ControlConsumer {
             let record = state_record(message);
             return (!own).then(|| match record.key.starts_with(PROCESS.as_bytes()) {
                 true => Incoming::Process(record),
-                false => Incoming::State(record),
+                false => Incoming::Change(Change::State(record)),
             });
         }
         let scope = self.scopes.get(topic)?.clone();
         let may_be_repeated = finished.lock().begin(topic, message.offset());
         // What is too large is refused; its head is enough for that.
         let value = |payload: &[u8]| payload.iter().take(MAX_VALUE + 1).copied().collect();
-        Some(Incoming::Command(ControlRecord {
+        Some(Incoming::Change(Change::Command(ControlRecord {
             origin: Origin { topic: topic.to_owned(), offset: message.offset(), may_be_repeated },
             scope,
             key: message.key().map(<[u8]>::to_vec),
@@ -266,7 +272,7 @@ impl ControlConsumer {
                 tenant: header(message, "tenant"),
                 camera: header(message, "camera"),
             },
-        }))
+        })))
     }
 }
 

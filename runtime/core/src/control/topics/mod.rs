@@ -4,5 +4,5 @@
 mod listener;
 mod publisher;
 
-pub(crate) use listener::{ControlConsumer, Incoming, Listener, StateRecord};
+pub(crate) use listener::{Change, ControlConsumer, Incoming, Listener, StateRecord};
 pub(crate) use publisher::{INPUT, PROCESS, Publisher};

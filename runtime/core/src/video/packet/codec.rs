@@ -63,6 +63,22 @@ impl Codec {
         self.decoder.name().to_owned()
     }
 
+    /// Its name for people.
+    #[must_use]
+    pub fn title(self) -> String {
+        use ffmpeg::codec::Id;
+        let title = match self.id() {
+            Id::H264 => "H.264",
+            Id::HEVC => "H.265",
+            Id::MJPEG => "JPEG pictures",
+            Id::VP8 => "VP8",
+            Id::VP9 => "VP9",
+            Id::AV1 => "AV1",
+            _ => return self.name(),
+        };
+        title.to_owned()
+    }
+
     /// Whether pictures may come out in another order than they go in.
     #[must_use]
     pub fn reorders(self) -> bool {
