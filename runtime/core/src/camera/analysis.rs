@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::commands::{Swap, SwapEvent};
-use super::input_record::InputRecord;
+use super::input_record::Input;
 use super::plugin_chain::{PluginChain, PluginFailure};
 use super::stages::rate::RateLimiter;
 use crate::config::Rate;
@@ -24,6 +24,14 @@ use crate::video::frame::Frame;
 
 /// How often the state of plugins is saved: what a crash may cost.
 const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A frame that plugins were called with, and what they complained of.
+pub(crate) struct Observed {
+    pub seq: Seq,
+    pub frame: Arc<Frame>,
+    /// `name@version+sha256.…: what went wrong`.
+    pub failures: Vec<String>,
+}
 
 /// See the module.
 pub(crate) struct Analysis {
@@ -39,6 +47,8 @@ pub(crate) struct Analysis {
     tenant: Arc<Tenant>,
     claim: Arc<CoreClaim>,
     stats: Arc<CameraStats>,
+    /// What was analysed since it was taken last; kept for those only who ask.
+    observed: Option<Vec<Observed>>,
 }
 
 impl Analysis {
@@ -60,7 +70,18 @@ impl Analysis {
             tenant,
             claim,
             stats,
+            observed: None,
         }
+    }
+
+    /// Keeps what is analysed from now on, for [`Self::take_observed`].
+    pub fn observe(&mut self) {
+        self.observed = Some(Vec::new());
+    }
+
+    /// What was analysed since the last time.
+    pub fn take_observed(&mut self) -> Vec<Observed> {
+        self.observed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What becomes of records while nothing is analysed; `None`: frames are analysed.
@@ -117,7 +138,7 @@ impl Analysis {
     pub fn analyse(
         &mut self,
         seq: Seq,
-        record: &InputRecord<'_>,
+        record: &impl Input,
         frame: ffmpeg_next::frame::Video,
     ) -> Outcome {
         let facts = record.frame_facts(seq);
@@ -132,11 +153,15 @@ impl Analysis {
         let frame = Arc::new(Frame::new(facts, frame));
         let (camera, tenant) = (self.owner.camera.as_str(), &*self.tenant.id);
         let stats = &self.stats;
+        let (mut failures, is_observed) = (Vec::new(), self.observed.is_some());
         let report = |failed: PluginFailure<'_>| {
             let PluginFailure { plugin, failure } = failed;
             let (reason, error) = (failure.reason.word(), failure.message.as_str());
             if failure.restarted {
                 stats.record_plugin_restart();
+            }
+            if is_observed {
+                failures.push(format!("{plugin}: {error}"));
             }
             tracing::debug!(camera, tenant, plugin, seq, reason, error, "a plugin failed");
             if let Some(quarantine) = failure.quarantine {
@@ -145,8 +170,12 @@ impl Analysis {
             }
         };
         let (mut outcome, plugin_us) = self.chain.run(&frame, &input_headers, &self.claim, report);
+        if let Some(observed) = &mut self.observed {
+            observed.push(Observed { seq, frame, failures });
+        }
         self.stats.record_work(0, plugin_us);
-        let since_arrival = u64::try_from(record.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let since_arrival =
+            u64::try_from(record.progress().at.elapsed().as_micros()).unwrap_or(u64::MAX);
         let queue = since_arrival.saturating_sub(facts.decode_us + plugin_us);
         outcome.timing = Some(Timing { queue, decode: facts.decode_us, plugin: plugin_us });
         outcome
@@ -173,7 +202,7 @@ impl Analysis {
     /// Puts new plugins in place, if they wait and this is the place. With reordering, frames come
     /// out in another order than their records: the place is where all records before it in the
     /// input also are before it in the order in which they are shown.
-    pub fn cut_if_possible(&mut self, ledger: &Ledger<InputRecord<'_>>) {
+    pub fn cut_if_possible(&mut self, ledger: &Ledger<impl Input>) {
         if self.wants_cut() && ledger.is_settled_before(self.analysed_before) {
             // The plugins hand over their state.
             let _permit = self.claim.take();
@@ -182,7 +211,7 @@ impl Analysis {
     }
 
     /// As [`Self::cut_if_possible`], with a frame at hand that is not analysed yet.
-    pub fn cut_before_frame(&mut self, ledger: &Ledger<InputRecord<'_>>) {
+    pub fn cut_before_frame(&mut self, ledger: &Ledger<impl Input>) {
         let possible = self.wants_cut()
             && !self.turns_on_or_off()
             && ledger.is_settled_before(self.analysed_before);
@@ -191,7 +220,7 @@ impl Analysis {
         }
     }
 
-    fn cut(&mut self, ledger: &Ledger<InputRecord<'_>>) {
+    fn cut(&mut self, ledger: &Ledger<impl Input>) {
         let seq = self.analysed_before.max(ledger.first_seq());
         if let Some(events) = self.chain.cut(&self.claim) {
             self.unnamed_cut = Some((seq, events));
@@ -201,7 +230,7 @@ impl Analysis {
     }
 
     /// Tells which record is the first of the new plugins, as soon as it is there.
-    pub fn name_cut(&mut self, ledger: &Ledger<InputRecord<'_>>) {
+    pub fn name_cut(&mut self, ledger: &Ledger<impl Input>) {
         let Some((seq, events)) = &self.unnamed_cut else { return };
         if let Some(record) = ledger.record(*seq) {
             let (seq, source) = (*seq, record.source());

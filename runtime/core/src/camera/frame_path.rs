@@ -7,10 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rdkafka::message::Message;
-
 use super::analysis::Analysis;
-use super::input_record::InputRecord;
+use super::input_record::{Input, Progress};
 use super::stages::admission::{Admission, Verdict};
 use super::stages::damage::Trust;
 use super::stages::decode::{Decode, Sent};
@@ -20,8 +18,8 @@ use crate::video::decode::{Decoded, DecoderError, Lateness};
 use crate::video::packet::{Content, Inspection};
 
 /// See the module.
-pub(crate) struct FramePath<'q> {
-    pub(super) ledger: Ledger<InputRecord<'q>>,
+pub(crate) struct FramePath<R> {
+    pub(super) ledger: Ledger<R>,
     pub(super) admission: Admission,
     pub(super) decode: Decode,
     pub(super) analysis: Analysis,
@@ -92,49 +90,48 @@ impl Way {
     }
 }
 
-impl<'q> FramePath<'q> {
+impl<R: Input> FramePath<R> {
+    fn progress_mut(&mut self, seq: Seq) -> Option<&mut Progress> {
+        self.ledger.record_mut(seq).map(Input::progress_mut)
+    }
+
     // === access units ===
 
     /// A record that is one access unit.
-    pub fn take_record(
-        &mut self,
-        mut record: InputRecord<'q>,
-        inspection: Inspection,
-        late: Lateness,
-    ) {
+    pub fn take_record(&mut self, mut record: R, inspection: Inspection, late: Lateness) {
         let time = record.recorded_at_us();
         let way = self.admit(inspection, time, late);
         let seq = match &way {
             Way::Analyse => {
-                record.sent = Some(inspection);
-                record.superseded = inspection.superseded;
-                record.discontinuity = self.admission.take_gap();
+                let progress = record.progress_mut();
+                progress.sent = Some(inspection);
+                progress.superseded = inspection.superseded;
+                progress.discontinuity = self.admission.take_gap();
                 self.ledger.admit_unit(record)
             }
             Way::Fill(outcome) => {
-                record.sent = Some(inspection);
+                record.progress_mut().sent = Some(inspection);
                 self.ledger.admit_settled(record, outcome.clone())
             }
             Way::Out(outcome) => self.ledger.admit_settled(record, outcome.clone()),
         };
-        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
-        let data = payload.unwrap_or_default();
+        let data = self.ledger.record(seq).map(Input::payload).unwrap_or_default();
         let sent = way.send(&mut self.decode, Some(seq), data, inspection);
         self.gone(&way, Some(seq), sent, inspection);
     }
 
     /// An access unit that begins in record `seq`, which is in the ledger already.
     pub fn take_unit(&mut self, seq: Seq, data: &[u8], inspection: Inspection, late: Lateness) {
-        let time = self.ledger.record(seq).and_then(InputRecord::recorded_at_us);
+        let time = self.ledger.record(seq).and_then(Input::recorded_at_us);
         // This may empty the decoder, which settles what has begun before.
         let way = self.admit(inspection, time, late);
         self.ledger.unit_begins(seq);
         match &way {
             Way::Analyse => {
                 let discontinuity = self.admission.take_gap();
-                if let Some(record) = self.ledger.record_mut(seq) {
-                    record.superseded = inspection.superseded;
-                    record.discontinuity |= discontinuity;
+                if let Some(progress) = self.progress_mut(seq) {
+                    progress.superseded = inspection.superseded;
+                    progress.discontinuity |= discontinuity;
                 }
             }
             Way::Fill(outcome) | Way::Out(outcome) => self.ledger.settle(seq, outcome.clone()),
@@ -267,8 +264,8 @@ impl<'q> FramePath<'q> {
 
     /// An access unit was sent: frames may be ready, or it was refused.
     pub(super) fn take_sent(&mut self, seq: Option<Seq>, Sent { decode_us, result }: Sent) {
-        if let Some(record) = seq.and_then(|seq| self.ledger.record_mut(seq)) {
-            record.decode_us += decode_us;
+        if let Some(progress) = seq.and_then(|seq| self.progress_mut(seq)) {
+            progress.decode_us += decode_us;
         }
         self.receive_frames();
         if let Err(error) = &result {
@@ -282,8 +279,8 @@ impl<'q> FramePath<'q> {
             match self.decode.receive() {
                 Ok(None) => return,
                 Ok(Some((decoded, decode_us))) => {
-                    if let Some(record) = decoded.seq.and_then(|seq| self.ledger.record_mut(seq)) {
-                        record.decode_us += decode_us;
+                    if let Some(progress) = decoded.seq.and_then(|seq| self.progress_mut(seq)) {
+                        progress.decode_us += decode_us;
                     }
                     self.take_frame(decoded);
                 }
@@ -310,10 +307,10 @@ impl<'q> FramePath<'q> {
             }
             return;
         };
-        if let Some(record) = self.ledger.record_mut(seq)
-            && record.superseded > 0
+        if let Some(progress) = self.progress_mut(seq)
+            && progress.superseded > 0
         {
-            record.superseded -= 1;
+            progress.superseded -= 1;
             return;
         }
         if self.ledger.record(seq).is_none() {

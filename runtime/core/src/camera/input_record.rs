@@ -1,5 +1,8 @@
 //! A record as a camera received it, and what its own headers say. It is a plain value that the
 //! stages fill.
+//!
+//! What the frame path asks of a record is [`Input`], so that it takes packets of a file as well
+//! (`super::playback`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,11 +15,41 @@ use crate::record::{ResultHeader, Seq};
 use crate::video::frame::FrameFacts;
 use crate::video::packet::Inspection;
 
-/// A record on its way through a camera.
-pub(crate) struct InputRecord<'q> {
-    pub message: BorrowedMessage<'q>,
-    /// How often its topic was made again.
-    pub times_made_again: u32,
+/// What the frame path asks of a record, and notes of it.
+pub(crate) trait Input {
+    /// The access unit, or a part of the stream.
+    fn payload(&self) -> &[u8];
+
+    /// When it was made, in microseconds since 1970.
+    fn recorded_at_us(&self) -> Option<i64>;
+
+    /// Its own headers, for plugins.
+    fn headers(&self) -> Vec<ResultHeader>;
+
+    /// Where it was read, as in `comux-source`.
+    fn source(&self) -> String;
+
+    fn progress(&self) -> &Progress;
+
+    fn progress_mut(&mut self) -> &mut Progress;
+
+    /// What is known of its frame beside the pixels. `seq`: its number.
+    fn frame_facts(&self, seq: Seq) -> FrameFacts {
+        let progress = self.progress();
+        FrameFacts {
+            seq,
+            pts_us: progress.pts_us,
+            recorded_at_us: self.recorded_at_us(),
+            keyframe: progress.keyframe,
+            discontinuity: progress.discontinuity,
+            decode_us: progress.decode_us,
+        }
+    }
+}
+
+/// What is known of a record on its way.
+pub(crate) struct Progress {
+    /// When it came.
     pub at: Instant,
     pub decode_us: u64,
     pub keyframe: bool,
@@ -27,13 +60,11 @@ pub(crate) struct InputRecord<'q> {
     pub pts_us: Option<i64>,
     /// What it holds, once it went into the decoder as a whole.
     pub sent: Option<Inspection>,
-    /// The latest place up to here at which decoding can begin again.
-    pub gop_start: Option<Arc<GopStart>>,
 }
 
-impl<'q> InputRecord<'q> {
-    pub fn new(message: BorrowedMessage<'q>, times_made_again: u32) -> Self {
-        let pts_us = pts_us(message.headers());
+impl Progress {
+    /// That of a record which comes now; `pts_us`: when its frame is shown.
+    pub fn begin(pts_us: Option<i64>) -> Self {
         Self {
             at: Instant::now(),
             decode_us: 0,
@@ -42,38 +73,52 @@ impl<'q> InputRecord<'q> {
             discontinuity: false,
             pts_us,
             sent: None,
-            gop_start: None,
-            message,
-            times_made_again,
         }
     }
+}
 
-    /// Where it was read, as in `comux-source`.
-    pub fn source(&self) -> String {
+/// A record of Kafka on its way through a camera.
+pub(crate) struct InputRecord<'q> {
+    pub message: BorrowedMessage<'q>,
+    /// How often its topic was made again.
+    pub times_made_again: u32,
+    /// The latest place up to here at which decoding can begin again.
+    pub gop_start: Option<Arc<GopStart>>,
+    progress: Progress,
+}
+
+impl<'q> InputRecord<'q> {
+    pub fn new(message: BorrowedMessage<'q>, times_made_again: u32) -> Self {
+        let progress = Progress::begin(pts_us(message.headers()));
+        Self { gop_start: None, message, times_made_again, progress }
+    }
+}
+
+impl Input for InputRecord<'_> {
+    fn payload(&self) -> &[u8] {
+        self.message.payload().unwrap_or_default()
+    }
+
+    fn recorded_at_us(&self) -> Option<i64> {
+        self.message.timestamp().to_millis().and_then(|millis| millis.checked_mul(1000))
+    }
+
+    fn source(&self) -> String {
         let message = &self.message;
         kafka::source(message.topic(), message.partition(), message.offset(), self.times_made_again)
     }
 
-    /// The record's Kafka timestamp in microseconds since 1970.
-    pub fn recorded_at_us(&self) -> Option<i64> {
-        self.message.timestamp().to_millis().and_then(|millis| millis.checked_mul(1000))
+    fn progress(&self) -> &Progress {
+        &self.progress
     }
 
-    /// What is known of the frame of this record, whose number is `seq`, beside its pixels.
-    pub fn frame_facts(&self, seq: Seq) -> FrameFacts {
-        FrameFacts {
-            seq,
-            pts_us: self.pts_us,
-            recorded_at_us: self.recorded_at_us(),
-            keyframe: self.keyframe,
-            discontinuity: self.discontinuity,
-            decode_us: self.decode_us,
-        }
+    fn progress_mut(&mut self) -> &mut Progress {
+        &mut self.progress
     }
 
-    /// The record's own headers, for plugins. Those without a value come with an empty one; those
-    /// whose name is no text can't be told to a plugin.
-    pub fn headers(&self) -> Vec<ResultHeader> {
+    /// Those without a value come with an empty one; those whose name is no text can't be told to a
+    /// plugin.
+    fn headers(&self) -> Vec<ResultHeader> {
         let own = |(name, value): (&[u8], Option<&[u8]>)| {
             let name = std::str::from_utf8(name).ok()?.to_owned();
             Some(ResultHeader { name, value: value.unwrap_or_default().to_vec() })

@@ -1,14 +1,13 @@
 //! What follows when a decoder is lost to damage: it starts afresh, and what had entered it behind
 //! the next place where decoding can begin is decoded again. See [`super::stages::damage`].
 
-use rdkafka::message::Message;
-
 use super::frame_path::{FramePath, Way};
+use super::input_record::Input;
 use crate::record::{FailReason, Outcome, Seq, SkipReason};
 use crate::video::decode::{Gate, LagLimits, Lateness, Passage};
 use crate::video::packet::Content;
 
-impl FramePath<'_> {
+impl<R: Input> FramePath<R> {
     /// Decodes again what can be right of what is in the decoder, which is lost. Gives the gate as
     /// it stands behind that.
     pub(super) fn mend(&mut self) -> Gate {
@@ -29,7 +28,7 @@ impl FramePath<'_> {
     /// decoded again: `next`, unless decoding can begin earlier. Those before it have no frame any
     /// more.
     fn drop_damaged(&mut self, next: Seq) -> Seq {
-        let sent = |seq: Seq| self.ledger.record(seq).and_then(|record| record.sent);
+        let sent = |seq: Seq| self.ledger.record(seq).and_then(|record| record.progress().sent);
         // Units of a byte stream are gone once they are decoded.
         let place = self.decode.resumes_at().filter(|&seq| sent(seq).is_some());
         let mut resumes_at = place.unwrap_or(next);
@@ -50,8 +49,9 @@ impl FramePath<'_> {
         // Some have their outcome already, and others need them.
         let is_waiting = self.ledger.is_waiting(seq);
         let Some(record) = self.ledger.record_mut(seq) else { return };
-        let Some(inspection) = record.sent else { return };
-        record.superseded = inspection.superseded;
+        let progress = record.progress_mut();
+        let Some(inspection) = progress.sent else { return };
+        progress.superseded = inspection.superseded;
         let no_picture = Outcome::skipped(SkipReason::NoPicture);
         let way = match inspection.content {
             Content::NoPicture => Way::Fill(no_picture),
@@ -61,7 +61,7 @@ impl FramePath<'_> {
                 Passage::Decode | Passage::DecodeAfresh if !is_waiting => Way::Fill(no_picture),
                 Passage::Decode => Way::Analyse,
                 Passage::DecodeAfresh => {
-                    record.discontinuity = true;
+                    progress.discontinuity = true;
                     Way::Analyse
                 }
                 Passage::Fill | Passage::FillAfresh => {
@@ -74,8 +74,7 @@ impl FramePath<'_> {
         if let Way::Fill(outcome) | Way::Out(outcome) = &way {
             self.ledger.settle(seq, outcome.clone());
         }
-        let payload = self.ledger.record(seq).and_then(|record| record.message.payload());
-        let data = payload.unwrap_or_default();
+        let data = self.ledger.record(seq).map(Input::payload).unwrap_or_default();
         match way.send(&mut self.decode, Some(seq), data, inspection) {
             Some(sent) => self.take_sent(Some(seq), sent),
             None => self.receive_frames(),

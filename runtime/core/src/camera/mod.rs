@@ -4,7 +4,7 @@
 //! thread is told), `rollout` and `plugin_chain` (its plugins), `analysis` (what they make of
 //! frames), `frame_path` (from an access unit to its record's fate), `mending` (what it does about
 //! damage), `pipeline` (from a record to the sink), `reconfigure` (what changes meanwhile),
-//! `thread`, `handle`.
+//! `thread`, `handle`. `playback` is a camera without Kafka, on the same frame path.
 
 mod analysis;
 mod commands;
@@ -16,6 +16,7 @@ mod handle;
 mod input_record;
 mod mending;
 mod pipeline;
+mod playback;
 mod plugin_chain;
 mod reconfigure;
 mod rollout;
@@ -26,5 +27,6 @@ pub use commands::{CameraInput, Change, Command, Link, Shadowed, Swap, SwapEvent
 pub use error::{CameraError, Stopped};
 pub use handle::{Camera, check};
 pub use input_record::{keyframe_header, pts_us};
+pub use playback::{Playback, Played};
 pub use plugin_chain::PluginChain;
 pub use thread::{CameraParts, OnTopic, OtherTopic};

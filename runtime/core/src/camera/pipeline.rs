@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::analysis::Analysis;
 use super::error::CameraError;
 use super::frame_path::{FramePath, Latest};
+use super::input_record::{Input, InputRecord};
 use super::stages::admission::Admission;
 use super::stages::decode::Decode;
 use super::stages::diagnosis::{Diagnosis, Known};
@@ -42,7 +43,7 @@ pub(crate) struct Carried {
 pub(crate) struct Pipeline<'q> {
     pub(super) spec: Arc<CameraSpec>,
     pub(super) intake: Intake<'q>,
-    pub(super) path: FramePath<'q>,
+    pub(super) path: FramePath<InputRecord<'q>>,
     pub(super) output: Output<'q>,
     diagnosis: Diagnosis,
     /// The input topic was gone when it was looked at last.
@@ -265,15 +266,15 @@ impl<'q> Pipeline<'q> {
         let mut record = self.intake.record(message);
         if let Some(inspection) = inspection {
             self.note_evidence(inspection);
-            record.keyframe = inspection.content == Content::KeyPicture;
-            let payload = record.message.payload().unwrap_or_default();
+            record.progress_mut().keyframe = inspection.content == Content::KeyPicture;
+            let payload = record.payload();
             let missing = || self.path.decode.parameter_sets_missing_in(payload);
             self.intake.unit_at(record.message.offset(), inspection, missing);
         }
         record.gop_start = self.intake.gop_start();
         if let Some(outcome) = self.path.analysis.bypass() {
             if let Some(inspection) = inspection {
-                let payload = record.message.payload().unwrap_or_default();
+                let payload = record.payload();
                 self.path.pass_by(payload, inspection);
             }
             self.path.ledger.admit_settled(record, outcome);
@@ -282,7 +283,7 @@ impl<'q> Pipeline<'q> {
         match inspection {
             Some(inspection) => self.path.take_record(record, inspection, late),
             None => {
-                self.diagnosis.is_other(record.message.payload().unwrap_or_default());
+                self.diagnosis.is_other(record.payload());
                 let outcome = Outcome::failed(FailReason::NotVideo);
                 self.path.ledger.admit_settled(record, outcome);
             }
@@ -293,13 +294,13 @@ impl<'q> Pipeline<'q> {
         let mut record = self.intake.record(message);
         record.gop_start = self.intake.gop_start();
         if let Some(outcome) = self.path.analysis.bypass() {
-            self.pass_by_units(record.message.payload().unwrap_or_default());
+            self.pass_by_units(record.payload());
             self.path.ledger.admit_settled(record, outcome);
             return;
         }
         let seq = self.path.ledger.admit_chunk(record);
-        let chunk = self.path.ledger.record(seq).and_then(|record| record.message.payload());
-        let units = self.intake.cut(Some(seq), chunk.unwrap_or_default());
+        let chunk = self.path.ledger.record(seq).map(Input::payload).unwrap_or_default();
+        let units = self.intake.cut(Some(seq), chunk);
         for unit in units.into_iter().flatten() {
             self.take_unit(&unit, late);
         }
@@ -354,7 +355,7 @@ impl<'q> Pipeline<'q> {
             return;
         };
         if let Some(record) = ledger.record_mut(seq) {
-            record.keyframe |= inspection.content == Content::KeyPicture;
+            record.progress_mut().keyframe |= inspection.content == Content::KeyPicture;
             let missing = || self.path.decode.parameter_sets_missing_in(&unit.data);
             self.intake.unit_at(record.message.offset(), inspection, missing);
             record.gop_start = self.intake.gop_start();

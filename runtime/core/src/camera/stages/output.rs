@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::linger::{self, Linger};
 use super::refusal::explain;
 use crate::camera::error::CameraError;
-use crate::camera::input_record::InputRecord;
+use crate::camera::input_record::{Input, InputRecord};
 use crate::config::{CameraSpec, OnRefused};
 use crate::kafka::{
     Acknowledged, Checkpoint, Measured, OutputTopic, PacketSink, ProduceError, RecordFacts,
@@ -134,10 +134,11 @@ impl<'q> Output<'q> {
         record: &InputRecord<'_>,
         outcome: &Outcome,
     ) -> Result<(), CameraError> {
+        let progress = record.progress();
         let facts = RecordFacts {
             seq,
-            pts_us: record.pts_us,
-            keyframe: record.keyframe,
+            pts_us: progress.pts_us,
+            keyframe: progress.keyframe,
             times_made_again: record.times_made_again,
         };
         // At the end, what is inside comes out at once; it is charged all the same.
