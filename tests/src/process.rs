@@ -360,7 +360,8 @@ impl Comux {
         let code = self.process.wait().unwrap().code();
         let log = std::mem::take(&mut self.lines);
         // As Rust says it. A plugin's panic is in the log, and no fault.
-        let panicked = log.iter().find(|it| it.starts_with("thread '") && it.contains(" panicked "));
+        let panicked =
+            log.iter().find(|it| it.starts_with("thread '") && it.contains(" panicked "));
         assert_eq!(panicked, None, "nothing panics");
         Ended { code, log }
     }

@@ -8,6 +8,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod authoring;
 mod bad_input;
 mod batches;
 mod breaker;

@@ -8,6 +8,7 @@
 mod build_plugin;
 mod commands;
 mod logging;
+mod new_plugin;
 mod output;
 
 use std::io::Write;

@@ -67,7 +67,10 @@ impl Command {
             Self::Check(arguments) => check::run(arguments).await,
             // It began without this runtime.
             Self::CompilePlugin(_) => Ok(()),
-            Self::Plugin(command) => plugin::run(command),
+            Self::Plugin(command) => {
+                let running = tokio::task::spawn_blocking(|| plugin::run(command));
+                running.await.map_err(Failure::failed)?
+            }
         }
     }
 }

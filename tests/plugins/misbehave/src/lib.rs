@@ -110,7 +110,7 @@ impl Plugin for Misbehave {
         match config.how {
             How::ConfigureError => return Err(ConfigError::key("how", REFUSAL)),
             How::ConfigureTrap => trap(),
-            How::ConfigurePanic => std::panic::panic_any(REFUSAL),
+            How::ConfigurePanic => panic(),
             How::ConfigureLoop => never_return(),
             How::ConfigureGrow => grow(),
             _ => {}
@@ -167,6 +167,11 @@ impl Stateful for Misbehave {
         }
         Ok(Restored::Full)
     }
+}
+
+#[expect(clippy::panic, reason = "that is the failure")]
+fn panic() -> ! {
+    panic!("{REFUSAL}")
 }
 
 fn trap() -> ! {

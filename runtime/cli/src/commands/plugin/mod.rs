@@ -1,5 +1,7 @@
 //! `comux plugin …`
 
+mod play;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -8,10 +10,19 @@ use comux::plugin::{PluginStore, sign_file, signatures_of};
 use comux::policy::{PrivateKey, PublicKey};
 
 use super::failure::Failure;
-use crate::output::{print_json, print_line};
+use crate::output::{print_json, print_line, print_note};
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Make a project for a plugin, which builds and passes its tests as it is.
+    #[command(after_help = "Examples:
+  comux plugin new gate-counter
+  comux plugin new ~/plugins/gate-counter")]
+    New {
+        /// The project's directory, whose name is the plugin's.
+        #[arg(value_name = "NAME")]
+        directory: PathBuf,
+    },
     /// Compile a Rust crate into a plugin component.
     #[command(after_help = "Examples:
   comux plugin build                        the crate in this directory
@@ -25,6 +36,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Run plugins on a video, without Kafka, and show what they say of each frame.
+    Run(play::Arguments),
     /// Put a plugin into a store, as NAME@VERSION.wasm; prints its sha256 and that file.
     #[command(after_help = "Examples:
   comux plugin add motion.wasm
@@ -89,6 +102,14 @@ pub enum Command {
 
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::New { directory } => {
+            let name = crate::new_plugin::create(&directory).map_err(Failure::usage)?;
+            let path = directory.display().to_string();
+            print_line(&path);
+            let next = format!("`cd {path}`, `cargo test`, `comux plugin build`");
+            print_note(format_args!("{name}: next, {next}"));
+        }
+        Command::Run(arguments) => play::run(&arguments)?,
         Command::Build { crate_dir, out } => {
             let component =
                 crate::build_plugin::build(&crate_dir, out.as_deref()).map_err(Failure::failed)?;

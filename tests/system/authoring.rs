@@ -1,0 +1,181 @@
+//! What a plugin's author does before there is a Kafka: `comux plugin new`, `build` and `run`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use comux_tests::media;
+use comux_tests::process::{binary, run_to_end};
+use comux_tests::{PATIENCE, plugin, target_dir};
+use serde_json::Value;
+
+use crate::promises::assert_close;
+
+/// What `comux plugin run` with these arguments prints, and how it ends.
+fn run(arguments: &[&str]) -> Output {
+    run_to_end(&[&["plugin", "run"], arguments].concat(), PATIENCE)
+}
+
+/// The lines of a run that is to succeed, and its summary.
+fn lines(arguments: &[&str]) -> (Vec<Value>, Value) {
+    let output = run(&[arguments, &["--json"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = lines.pop().expect("a summary");
+    assert_eq!(summary["event"], "summary");
+    (lines, summary)
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path of UTF-8")
+}
+
+#[test]
+fn a_run_on_a_file_says_of_each_frame_what_a_camera_would() {
+    let (clip, brightness, video) =
+        (media::bframes(), plugin("brightness"), media::footage("bframes"));
+    let (lines, summary) = lines(&[path(&brightness), path(&video)]);
+    assert_eq!(lines.len(), clip.packets.len(), "a line for each packet");
+    for (number, (line, packet)) in lines.iter().zip(&clip.packets).enumerate() {
+        assert_eq!((&line["seq"], &line["status"]), (&number.into(), &"analysed".into()), "{line}");
+        assert_eq!(line["pts_us"], clip.time_base.microseconds(packet.pts), "in their order");
+        assert_eq!(line["keyframe"], packet.keyframe);
+        let mean: f64 = line["headers"]["brightness.mean"].as_str().unwrap().parse().unwrap();
+        assert_close(number, mean, clip.mean(packet.pts).unwrap());
+    }
+    assert_eq!(summary["packets"], lines.len());
+    assert_eq!(summary["plugins"][0]["calls"], lines.len());
+    assert!(summary["plugins"][0]["peak_memory"].as_u64().unwrap() > 0, "{summary}");
+}
+
+#[test]
+fn a_run_takes_several_plugins_their_configurations_and_a_rate() {
+    let (brightness, motion, video) =
+        (plugin("brightness"), plugin("motion"), media::footage("bframes"));
+    let bright = r#"{ "bright_above": 60.0 }"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("motion.json");
+    fs::write(&file, r#"{ "threshold": 255 }"#).unwrap();
+    let of_file = format!("@{}", file.display());
+    let arguments = [path(&brightness), path(&motion), path(&video), "--rate", "5"];
+    let configs = ["--config", bright, "--config", &of_file, "--packets", "100"];
+    let (lines, summary) = lines(&[&arguments[..], &configs].concat());
+    assert_eq!(lines.len(), 100);
+    let analysed: Vec<&Value> = lines.iter().filter(|it| it["status"] == "analysed").collect();
+    // Ten seconds, five times a second.
+    assert!((50..=51).contains(&analysed.len()), "{summary}");
+    assert_eq!(summary["skipped"]["rate"], 100 - analysed.len());
+    for line in analysed {
+        assert_eq!(line["headers"]["brightness.state"], "bright", "{line}");
+        assert_eq!(line["headers"]["motion.score"], "0.000", "nothing changes that much: {line}");
+    }
+}
+
+#[test]
+fn a_plugin_that_fails_is_told_of_at_its_frame_and_ends_the_run_with_code_1() {
+    let (misbehave, video) = (plugin("misbehave"), media::footage("bframes"));
+    let config = r#"{ "how": "error", "every": 10 }"#;
+    let arguments = [path(&misbehave), path(&video), "--config", config, "--packets", "25"];
+    let output = run(&arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.matches(" s failed (plugin-error)").count(), 2, "{text}");
+    assert_eq!(text.matches("as configured").count(), 2, "{text}");
+    assert!(text.contains("23 analysed, 2 failed (plugin-error)"), "{text}");
+}
+
+#[test]
+fn what_can_not_be_run_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let file = directory.path().join(name);
+        fs::write(&file, content).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    let import = |name: &str| {
+        wat(&format!(r#"(component (import "{name}" (instance (export "f" (func)))))"#))
+    };
+    let (video, brightness) = (media::footage("bframes"), plugin("brightness"));
+    let (video, brightness) = (path(&video), path(&brightness));
+    let text = write("text.wasm", b"no WebAssembly");
+    let module = write("module.wasm", &wat("(module)"));
+    let wasi = write("wasi.wasm", &import("wasi:cli/environment@0.2.0"));
+    let later = write("later.wasm", &import("comux:plugin/frames@0.9.0"));
+    let nothing = write("nothing.wasm", &wat("(component)"));
+    let cases: [(&[&str], i32, &[&str]); 12] = [
+        (&[&text, video], 1, &["text.wasm", "no WebAssembly at all", "comux plugin build"]),
+        (&[&module, video], 1, &["module.wasm", "core module", "comux plugin build"]),
+        (&[&wasi, video], 1, &["wasi:cli/environment", "without WASI"]),
+        (
+            &[&later, video],
+            1,
+            &["comux:plugin/frames@0.9.0", "comux:plugin 0.1", "SDK of that version"],
+        ),
+        (&[&nothing, video], 1, &["does not fit the world", "lifecycle"]),
+        (&["gone.wasm", video], 1, &["gone.wasm"]),
+        (&[brightness, "gone.mp4"], 2, &["can't read video from `gone.mp4`", "last"]),
+        (&[brightness, &text], 2, &["can't read video", "ffmpeg plays"]),
+        (&[brightness, video, "--config", "dark"], 2, &["no JSON", "@FILE"]),
+        (&[brightness, video, "--config", "[1]"], 2, &["no JSON object"]),
+        (&[brightness, video, "--config", r#"{"dark": 1}"#], 1, &["dark", "dark_below"]),
+        (&[brightness, video, "--rate", "often"], 2, &["rate", "keyframes"]),
+    ];
+    for (arguments, code, words) in cases {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?} should say `{word}`: {said}");
+        }
+        assert!(said.lines().last().unwrap().len() < 600, "{said}");
+    }
+}
+
+/// Where nothing of this repository lies, and with what its own build has downloaded.
+#[test]
+fn a_new_project_passes_its_test_and_is_built_and_run_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let comux = |arguments: &[&str]| {
+        let mut comux = Command::new(binary());
+        let output = comux
+            .args(arguments)
+            .current_dir(home.path())
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TARGET_DIR", target_dir().join("authoring"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    comux(&["plugin", "new", "gate-watch"]);
+    let project = home.path().join("gate-watch");
+    let tested = Command::new("cargo")
+        .arg("test")
+        .current_dir(&project)
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_TARGET_DIR", target_dir().join("authoring"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(tested.stdout).unwrap();
+    let complaints = String::from_utf8(tested.stderr).unwrap();
+    assert!(tested.status.success(), "{said}{complaints}");
+    assert!(said.contains("2 passed"), "{said}");
+    assert!(!complaints.contains("warning"), "it is built without a word: {complaints}");
+
+    comux(&["plugin", "build", "gate-watch", "--out", "gate-watch.wasm"]);
+    let built = home.path().join("gate-watch.wasm");
+    let (lines, _) = lines(&[path(&built), path(&media::footage("bframes"))]);
+    let moving =
+        lines.iter().filter(|line| line["headers"]["gate-watch.state"] == "moving").count();
+    assert!(moving > lines.len() / 2, "people walk: {moving} of {}", lines.len());
+
+    let again = run_to_end(&["plugin", "new", path(&project)], PATIENCE);
+    assert_eq!(again.status.code(), Some(2));
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(said.contains("is there already"), "{said}");
+}
