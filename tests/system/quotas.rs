@@ -244,6 +244,7 @@ fn what_was_used_is_told_by_plugin_and_by_tenant_and_outlives_its_cameras() {
     assert!(used["header_bytes"].as_u64() > Some(0), "{used}");
     let used = control.status("usage-bad")["plugins_usage"][0].clone();
     assert_eq!(used["failed"], json!({ "plugin-error": 25 }), "{used}");
+    assert!(used["last_failure"].as_str().unwrap().contains("as configured"), "{used}");
 
     control.done("delete", json!({ "id": "usage-good" }));
     control.done("delete", json!({ "id": "usage-bad" }));

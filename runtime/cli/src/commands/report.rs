@@ -61,9 +61,12 @@ fn state(camera: &Value) -> (Health, String) {
         let of = |key: &str| plugin.get(key).and_then(Value::as_str).unwrap_or_default();
         let failed = plugin.get("failed").map(reasons).unwrap_or_default();
         let name = without_digest(of("plugin"));
+        let last = last_failure(plugin);
         match of("breaker") {
-            "open" => signs.push(format!("{name} is left out because it keeps failing: {failed}")),
-            "probing" => signs.push(format!("{name} is tried again after failing: {failed}")),
+            "open" => {
+                signs.push(format!("{name} is left out because it keeps failing: {failed}{last}"));
+            }
+            "probing" => signs.push(format!("{name} is tried again after failing: {failed}{last}")),
             _ => {}
         }
     }
@@ -142,15 +145,22 @@ pub fn details(camera: &Value) -> Vec<String> {
             _ => "",
         };
         lines.push(format!(
-            "plugin {}: {} calls, {} ms of CPU, {} KiB of memory{}{state}",
+            "plugin {}: {} calls, {} ms of CPU, {} KiB of memory{}{}{state}",
             of("plugin"),
             count("calls"),
             count("cpu_us") / 1000,
             count("peak_memory") / 1024,
             failures(Some(plugin)),
+            last_failure(plugin),
         ));
     }
     lines
+}
+
+/// `, lastly by: …`, if a plugin has failed.
+fn last_failure(plugin: &Value) -> String {
+    let last = plugin.get("last_failure").and_then(Value::as_str);
+    last.map(|text| format!(", lastly by: {text}")).unwrap_or_default()
 }
 
 /// `, failed: deadline 3`, if anything has.
@@ -267,7 +277,10 @@ mod tests {
         });
         one["decode_threads"] = json!(1);
         one["generation"] = json!(3);
-        let usage = json!({ "calls": 97, "cpu_us": 5000, "peak_memory": 2048 });
+        let usage = json!({
+            "calls": 97, "cpu_us": 5000, "peak_memory": 2048, "failed": { "deadline": 5 },
+            "last_failure": "it took more than 200 ms",
+        });
         for (key, value) in usage.as_object().unwrap() {
             one["plugins_usage"][0][key] = value.clone();
         }
@@ -278,7 +291,8 @@ mod tests {
                 "h264 packet, live, decoded by 1 thread; changed 3 times",
                 "since the start: 100 received, 90 analysed, failed: deadline 5",
                 "in the last 65 s: 0 received, 0 analysed, skipped: quota 9, failed: deadline 2",
-                "plugin motion@0.1.0+sha256.0123456789ab: 97 calls, 5 ms of CPU, 2 KiB of memory",
+                "plugin motion@0.1.0+sha256.0123456789ab: 97 calls, 5 ms of CPU, 2 KiB of memory, \
+                 failed: deadline 5, lastly by: it took more than 200 ms",
             ]
         );
     }

@@ -164,9 +164,11 @@ impl PluginChain {
         (Outcome { status, plugins, headers, timing: None }, plugin_us)
     }
 
-    /// The names of the plugins with state, and their state now; those that fail are left out.
+    /// The names of the plugins with state, and their state now; without those that fail, and those
+    /// that are not called because they kept failing.
     pub(crate) fn save(&mut self, claim: &Arc<CoreClaim>) -> Vec<(String, Snapshot)> {
-        let with_state = self.chain.iter_mut().filter(|plugin| plugin.has_state());
+        let can_save = |plugin: &&mut CameraPlugin| plugin.has_state() && !plugin.is_left_out();
+        let with_state = self.chain.iter_mut().filter(can_save);
         let saved = with_state.filter_map(|plugin| match plugin.save(claim) {
             Ok(snapshot) => Some((plugin.name().to_owned(), snapshot)),
             Err(error) => {

@@ -85,6 +85,9 @@ fn describe_usage(meter: &Meter) -> Value {
         fields.insert("plugin".to_owned(), meter.plugin.as_str().into());
         fields.insert("breaker".to_owned(), json!(meter.breaker()));
         fields.insert("metrics".to_owned(), json!(meter.metrics.snapshot()));
+        if let Some(failure) = meter.last_failure() {
+            fields.insert("last_failure".to_owned(), failure.into());
+        }
         if let Some(batches) = &meter.batches {
             fields.insert("batches".to_owned(), json!(batches.summary()));
         }

@@ -67,11 +67,17 @@ impl Acceptance {
         self.before_max_ms.load(Relaxed)
     }
 
+    /// Whether a record with so many bytes of key, value and headers is small enough.
+    #[must_use]
+    pub fn takes_bytes(&self, bytes: usize) -> bool {
+        batch_bytes(bytes) <= self.max_bytes()
+    }
+
     /// Whether the topic might refuse a record with so many bytes of key, value and headers and
     /// this timestamp. Of what it allows in time, half is left for clocks that differ.
     #[must_use]
     pub fn may_refuse(&self, bytes: usize, timestamp_ms: Option<i64>, now_ms: i64) -> bool {
-        if batch_bytes(bytes) > self.max_bytes() {
+        if !self.takes_bytes(bytes) {
             return true;
         }
         let Some(timestamp) = timestamp_ms else { return false };

@@ -133,7 +133,10 @@ fn cause(
     let several = failed(FailReason::SeveralPictures);
     let broken = failed(FailReason::DecodeError);
     let too_large = failed(FailReason::TooLarge);
-    let (waiting, rate) = (skipped(SkipReason::NoKeyframe), skipped(SkipReason::Rate));
+    // Behind, it is left out on purpose. A camera that has caught up waits for a key frame.
+    let lagged = if last.lag <= 1 { skipped(SkipReason::Lag) } else { 0 };
+    let waiting = skipped(SkipReason::NoKeyframe) + lagged;
+    let rate = skipped(SkipReason::Rate);
     let empty = skipped(SkipReason::NoPicture);
     if other + several + too_large + broken + waiting + empty < FEW
         && !(known.wants_keys && rate >= FEW)
@@ -226,6 +229,19 @@ mod tests {
         assert_eq!(said(&[(25, Status::Failed(FailReason::PluginTrap)); 20], |_| {}), []);
         let sometimes = [(25, NO_KEY), (25, NO_KEY), (25, NO_KEY), (1, Status::Analysed)].repeat(5);
         assert_eq!(said(&sometimes, |_| {}), []);
+    }
+
+    #[test]
+    fn a_camera_that_has_caught_up_and_finds_no_key_frame_is_told_of() {
+        let lagged = [(25, Status::Skipped(SkipReason::Lag)); 20];
+        let told = said(&lagged, |_| {});
+        assert!(told[0].as_ref().unwrap().contains("no key frame"), "{told:?}");
+        let stats = CameraStats::default();
+        stats.record_received(400);
+        let counts = stats.counts();
+        (0..400).for_each(|_| stats.record_settled(Status::Skipped(SkipReason::Lag)));
+        let cause = cause(&counts, &stats.counts(), Evidence::default(), &known());
+        assert_eq!(cause, None, "it is behind");
     }
 
     #[test]

@@ -16,9 +16,14 @@ pub(super) fn explain(
     timestamp: Timestamp,
 ) -> String {
     match error.rdkafka_error_code() {
+        // librdkafka itself has refused it.
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) if takes.takes_bytes(bytes) => format!(
+            "with its headers it has about {bytes} bytes; the topic takes that, but \
+             `message.max.bytes` in the cluster's `properties` is less: raise it, or leave it out"
+        ),
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => format!(
             "with its headers it has about {bytes} bytes, and the topic takes {}; raise its \
-             `max.message.bytes`, and the producer's `message.max.bytes` where that is set",
+             `max.message.bytes`",
             takes.max_bytes()
         ),
         Some(RDKafkaErrorCode::InvalidTimestamp) => {
@@ -46,5 +51,20 @@ pub(super) fn explain(
             | RDKafkaErrorCode::ClusterAuthorizationFailed,
         ) => format!("{error}; allow comux to write to it"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_said_by_whom_it_is_refused() {
+        let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        let why = |bytes| explain(&error, &Acceptance::default(), bytes, Timestamp::NotAvailable);
+        let by_topic = why(2_000_000);
+        assert!(by_topic.contains("the topic takes 1048588; raise its"), "{by_topic}");
+        let by_client = why(50_000);
+        assert!(by_client.contains("in the cluster's `properties` is less"), "{by_client}");
     }
 }

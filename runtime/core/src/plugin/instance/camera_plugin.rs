@@ -199,7 +199,7 @@ impl CameraPlugin {
         blame: Blame,
         claim: &Arc<CoreClaim>,
     ) -> CallFailure {
-        self.meter.count_failure(failure.reason);
+        self.meter.count_failure(failure.reason, &failure.message);
         match blame {
             // The plugin works; it is the frame that does not.
             Blame::FrameOnly => self.breaker.succeeded(now),
@@ -216,19 +216,25 @@ impl CameraPlugin {
         failure
     }
 
+    /// Whether it is not called, because it kept failing.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        self.breaker.state() == BreakerState::Open
+    }
+
     /// What the plugin remembers. `claim` is the calling thread's claim to a core.
     ///
     /// # Errors
     /// Its own words, or how it failed; a trapped instance is replaced.
     pub fn save(&mut self, claim: &Arc<CoreClaim>) -> Result<Snapshot, String> {
-        if self.breaker.state() == BreakerState::Open {
+        if self.is_left_out() {
             return Err("it is left out".to_owned());
         }
         match self.own_instance()?.save(claim) {
             Ok(snapshot) => Ok(snapshot),
             Err(SaveError::Refused(why)) => Err(why),
             Err(SaveError::Failed(failure)) => {
-                self.meter.count_failure(failure.reason);
+                self.meter.count_failure(failure.reason, &failure.message);
                 self.breaker.failed(Instant::now(), false);
                 self.meter.set_breaker(self.breaker.state());
                 Err(failure.message)

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::batch_counts::BatchCounts;
 use super::metrics_book::MetricsBook;
 use crate::policy::{BreakerState, Limits};
@@ -25,6 +27,8 @@ pub struct Meter {
     dropped: AtomicU64,
     usage: Usage,
     breaker: AtomicU8,
+    /// What the latest failure was. Locked when one comes, and when somebody asks.
+    last_failure: Mutex<Option<String>>,
 }
 
 impl Meter {
@@ -43,6 +47,7 @@ impl Meter {
             dropped,
             usage: Usage::default(),
             breaker: AtomicU8::new(0),
+            last_failure: Mutex::default(),
         }
     }
 
@@ -100,8 +105,15 @@ impl Meter {
         Some(self.dropped.swap(0, Relaxed))
     }
 
+    /// What the latest failure was, in the words of the host or the plugin.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<String> {
+        self.last_failure.lock().clone()
+    }
+
     /// A call failed.
-    pub fn count_failure(&self, reason: FailReason) {
+    pub fn count_failure(&self, reason: FailReason, message: &str) {
+        *self.last_failure.lock() = Some(message.to_owned());
         self.usage.add_failure(reason);
         self.tenant.count_failure(reason);
     }
