@@ -97,7 +97,8 @@ impl Nodes {
         let (topic, servers) = (self.status.as_str(), &self.config.control.bootstrap_servers);
         consumer.fetch_metadata(Some(topic), BROKER_PATIENCE).map_err(|error| {
             anyhow!(
-                "Kafka at `{servers}` does not answer: {error}; check that it runs, and \
+                "Kafka at `{servers}` does not answer this command ({error}), so no node can be \
+                 asked; nodes that run wait for Kafka, and lose nothing. Check that it runs, and \
                  `bootstrap_servers`"
             )
         })?;

@@ -14,14 +14,13 @@ pub enum Health {
     Well,
 }
 
-/// The cameras of a node, a line each, and how the worst of them is.
-pub fn cameras(answer: &Value) -> (Vec<String>, Health) {
+/// The cameras of a node, a line each, the worst first.
+pub fn cameras(answer: &Value) -> Vec<(Health, String)> {
     let cameras = answer.get("cameras").and_then(Value::as_array).into_iter().flatten();
     let mut lines: Vec<(Health, String)> = cameras.map(camera).collect();
     // Within each kind, in the order of their ids.
     lines.sort_by_key(|(health, _)| *health);
-    let worst = lines.first().map_or(Health::Well, |(health, _)| *health);
-    (lines.into_iter().map(|(_, line)| line).collect(), worst)
+    lines
 }
 
 /// One camera on a line.
@@ -35,9 +34,14 @@ pub fn camera(camera: &Value) -> (Health, String) {
     };
     let plugins = camera.get("plugins").and_then(Value::as_array).into_iter().flatten();
     let plugins: Vec<&str> = plugins.filter_map(Value::as_str).map(without_digest).collect();
-    let plugins = if plugins.is_empty() { "no plugins".to_owned() } else { plugins.join(", ") };
+    let plugins = match (plugins.is_empty(), text("phase")) {
+        // What is wrong with them is said.
+        (true, "no-plugin" | "failed") => String::new(),
+        (true, _) => "no plugins; ".to_owned(),
+        (false, _) => format!("{}; ", plugins.join(", ")),
+    };
     let (id, tenant, counts) = (text("camera"), text("tenant"), counts(camera));
-    (health, format!("{mark} {id} ({tenant}): {state}; {plugins}; {counts}"))
+    (health, format!("{mark} {id} ({tenant}): {state}; {plugins}{counts}"))
 }
 
 /// What it does, or what is wrong.
@@ -46,7 +50,9 @@ fn state(camera: &Value) -> (Health, String) {
     match text("phase") {
         "failed" => return (Health::Broken, format!("stopped: {}", text("error"))),
         "no-plugin" => {
-            let why = format!("its plugins can't be loaded, and records pass: {}", text("error"));
+            let why = text("error");
+            let why =
+                format!("its plugins can't be loaded, and records pass without results: {why}");
             return (Health::Broken, why);
         }
         "no-analysis" => {
@@ -56,7 +62,7 @@ fn state(camera: &Value) -> (Health, String) {
         }
         _ => {}
     }
-    let mut signs = Vec::new();
+    let (mut signs, mut quarantined) = (Vec::new(), Vec::new());
     for plugin in camera.get("plugins_usage").and_then(Value::as_array).into_iter().flatten() {
         let of = |key: &str| plugin.get(key).and_then(Value::as_str).unwrap_or_default();
         let failed = plugin.get("failed").map(reasons).unwrap_or_default();
@@ -64,7 +70,10 @@ fn state(camera: &Value) -> (Health, String) {
         let last = last_failure(plugin);
         match of("breaker") {
             "open" => {
-                signs.push(format!("{name} is left out because it keeps failing: {failed}{last}"));
+                quarantined.push(format!(
+                    "{name} keeps failing ({failed}{last}), and is quarantined, tried again now and \
+                     then; deploy another version"
+                ));
             }
             "probing" => signs.push(format!("{name} is tried again after failing: {failed}{last}")),
             _ => {}
@@ -79,9 +88,18 @@ fn state(camera: &Value) -> (Health, String) {
     let lately = camera.get("recent_s").and_then(Value::as_u64).map(span);
     let lately = lately.map(|span| format!(" in the last {span}")).unwrap_or_default();
     let recent = |key: &str| recent.and_then(|counts| counts.get(key));
+    let analysed = recent("analysed").and_then(Value::as_u64).unwrap_or_default();
+    if !quarantined.is_empty() && analysed == 0 {
+        return (Health::Broken, format!("nothing is analysed: {}", quarantined.join("; ")));
+    }
+    signs.splice(..0, quarantined);
     let quota = recent("skipped").and_then(|it| it.get("quota")?.as_u64()).unwrap_or_default();
     if quota > 0 {
-        signs.push(format!("{quota} records were skipped{lately} because the quota was used up"));
+        let tenant = text("tenant");
+        signs.push(format!(
+            "{quota} records were skipped{lately} because the `quota` of tenant `{tenant}`, or the \
+             host's, was used up"
+        ));
     }
     let failed = recent("failed").map(reasons).unwrap_or_default();
     if !failed.is_empty() {
@@ -234,41 +252,53 @@ mod tests {
         let mut failing = with("failing", json!({ "/counts/failed": { "deadline": 5 } }));
         failing["recent"] = json!({ "skipped": { "quota": 9 }, "failed": { "deadline": 2 } });
         failing["recent_s"] = json!(65);
+        let mut always = with(
+            "always",
+            json!({
+                "/plugins_usage/0/breaker": "open", "/plugins_usage/0/failed": { "plugin-trap": 9 },
+            }),
+        );
+        always["plugins_usage"][0]["last_failure"] = json!("wasm trap");
+        always["recent"] = json!({ "received": 50, "analysed": 0 });
         let cameras_of = json!({ "cameras": [
             with("well", json!({ "/counts/skipped": { "rate": 10 } })),
             with("used-up", json!({ "/counts/skipped": { "quota": 7 } })),
-            with("left-out", json!({
+            with("sometimes", json!({
                 "/plugins_usage/0/breaker": "open", "/plugins_usage/0/failed": { "deadline": 5 },
                 "/counts/failed": { "deadline": 5 }, "/counts/skipped": { "quarantined": 60 },
             })),
-            behind, refused, gone, wrong, mended, failing,
+            behind, refused, gone, wrong, mended, failing, always,
         ]});
-        let (lines, worst) = cameras(&cameras_of);
-        assert_eq!(worst, Health::Broken);
+        let lines = cameras(&cameras_of);
+        assert_eq!(lines.iter().filter(|(health, _)| *health == Health::Broken).count(), 4);
+        let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
         assert_eq!(
             lines,
             [
                 "✘ refused (acme): stopped: the topic `stream_refused` refused the record; \
                  motion@0.1.0; 100 received, 90 analysed",
-                "✘ gone (acme): its plugins can't be loaded, and records pass: can't read it: No \
-                 such file; no plugins; 100 received, 90 analysed",
+                "✘ gone (acme): its plugins can't be loaded, and records pass without results: can't \
+                 read it: No such file; 100 received, 90 analysed",
                 "✘ wrong-codec (acme): nothing is analysed for 3 min: the records look like H.265; \
                  motion@0.1.0; 100 received, 90 analysed",
-                "⚠ used-up (acme): running, 7 records were skipped because the quota was used up; \
-                 motion@0.1.0; 100 received, 90 analysed, skipped: quota 7",
-                "⚠ left-out (acme): running, motion@0.1.0 is left out because it keeps failing: \
-                 deadline 5; failed: deadline 5; motion@0.1.0; 100 received, 90 analysed, skipped: \
-                 quarantined 60",
+                "✘ always (acme): nothing is analysed: motion@0.1.0 keeps failing (plugin-trap 9, \
+                 lastly by: wasm trap), and is quarantined, tried again now and then; deploy another \
+                 version; motion@0.1.0; 100 received, 90 analysed",
+                "⚠ used-up (acme): running, 7 records were skipped because the `quota` of tenant \
+                 `acme`, or the host's, was used up; motion@0.1.0; 100 received, 90 analysed, skipped: quota 7",
+                "⚠ sometimes (acme): running, motion@0.1.0 keeps failing (deadline 5), and is \
+                 quarantined, tried again now and then; deploy another version; failed: deadline 5; \
+                 motion@0.1.0; 100 received, 90 analysed, skipped: quarantined 60",
                 "⚠ behind (acme): running, behind by 400 records; motion@0.1.0; 100 received, 90 \
                  analysed, 400 to come",
                 "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the \
-                 quota was used up; failed in the last 65 s: deadline 2; motion@0.1.0; 100 received, 90 \
-                 analysed",
+                 `quota` of tenant `acme`, or the host's, was used up; failed in the last 65 s: \
+                 deadline 2; motion@0.1.0; 100 received, 90 analysed",
                 "✔ well (acme): running; motion@0.1.0; 100 received, 90 analysed, skipped: rate 10",
                 "✔ mended (acme): running; motion@0.1.0; 100 received, 90 analysed",
             ]
         );
-        assert_eq!(cameras(&json!({ "cameras": [] })), (Vec::new(), Health::Well));
+        assert_eq!(cameras(&json!({ "cameras": [] })), []);
 
         let mut one = failing_of(&cameras_of);
         one["spec"] = json!({

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use comux::control::wire::counted;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -51,10 +52,11 @@ fn ask(arguments: &Arguments) -> Result<(), Failure> {
     if all.iter().any(knows) {
         all.retain(knows);
     }
-    let mut worst = Health::Well;
+    let (mut of_all, mut without_results) = (0, 0);
     for answer in &all {
-        let (lines, health) = report::cameras(answer);
-        worst = worst.min(health);
+        let lines = report::cameras(answer);
+        of_all += lines.len();
+        without_results += lines.iter().filter(|(health, _)| *health == Health::Broken).count();
         if arguments.json {
             print_json(answer)?;
             continue;
@@ -62,7 +64,7 @@ fn ask(arguments: &Arguments) -> Result<(), Failure> {
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
         let (node, message) = (text("runtime"), text("message"));
         print_line(format_args!("{node}: {}", message.trim_start_matches("✔ status: ")));
-        for line in lines {
+        for (_, line) in lines {
             print_line(format_args!("  {line}"));
         }
         let one = arguments.camera.as_ref().and_then(|_| answer.pointer("/cameras/0"));
@@ -70,9 +72,15 @@ fn ask(arguments: &Arguments) -> Result<(), Failure> {
             print_line(format_args!("    {line}"));
         }
     }
-    match (all.iter().any(knows), worst) {
-        (true, Health::Well | Health::Troubled) => Ok(()),
-        (true, Health::Broken) => Err(Failure::Failed(anyhow!("a camera is broken; see above"))),
-        (false, _) => Err(Failure::Failed(anyhow!("no node has that camera"))),
+    if !all.iter().any(knows) {
+        return Err(Failure::Failed(anyhow!("no node has that camera")));
+    }
+    match without_results {
+        0 => Ok(()),
+        count => Err(Failure::Failed(anyhow!(
+            "{count} of {} {} no results; see above",
+            counted(of_all, "camera"),
+            if count == 1 { "gives" } else { "give" }
+        ))),
     }
 }

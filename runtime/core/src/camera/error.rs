@@ -11,8 +11,9 @@ pub enum CameraError {
     NoParser,
     /// The broker refused a record that was sent alone, and nothing behind it left.
     #[error(
-        "the topic `{topic}` refused the record {source_of}: {why}; nothing behind it has left, \
-         and `resume` or a restart goes on with it. `on_refused` may leave such records out"
+        "the record {source_of} can't leave for `{topic}`: {why}; nothing behind it has left. \
+         `comux control resume`, or a restart, goes on with it; `on_refused` set to \"skip\" or \
+         \"dead-letter\" goes on without such records"
     )]
     Refused {
         /// The topic that refused it.

@@ -18,8 +18,8 @@ pub(super) fn explain(
     match error.rdkafka_error_code() {
         // librdkafka itself has refused it.
         Some(RDKafkaErrorCode::MessageSizeTooLarge) if takes.takes_bytes(bytes) => format!(
-            "with its headers it has about {bytes} bytes; the topic takes that, but \
-             `message.max.bytes` in the cluster's `properties` is less: raise it, or leave it out"
+            "with its headers it has about {bytes} bytes, and `message.max.bytes` in comux's own \
+             `properties` of that cluster is less; raise or remove it (the topic takes so much)"
         ),
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => format!(
             "with its headers it has about {bytes} bytes, and the topic takes {}; raise its \
@@ -65,6 +65,6 @@ mod tests {
         let by_topic = why(2_000_000);
         assert!(by_topic.contains("the topic takes 1048588; raise its"), "{by_topic}");
         let by_client = why(50_000);
-        assert!(by_client.contains("in the cluster's `properties` is less"), "{by_client}");
+        assert!(by_client.contains("`properties` of that cluster is less"), "{by_client}");
     }
 }
