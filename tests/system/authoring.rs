@@ -85,6 +85,12 @@ fn a_plugin_that_fails_is_told_of_at_its_frame_and_ends_the_run_with_code_1() {
     assert_eq!(text.matches(" s failed (plugin-error)").count(), 2, "{text}");
     assert_eq!(text.matches("as configured").count(), 2, "{text}");
     assert!(text.contains("23 analysed, 2 failed (plugin-error)"), "{text}");
+
+    // However often: none is left out, as a camera's would be.
+    let config = r#"{ "how": "trap" }"#;
+    let arguments = [path(&misbehave), path(&video), "--config", config, "--packets", "25"];
+    let text = String::from_utf8(run(&arguments).stdout).unwrap();
+    assert!(text.contains("0 analysed, 25 failed (plugin-trap)"), "{text}");
 }
 
 #[test]

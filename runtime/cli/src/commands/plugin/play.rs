@@ -186,7 +186,9 @@ fn load(
         let own = configs.get(place).map_or(Ok("{}".to_owned()), |text| config_of(text));
         let own = own.map_err(Failure::Usage)?;
         let loaded = loader.load(tenant, &entry.source, None).map_err(Failure::failed)?;
-        let (owner, terms) = ((Arc::clone(tenant), CAMERA), config.terms_of(spec));
+        let (owner, mut terms) = ((Arc::clone(tenant), CAMERA), config.terms_of(spec));
+        // Its author wants to see each failure, whenever it comes.
+        terms.breaker.failures = u32::MAX;
         let (instances, plugin) = (loader.instances(), loaded.plugin);
         let started = CameraPlugin::start(instances, plugin, owner, own, terms);
         chain.push(started.map_err(Failure::failed)?);
@@ -321,7 +323,8 @@ impl Summary {
             self.failed.iter().map(|(reason, count)| format!(", {count} failed ({reason})"));
         let others: String = reasons.chain(failed).collect();
         print_line(format_args!(
-            "{} packets in {:.1} s: {} analysed{others}; plugins took {:.2} ms for a frame, p99 {:.2} ms",
+            "{} packets in {:.1} s: {} analysed{others}; plugins took {:.2} ms for a frame, p99 \
+             {:.2} ms",
             self.packets,
             self.seconds,
             self.analysed,
