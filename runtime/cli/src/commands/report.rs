@@ -89,7 +89,7 @@ fn state(camera: &Value) -> (Health, String) {
     let lately = lately.map(|span| format!(" in the last {span}")).unwrap_or_default();
     let recent = |key: &str| recent.and_then(|counts| counts.get(key));
     let analysed = recent("analysed").and_then(Value::as_u64).unwrap_or_default();
-    if !quarantined.is_empty() && analysed == 0 {
+    if !quarantined.is_empty() && analysed == 0 && text("phase") == "running" {
         return (Health::Broken, format!("nothing is analysed: {}", quarantined.join("; ")));
     }
     signs.splice(..0, quarantined);
@@ -260,6 +260,8 @@ mod tests {
         );
         always["plugins_usage"][0]["last_failure"] = json!("wasm trap");
         always["recent"] = json!({ "received": 50, "analysed": 0 });
+        let mut paused = always.clone();
+        (paused["camera"], paused["phase"]) = (json!("paused"), json!("paused"));
         let cameras_of = json!({ "cameras": [
             with("well", json!({ "/counts/skipped": { "rate": 10 } })),
             with("used-up", json!({ "/counts/skipped": { "quota": 7 } })),
@@ -267,7 +269,7 @@ mod tests {
                 "/plugins_usage/0/breaker": "open", "/plugins_usage/0/failed": { "deadline": 5 },
                 "/counts/failed": { "deadline": 5 }, "/counts/skipped": { "quarantined": 60 },
             })),
-            behind, refused, gone, wrong, mended, failing, always,
+            behind, refused, gone, wrong, mended, failing, always, paused,
         ]});
         let lines = cameras(&cameras_of);
         assert_eq!(lines.iter().filter(|(health, _)| *health == Health::Broken).count(), 4);
@@ -294,6 +296,9 @@ mod tests {
                 "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the \
                  `quota` of tenant `acme`, or the host's, was used up; failed in the last 65 s: \
                  deadline 2; motion@0.1.0; 100 received, 90 analysed",
+                "⚠ paused (acme): paused, motion@0.1.0 keeps failing (plugin-trap 9, lastly by: wasm \
+                 trap), and is quarantined, tried again now and then; deploy another version; \
+                 motion@0.1.0; 100 received, 90 analysed",
                 "✔ well (acme): running; motion@0.1.0; 100 received, 90 analysed, skipped: rate 10",
                 "✔ mended (acme): running; motion@0.1.0; 100 received, 90 analysed",
             ]
