@@ -89,7 +89,7 @@ pub struct Comux {
     process: Child,
     log: Receiver<String>,
     lines: Vec<String>,
-    _home: Home,
+    home: Home,
 }
 
 /// What is left of a process that has ended.
@@ -196,7 +196,7 @@ impl Comux {
                 let _ = sender.send(line);
             }
         });
-        Self { process, log, lines: Vec::new(), _home: home.clone() }
+        Self { process, log, lines: Vec::new(), home: home.clone() }
     }
 
     /// Whether the process has ended.
@@ -367,8 +367,29 @@ impl Comux {
     }
 }
 
+impl Comux {
+    /// What it logged lately, and how its cameras are: whoever gives up waiting for a record has to
+    /// know where it is.
+    fn explain(&mut self) {
+        self.lines.extend(self.log.try_iter());
+        let lately = self.lines.len().saturating_sub(30);
+        eprintln!("comux, when the test failed:\n{}", self.lines[lately..].join("\n"));
+        let file = self.home.path().join("comux.toml").display().to_string();
+        let status = Command::new(binary())
+            .args(["status", "--json", "--timeout", "10", "--config", &file])
+            .stdin(Stdio::null())
+            .output();
+        if let Ok(status) = status {
+            eprintln!("{}", String::from_utf8_lossy(&status.stdout));
+        }
+    }
+}
+
 impl Drop for Comux {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.explain();
+        }
         // Fails only when it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
