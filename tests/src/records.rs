@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::PATIENCE;
 use crate::broker::{MAX_RECORD, client};
-use crate::topics::record_count;
+use crate::topics::{record_count, topic_exists};
 
 /// A header: its name, and its value unless that is null.
 pub type RecordHeader = (String, Option<Vec<u8>>);
@@ -274,8 +274,12 @@ impl Reader {
             let next = self.next_within(PATIENCE);
             records.push(next.unwrap_or_else(|| {
                 let there: Vec<usize> = self.topics.split(", ").map(record_count).collect();
+                let inputs = self.topics.split(", ").map(|it| it.replace("stream_", "raw_"));
+                let inputs: Vec<usize> =
+                    inputs.filter(|it| topic_exists(it)).map(|it| record_count(&it)).collect();
                 panic!(
-                    "{}: record {} of {count} does not come; the broker has {there:?}",
+                    "{}: record {} of {count} does not come; the broker has {there:?}, and {inputs:?} \
+                     of what goes in",
                     self.topics,
                     records.len()
                 )
