@@ -20,6 +20,7 @@ pub mod control;
 pub mod cost;
 pub mod demo;
 pub mod encodings;
+pub mod ended;
 pub mod example;
 pub mod feed;
 pub(crate) mod ffmpeg;

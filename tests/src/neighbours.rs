@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::attack::{ATTACKER, Attacker, Way};
 use crate::comparison::{Beside, Comparison};
 use crate::control::{Control, Names};
+use crate::ended::Ended;
 use crate::feed::Feed;
 use crate::home::Home;
 use crate::latency::create_topics;
 use crate::media::Clip;
-use crate::process::{Comux, Config, Ended, plugins_line};
+use crate::process::{Comux, Config, plugins_line};
 use crate::waits::Waits;
 
 /// With what the names of its cameras begin: of a thread's name there are only so many letters.

@@ -105,8 +105,8 @@ fn a_configuration_addresses_its_own_node_and_status_tells_of_all_what_is_wrong_
         paused.starts_with("  ✔ command-one-camera (default): paused; no plugins;"),
         "{paused}"
     );
-    let begin = "  ✘ command-two-camera (default): its plugins can't be loaded, and records pass without \
-                 results: ";
+    let begin = "  ✘ command-two-camera (default): its plugins can't be loaded, and records pass \
+                 without results: ";
     assert!(lacking.starts_with(begin) && lacking.contains("gone.wasm"), "{lacking}");
     let one = ask(&["status", &camera(nodes[0])], 1);
     assert!(one.status.success(), "{}", said(&one));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use comux_tests::PATIENCE;
 use comux_tests::demo::Demo;
-use comux_tests::process::{Sums, run_to_end};
+use comux_tests::ended::Sums;
+use comux_tests::process::run_to_end;
 use serde_json::Value;
 
 #[test]

@@ -4,11 +4,12 @@
 //! One process takes all attacks, one after the other, so that each has the machine to itself as
 //! far as the other tests leave it.
 
+use comux_tests::ended::Ended;
 use comux_tests::feed::Feed;
 use comux_tests::hostile::Ends::{Analysed, Fails, Large, Late, LateBy, Unmarked};
 use comux_tests::hostile::{self, Attack, Attacks, DEADLINE_MS};
 use comux_tests::media;
-use comux_tests::process::{Comux, Config, Ended, plugins_line};
+use comux_tests::process::{Comux, Config, plugins_line};
 use comux_tests::records::{Record, consume, produce};
 
 use crate::promises::{assert_same_records, topics};

@@ -1,11 +1,12 @@
 //! Plugins that attack their host elsewhere than on a frame: while they are configured, saved and
 //! restored, and by floods of log and metrics.
 
+use comux_tests::ended::Ended;
 use comux_tests::feed::Feed;
 use comux_tests::home::Home;
 use comux_tests::hostile::{CONFIGURED, FLOODS, HOOK_DEADLINE_MS, RESTORED, SAVED};
 use comux_tests::media;
-use comux_tests::process::{Comux, Config, Ended, plugins_line};
+use comux_tests::process::{Comux, Config, plugins_line};
 use comux_tests::records::{Reader, consume, produce};
 use serde_json::{Value, json};
 

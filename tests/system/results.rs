@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use comux_tests::ended::Sums;
 use comux_tests::media::{self, Clip};
 use comux_tests::nal;
-use comux_tests::process::{Comux, Config, Sums, plugins_line};
+use comux_tests::process::{Comux, Config, plugins_line};
 use comux_tests::records::{Record, consume, produce};
 
 use crate::promises::{assert_all_means, assert_close, assert_means, assert_same_records, topics};

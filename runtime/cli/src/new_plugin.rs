@@ -69,8 +69,8 @@ fn check_name(name: &str) -> Result<()> {
         && name.len() <= LONGEST_NAME;
     ensure!(
         is_name,
-        "`{name}` can't be a plugin's name: it begins with a letter `a` to `z`, goes on with those, \
-         `0` to `9` and `-`, and has at most {LONGEST_NAME}, as in `gate-counter`"
+        "`{name}` can't be a plugin's name: it begins with a letter `a` to `z`, goes on with \
+         those, `0` to `9` and `-`, and has at most {LONGEST_NAME}, as in `gate-counter`"
     );
     // What the project itself depends on.
     ensure!(

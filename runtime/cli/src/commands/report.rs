@@ -71,8 +71,8 @@ fn state(camera: &Value) -> (Health, String) {
         match of("breaker") {
             "open" => {
                 quarantined.push(format!(
-                    "{name} keeps failing ({failed}{last}), and is quarantined, tried again now and \
-                     then; deploy another version"
+                    "{name} keeps failing ({failed}{last}), and is quarantined, tried again now \
+                     and then; deploy another version"
                 ));
             }
             "probing" => signs.push(format!("{name} is tried again after failing: {failed}{last}")),
@@ -279,26 +279,27 @@ mod tests {
             [
                 "✘ refused (acme): stopped: the topic `stream_refused` refused the record; \
                  motion@0.1.0; 100 received, 90 analysed",
-                "✘ gone (acme): its plugins can't be loaded, and records pass without results: can't \
-                 read it: No such file; 100 received, 90 analysed",
+                "✘ gone (acme): its plugins can't be loaded, and records pass without results: \
+                 can't read it: No such file; 100 received, 90 analysed",
                 "✘ wrong-codec (acme): nothing is analysed for 3 min: the records look like H.265; \
                  motion@0.1.0; 100 received, 90 analysed",
                 "✘ always (acme): nothing is analysed: motion@0.1.0 keeps failing (plugin-trap 9, \
-                 lastly by: wasm trap), and is quarantined, tried again now and then; deploy another \
-                 version; motion@0.1.0; 100 received, 90 analysed",
+                 lastly by: wasm trap), and is quarantined, tried again now and then; deploy \
+                 another version; motion@0.1.0; 100 received, 90 analysed",
                 "⚠ used-up (acme): running, 7 records were skipped because the `quota` of tenant \
-                 `acme`, or the host's, was used up; motion@0.1.0; 100 received, 90 analysed, skipped: quota 7",
+                 `acme`, or the host's, was used up; motion@0.1.0; 100 received, 90 analysed, \
+                 skipped: quota 7",
                 "⚠ sometimes (acme): running, motion@0.1.0 keeps failing (deadline 5), and is \
-                 quarantined, tried again now and then; deploy another version; failed: deadline 5; \
-                 motion@0.1.0; 100 received, 90 analysed, skipped: quarantined 60",
+                 quarantined, tried again now and then; deploy another version; failed: \
+                 deadline 5; motion@0.1.0; 100 received, 90 analysed, skipped: quarantined 60",
                 "⚠ behind (acme): running, behind by 400 records; motion@0.1.0; 100 received, 90 \
                  analysed, 400 to come",
                 "⚠ failing (acme): running, 9 records were skipped in the last 65 s because the \
                  `quota` of tenant `acme`, or the host's, was used up; failed in the last 65 s: \
                  deadline 2; motion@0.1.0; 100 received, 90 analysed",
-                "⚠ paused (acme): paused, motion@0.1.0 keeps failing (plugin-trap 9, lastly by: wasm \
-                 trap), and is quarantined, tried again now and then; deploy another version; \
-                 motion@0.1.0; 100 received, 90 analysed",
+                "⚠ paused (acme): paused, motion@0.1.0 keeps failing (plugin-trap 9, lastly by: \
+                 wasm trap), and is quarantined, tried again now and then; deploy another \
+                 version; motion@0.1.0; 100 received, 90 analysed",
                 "✔ well (acme): running; motion@0.1.0; 100 received, 90 analysed, skipped: rate 10",
                 "✔ mended (acme): running; motion@0.1.0; 100 received, 90 analysed",
             ]

@@ -57,7 +57,8 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// One with so many threads. `reorders`: by how many pictures, as far as is known of the stream.
+    /// One with so many threads. `reorders`: by how many pictures, as far as is known of the
+    /// stream.
     pub fn new(terms: &Terms, threads: usize, reorders: i32) -> Result<Self, DecoderError> {
         let Terms { codec, fidelity, max_pixels, ref coverage } = *terms;
         let open = || {
