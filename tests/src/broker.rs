@@ -17,6 +17,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
+use crate::proxy::refuse_first_batches;
 use crate::{PATIENCE, target_dir};
 
 /// The largest record that the broker takes.
@@ -69,6 +70,8 @@ pub struct Broker {
     directory: Directory,
     port: u16,
     restricted_port: u16,
+    /// The broker's own port behind it, and where clients are told that it is.
+    proxied: (u16, TcpListener),
     purpose: Purpose,
 }
 
@@ -96,9 +99,15 @@ impl Broker {
 
     fn try_start(purpose: Purpose) -> Result<Self, String> {
         let directory = Directory::new(purpose);
-        let [port, restricted_port, controller_port] = free_ports();
+        let [port, restricted_port, controller_port, behind_proxy] = free_ports();
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy_port = proxy.local_addr().unwrap().port();
         let properties = directory.path.path().join("server.properties");
-        let text = server_properties(directory.path.path(), port, restricted_port, controller_port);
+        let text = server_properties(
+            directory.path.path(),
+            [port, restricted_port, controller_port],
+            [behind_proxy, proxy_port],
+        );
         fs::write(&properties, text).unwrap();
 
         let format = java("kafka.tools.StorageTool", purpose)
@@ -119,7 +128,8 @@ impl Broker {
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut broker = Self { process, directory, port, restricted_port, purpose };
+        let proxied = (behind_proxy, proxy);
+        let mut broker = Self { process, directory, port, restricted_port, proxied, purpose };
         let said = || fs::read_to_string(&log).unwrap_or_default();
         broker.wait_until_it_answers().map_err(|why| format!("{why}\n{}", said()))?;
         Ok(broker)
@@ -166,6 +176,19 @@ impl Broker {
     #[must_use]
     pub fn restricted(&self) -> String {
         format!("127.0.0.1:{}", self.restricted_port)
+    }
+
+    /// `host:port` of a broker that [refuses the first batch](refuse_first_batches) of records for
+    /// each of these topics. For one test of a process.
+    ///
+    /// # Panics
+    /// When a socket can't be had.
+    #[must_use]
+    pub fn refusing_first_batches(&self, topics: &[&str]) -> String {
+        let (port, proxy) = &self.proxied;
+        let address = proxy.local_addr().unwrap();
+        refuse_first_batches(proxy.try_clone().unwrap(), *port, topics);
+        address.to_string()
     }
 }
 
@@ -295,8 +318,8 @@ pub(crate) fn client() -> ClientConfig {
 }
 
 /// Three ports of the loopback interface that were free a moment ago.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+fn free_ports() -> [u16; 4] {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
@@ -314,18 +337,22 @@ fn java(class: &str, purpose: Purpose) -> Command {
     command
 }
 
-/// Three listeners: one for all that tests do, one on which users have no rights but those they
-/// were given, one for the broker itself. Topics are created by who needs them, with nothing
+/// Four listeners: one for all that tests do, one on which users have no rights but those they
+/// were given, one behind a proxy, one for the broker itself. Topics are created by who needs them, with nothing
 /// preallocated and nothing deleted by age, because the tests' timestamps are not of today.
-fn server_properties(directory: &Path, port: u16, restricted: u16, controller: u16) -> String {
+fn server_properties(
+    directory: &Path,
+    [port, restricted, controller]: [u16; 3],
+    [behind_proxy, proxy]: [u16; 2],
+) -> String {
     let data = directory.join("data").display().to_string();
     format!(
         r#"process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted}
-listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},PROXIED://127.0.0.1:{behind_proxy},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},PROXIED://127.0.0.1:{proxy}
+listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=PLAIN

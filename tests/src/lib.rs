@@ -38,6 +38,7 @@ pub mod neighbours;
 pub mod obu;
 pub mod pictures;
 pub mod process;
+mod proxy;
 pub mod random;
 pub mod records;
 pub mod topics;

@@ -164,6 +164,17 @@ pub fn footage(name: &str) -> PathBuf {
     crate::tests_dir().join("media").join(format!("pedestrians-{name}.mp4"))
 }
 
+/// Writes the first packets of the pedestrians without B-frames to `path`, at four a second.
+///
+/// # Panics
+/// When ffmpeg can't write there.
+pub fn slowed_down(path: &Path, packets: usize) {
+    // The footage has 25 a second.
+    let mut command = ffmpeg();
+    command.args(["-itsscale", "6.25", "-i"]).arg(footage("lowdelay"));
+    run(command.args(["-frames:v", &packets.to_string(), "-c", "copy"]).arg(path));
+}
+
 impl Clip {
     /// A clip that the `ffmpeg` command makes of the pedestrians.
     fn made(codec: &'static str, container: &str, arguments: &[&str]) -> Self {

@@ -1,6 +1,6 @@
 //! Records in and out of the broker, by clients that have nothing to do with comux.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::{LazyLock, Mutex};
@@ -135,6 +135,9 @@ pub fn produce<'a>(topic: &str, records: impl IntoIterator<Item = &'a Record>) {
 /// A producer for who sends now and then.
 pub struct Writer {
     producer: BaseProducer<Deliveries>,
+    /// Topics that know the producer. A broker that is not ready for a topic yet may refuse the
+    /// first batch and take the second; librdkafka would count both as delivered.
+    known: Mutex<HashSet<String>>,
 }
 
 /// What the broker says of records; nothing is to go wrong with one.
@@ -173,13 +176,13 @@ impl Writer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
             .create_with_context(Deliveries::default());
-        Self { producer: producer.unwrap() }
+        Self { producer: producer.unwrap(), known: Mutex::default() }
     }
 
     /// Hands a record over to the client.
     ///
     /// # Panics
-    /// When it is no record that a broker could take.
+    /// When it is no record that a broker could take, or does not take as the topic's first.
     pub fn send(&self, topic: &str, record: &Record) {
         self.send_with(topic, record, OwnedHeaders::new());
     }
@@ -203,6 +206,9 @@ impl Writer {
                 }
                 Err((error, _)) => panic!("producing to {topic}: {error}"),
             }
+        }
+        if self.known.lock().unwrap().insert(topic.to_owned()) {
+            self.flush();
         }
     }
 
@@ -278,8 +284,8 @@ impl Reader {
                 let inputs: Vec<usize> =
                     inputs.filter(|it| topic_exists(it)).map(|it| record_count(&it)).collect();
                 panic!(
-                    "{}: record {} of {count} does not come; the broker has {there:?}, and {inputs:?} \
-                     of what goes in",
+                    "{}: record {} of {count} does not come; the broker has {there:?}, and \
+                     {inputs:?} of what goes in",
                     self.topics,
                     records.len()
                 )

@@ -1,7 +1,10 @@
 //! Every record in, every record out: the same bytes in the same order, and a stream that decodes.
 
+use comux_tests::PATIENCE;
+use comux_tests::broker::broker;
+use comux_tests::home::Home;
 use comux_tests::media::{self, Clip, TimeBase};
-use comux_tests::process::{Comux, Config, plugins_line};
+use comux_tests::process::{Comux, Config, plugins_line, run_to_end};
 use comux_tests::records::{Record, consume, produce};
 use comux_tests::topics::record_count;
 use sha2::{Digest, Sha256};
@@ -161,4 +164,30 @@ fn headers_that_look_like_the_runtimes_own_are_told_from_them() {
         assert_eq!((of("comux-status"), of("comux-source"), of("comux-plugin")), (1, 1, 1));
         assert_eq!(record.status(), ("analysed", None));
     }
+}
+
+#[test]
+fn the_first_records_come_too_when_the_broker_is_not_ready_for_them() {
+    const RECORDS: usize = 12;
+    let (camera, clip) = ("identity-not-ready", media::lowdelay());
+    let (input, output) = topics(camera);
+    let servers = broker().refusing_first_batches(&[&input, &output]);
+
+    // Few and far between: librdkafka has five records under way before it waits for an answer, and
+    // those that it gathers at first are one batch.
+    let comux = Comux::run(&Config::with_broker(camera, &servers).camera(camera, EVERY_FRAME));
+    let home = Home::new();
+    let source = home.path().join("slow.mp4");
+    media::slowed_down(&source, RECORDS);
+    let arguments = ["publish", source.to_str().unwrap(), "--camera", camera, "--realtime"];
+    let to = ["--bootstrap-servers", &servers, "--topic", &input];
+    let published = run_to_end(&[&arguments[..], &to].concat(), PATIENCE);
+    assert!(published.status.success(), "{published:?}");
+    let sent = consume(&input, RECORDS);
+    let shown = clip.shown_by_ffmpeg(&sent);
+    let pictures: Vec<_> = clip.pictures.iter().map(|it| it.fingerprint.clone()).collect();
+    assert_eq!(shown, pictures[..RECORDS], "all that was published, in order");
+    let result = consume(&output, RECORDS);
+    comux.stop();
+    assert_same_records(&sent, &result);
 }

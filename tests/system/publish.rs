@@ -59,6 +59,23 @@ fn a_source_goes_where_the_configuration_has_the_camera_and_is_counted_as_sent()
 }
 
 #[test]
+fn what_the_broker_does_not_take_is_not_counted_as_published() {
+    let topic = "publish-small";
+    create_topics(&[topic], 1, &[("max.message.bytes", "5000")]);
+    let (kafka, source) = (broker().bootstrap(), media::footage("bframes"));
+    let to = ["--camera", "any", "--bootstrap-servers", &kafka, "--topic"];
+    let (code, said) = published(source.to_str().unwrap(), &[&to[..], &[topic]].concat());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("`publish-small`: the broker did not take a record"), "{said}");
+    assert!(said.contains("too large") && !said.contains("records published"), "{said}");
+
+    let (code, said) =
+        published(source.to_str().unwrap(), &[&to[..], &["publish-nobody"]].concat());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("`publish-nobody`") && !said.contains("records published"), "{said}");
+}
+
+#[test]
 fn a_latency_is_that_of_records_that_came_while_watching() {
     let test = "publish-watch";
     let (input, output) = topics(test);

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use comux::config::{Config, Id};
-use comux::kafka::PARTITION;
+use comux::kafka::{Introduction, PARTITION};
 use comux::video::{MediaPacket, MediaReader};
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use super::failure::Failure;
 use crate::output::print_note;
@@ -51,9 +53,36 @@ pub struct Arguments {
 
 /// Sends packets to one camera's topic.
 pub struct Publisher {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Deliveries>,
     topic: String,
 }
+
+/// What the broker says of records.
+#[derive(Default)]
+struct Deliveries {
+    introduction: Introduction,
+    /// Why it did not take the first that it did not take.
+    refused: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.refused.lock().get_or_insert(error.clone());
+        }
+        self.introduction.answered(result.is_ok());
+    }
+}
+
+/// How long the broker may take, where nothing goes on without its word.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long to wait for room, or for the first record's acknowledgement, before the next look.
+const NAP: Duration = Duration::from_millis(5);
 
 /// When the packets of a source are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +111,8 @@ impl Publisher {
         for (key, value) in properties {
             config.set(key, value);
         }
-        let producer = config.set("bootstrap.servers", bootstrap_servers).create()?;
+        let config = config.set("bootstrap.servers", bootstrap_servers);
+        let producer = config.create_with_context(Deliveries::default())?;
         Ok(Self { producer, topic })
     }
 
@@ -152,24 +182,60 @@ impl Publisher {
             .payload(packet.data.as_slice())
             .timestamp(at)
             .headers(headers);
+        self.wait_for_first()?;
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    std::thread::sleep(Duration::from_millis(10));
+                    std::thread::sleep(NAP);
                 }
-                Err((error, _)) => return Err(error.into()),
+                Err((error, _)) => {
+                    self.deliveries().introduction.answered(false);
+                    return Err(self.refused(&error));
+                }
             }
         }
     }
 
+    /// Waits until a record may be sent.
+    fn wait_for_first(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.look_for_refused()?;
+            if self.deliveries().introduction.may_send() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(self.too_late());
+            }
+            std::thread::sleep(NAP);
+        }
+    }
+
+    fn deliveries(&self) -> &Deliveries {
+        self.producer.context()
+    }
+
+    fn look_for_refused(&self) -> anyhow::Result<()> {
+        match &*self.deliveries().refused.lock() {
+            Some(error) => Err(self.refused(error)),
+            None => Ok(()),
+        }
+    }
+
+    fn refused(&self, error: &KafkaError) -> anyhow::Error {
+        anyhow!("topic `{}`: the broker did not take a record: {error}", self.topic)
+    }
+
+    fn too_late(&self) -> anyhow::Error {
+        anyhow!("topic `{}`: not acknowledged within {} s", self.topic, PATIENCE.as_secs())
+    }
+
     /// Waits until the broker has acknowledged everything.
     pub fn finish(self) -> anyhow::Result<()> {
-        let patience = Duration::from_secs(30);
-        self.producer.flush(patience).with_context(|| {
-            format!("topic `{}`: not acknowledged within {} s", self.topic, patience.as_secs())
-        })
+        self.producer.flush(PATIENCE).map_err(|_| self.too_late())?;
+        self.look_for_refused()
     }
 }
 

@@ -16,6 +16,7 @@ use super::acceptance::{Acceptance, HEADER_OVERHEAD, batch_bytes};
 use super::checkpoint::{Acknowledged, Checkpoint, GopStart, MAX_UNACKNOWLEDGED_BYTES};
 use super::headers::{each_header, is_reserved, none_reserved};
 use super::incarnation::{Incarnations, TopicWatch, is_for_people, source};
+use super::introduction::Introduction;
 use super::producer::{Outgoing, PolledProducer};
 use super::properties::{Logging, producer_config, with_metadata_log};
 use crate::config::{Cluster, Id};
@@ -27,11 +28,18 @@ use crate::record::{Outcome, Seq, header};
 pub struct PacketSink {
     producer: Arc<PolledProducer<Deliveries>>,
     incarnations: Arc<Incarnations>,
-    topics: Arc<Mutex<HashMap<String, Arc<Acceptance>>>>,
+    topics: Arc<Mutex<HashMap<String, KnownTopic>>>,
     /// How large librdkafka makes batches of several records.
     batch_bytes: u64,
     /// When librdkafka was last asked to look for what waits.
     nudged: Arc<Mutex<Instant>>,
+}
+
+/// What all who send records to a topic share.
+#[derive(Clone, Default)]
+struct KnownTopic {
+    acceptance: Arc<Acceptance>,
+    introduction: Arc<Introduction>,
 }
 
 /// A topic that records leave for.
@@ -41,6 +49,7 @@ pub struct OutputTopic {
     pub name: String,
     /// Which records it is sure to take.
     pub acceptance: Arc<Acceptance>,
+    introduction: Arc<Introduction>,
     watch: Arc<TopicWatch>,
     batch_bytes: u64,
 }
@@ -52,6 +61,7 @@ impl OutputTopic {
         let other = self.watch.other();
         if let Some(id) = &other {
             self.watch.goes_on(id);
+            self.introduction.forget();
         }
         other.is_some()
     }
@@ -103,7 +113,8 @@ pub struct RecordFacts {
 /// Why a record was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ProduceError {
-    /// Too much waits for acknowledgement; try again after the next one.
+    /// Too much waits for acknowledgement, or the topic's first record does; try again after the
+    /// next one.
     #[error("too much waits for acknowledgement")]
     Full,
     /// It can't be produced, now or later.
@@ -114,6 +125,7 @@ pub enum ProduceError {
 /// What is known of a record when its delivery is reported.
 pub struct Delivery {
     checkpoint: Arc<Checkpoint>,
+    introduction: Arc<Introduction>,
     offset: i64,
     bytes: usize,
     gop_start: Option<Arc<GopStart>>,
@@ -146,7 +158,8 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Delivery>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let Delivery { checkpoint, offset, bytes, gop_start } = *delivery;
+        let Delivery { checkpoint, introduction, offset, bytes, gop_start } = *delivery;
+        introduction.answered(result.is_ok());
         let answer = match result {
             Ok(_) => Ok(Acknowledged { next_offset: offset + 1, gop_start }),
             Err((error, _)) => Err(error.clone()),
@@ -180,23 +193,25 @@ impl PacketSink {
     /// A topic to send records to.
     #[must_use]
     pub fn topic(&self, name: &str) -> OutputTopic {
-        let acceptance = Arc::clone(self.topics.lock().entry(name.to_owned()).or_default());
+        let KnownTopic { acceptance, introduction } =
+            self.topics.lock().entry(name.to_owned()).or_default().clone();
         let (watch, batch_bytes) = (self.incarnations.watch_first(name), self.batch_bytes);
-        OutputTopic { name: name.to_owned(), acceptance, watch, batch_bytes }
+        OutputTopic { name: name.to_owned(), acceptance, introduction, watch, batch_bytes }
     }
 
     /// The topics that records are sent to.
     #[must_use]
     pub fn topics(&self) -> Vec<(String, Arc<Acceptance>)> {
         let mut topics = self.topics.lock();
-        topics.retain(|name, acceptance| {
-            let is_used = Arc::strong_count(acceptance) > 1;
+        topics.retain(|name, topic| {
+            let is_used = Arc::strong_count(&topic.acceptance) > 1;
             if !is_used {
                 self.incarnations.forget(name);
             }
             is_used
         });
-        topics.iter().map(|(name, acceptance)| (name.clone(), Arc::clone(acceptance))).collect()
+        let topics = topics.iter();
+        topics.map(|(name, topic)| (name.clone(), Arc::clone(&topic.acceptance))).collect()
     }
 
     /// Looks for a topic that was made a moment ago under the name of one that was gone: librdkafka
@@ -254,11 +269,12 @@ impl PacketSink {
         checkpoint: &Arc<Checkpoint>,
     ) -> Result<(), ProduceError> {
         let bytes = usize::try_from(batch_bytes(measured.on_wire)).unwrap_or(usize::MAX);
-        if checkpoint.is_full(bytes, topic.most_waiting()) {
+        if checkpoint.is_full(bytes, topic.most_waiting()) || !topic.introduction.may_send() {
             return Err(ProduceError::Full);
         }
         let delivery = Box::new(Delivery {
             checkpoint: Arc::clone(checkpoint),
+            introduction: Arc::clone(&topic.introduction),
             offset: record.offset(),
             bytes,
             gop_start: gop_start.cloned(),
@@ -273,6 +289,7 @@ impl PacketSink {
         checkpoint.sent(bytes);
         self.producer.send(output).map_err(|error| {
             checkpoint.not_sent(bytes);
+            topic.introduction.answered(false);
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => ProduceError::Full,
                 error => ProduceError::Refused(error),

@@ -1,9 +1,11 @@
 //! The way out of the control plane: answers, events and the desired state, each acknowledged by
 //! the broker before whoever gave it goes on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,7 +17,9 @@ use tokio::sync::oneshot;
 
 use crate::config::{Config, Id, Topics};
 use crate::control::wire::{CommandPositions, NodeProcess, Request};
-use crate::kafka::{Incarnation, Logging, Outgoing, PARTITION, PolledProducer, producer_config};
+use crate::kafka::{
+    Incarnation, Introduction, Logging, Outgoing, PARTITION, PolledProducer, producer_config,
+};
 
 /// On records of the state topic: the process that wrote them.
 pub(crate) const WRITER: &str = "comux-writer";
@@ -39,6 +43,8 @@ const TIMEOUT_MS: &str = "30000";
 #[derive(Clone)]
 pub(crate) struct Publisher {
     producer: Arc<PolledProducer<Acknowledgements>>,
+    /// By topic.
+    introductions: Arc<Mutex<HashMap<String, Arc<Introduction>>>>,
     node: Id,
     topics: Topics,
     /// This process, among all that ever had the node's name.
@@ -47,6 +53,12 @@ pub(crate) struct Publisher {
 
 /// Passes each acknowledgement on to whoever waits for it.
 struct Acknowledgements;
+
+/// Where a record's acknowledgement goes.
+struct Waiting {
+    introduction: Arc<Introduction>,
+    told: oneshot::Sender<Result<(), KafkaError>>,
+}
 
 impl ClientContext for Acknowledgements {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -59,12 +71,13 @@ impl ClientContext for Acknowledgements {
 }
 
 impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
+    type DeliveryOpaque = Box<Waiting>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
         let result = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
+        waiting.introduction.answered(result.is_ok());
         // Whoever waited may have been told to stop.
-        let _ = waiting.send(result);
+        let _ = waiting.told.send(result);
     }
 }
 
@@ -77,6 +90,7 @@ impl Publisher {
         let writer = format!("{}/{:x}-{:x}", config.name, now.as_nanos(), std::process::id());
         Ok(Self {
             producer: Arc::new(producer),
+            introductions: Arc::default(),
             node: config.name.clone(),
             topics: config.topics.clone(),
             writer: writer.into(),
@@ -195,7 +209,11 @@ impl Publisher {
         value: Option<&[u8]>,
         headers: &[(&str, Option<&str>)],
     ) -> Result<(), KafkaError> {
-        let (waiting, acknowledged) = oneshot::channel();
+        let introduction =
+            Arc::clone(self.introductions.lock().entry(topic.to_owned()).or_default());
+        introduction.wait().await;
+        let (told, acknowledged) = oneshot::channel();
+        let waiting = Waiting { introduction: Arc::clone(&introduction), told };
         let mut record: Outgoing<'_, Acknowledgements> =
             BaseRecord::with_opaque_to(topic, Box::new(waiting)).partition(PARTITION);
         record.key = Some(key.as_bytes());
@@ -204,8 +222,59 @@ impl Publisher {
         record.headers = Some(present.fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: *value })
         }));
-        self.producer.send(record)?;
+        self.producer.send(record).inspect_err(|_| introduction.answered(false))?;
         // The producer answers for each record, also when it ends.
         acknowledged.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::Publisher;
+    use crate::config::Config;
+    use crate::kafka::PARTITION;
+
+    #[tokio::test]
+    async fn what_is_told_first_comes_too_when_the_broker_is_not_ready_for_it() {
+        const EVENTS: i64 = 4;
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in ["comux.state", "comux.status"] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+        }
+        let servers = cluster.bootstrap_servers();
+        let text = format!("[kafka]\nbootstrap_servers = '{servers}'");
+        let config = Config::parse(&text, "comux.toml".as_ref(), ".".as_ref()).unwrap();
+        let publisher = Publisher::new(&config).unwrap();
+        // So that the first event leaves at once. While it is on its way to be refused, others come.
+        publisher.put_process("process/this", None).await.unwrap();
+        let client = publisher.producer.client();
+        client.fetch_metadata(Some("comux.status"), Duration::from_secs(60)).unwrap();
+        cluster.broker_round_trip_time(1, Duration::from_millis(400)).unwrap();
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION];
+        cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        let told: Vec<_> = (0..EVENTS)
+            .map(|number| {
+                let publisher = publisher.clone();
+                tokio::spawn(async move {
+                    let after = u32::try_from(number).unwrap() * Duration::from_millis(100);
+                    tokio::time::sleep(after).await;
+                    publisher.event("camera-failed", &format!("gate-{number}"), "").await;
+                })
+            })
+            .collect();
+        for it in told {
+            it.await.unwrap();
+        }
+        let reader: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        let end = reader.fetch_watermarks("comux.status", PARTITION, Duration::from_secs(60));
+        assert_eq!(end.unwrap().1, EVENTS, "all that were acknowledged are there");
     }
 }
