@@ -1,4 +1,5 @@
-//! What a plugin's author does before there is a Kafka: `comux plugin new`, `build` and `run`.
+//! What a plugin's author does before there is a Kafka: `comux plugin new`, `build`,
+//! `check` and `run`.
 
 use std::fs;
 use std::path::Path;
@@ -139,6 +140,93 @@ fn what_can_not_be_run_is_refused_with_what_to_do() {
         }
         assert!(said.lines().last().unwrap().len() < 600, "{said}");
     }
+}
+
+/// What `comux plugin check` with these arguments prints, and its exit code.
+fn check(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run_to_end(&[&["plugin", "check"], arguments].concat(), PATIENCE);
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &said)
+}
+
+#[test]
+fn a_check_says_what_a_plugin_is_needs_and_takes() {
+    let (counter, odd) = (plugin("line-counter"), plugin("odd-one-out"));
+    let (code, said) = check(&[path(&counter), path(&odd)]);
+    assert_eq!(code, Some(0), "{said}");
+    for words in [
+        "line-counter@0.1.0+sha256.",
+        "✔ imports comux:plugin/metrics@0.1.0",
+        "exports comux:plugin/state@0.1.0",
+        "headers line-counter.counts, line-counter.tracks",
+        "keeps what it remembers",
+        "✔ needs 1 of 4 memories",
+        "takes frames of several cameras",
+        "can be loaded and configured",
+    ] {
+        assert!(said.contains(words), "`{words}`: {said}");
+    }
+
+    let wrong = r#"{ "dark": 1 }"#;
+    let brightness = plugin("brightness");
+    let (code, said) = check(&[path(&brightness), "--config", wrong]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("✘") && said.contains("dark_below"), "{said}");
+    let right = r#"{ "dark_below": 1 }"#;
+    let (code, said) = check(&[path(&brightness), "--config", right, "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["bytes"], fs::metadata(&brightness).unwrap().len());
+    assert_eq!(report["described"]["headers"][0], "brightness.mean");
+    let memory = report["needs"].as_array().unwrap().iter().find(|it| it["limit"] == "memory_mb");
+    assert_eq!(memory.unwrap()["given"], 64, "{report}");
+}
+
+#[test]
+fn a_check_tells_all_that_a_host_would_refuse() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let file = directory.path().join(name);
+        fs::write(&file, content).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let instance = |name: &str| format!(r#"(import "{name}" (instance (export "f" (func))))"#);
+    let imports = ["wasi:cli/environment@0.2.0", "comux:plugin/log@0.1.0", "wasi:io/poll@0.2.0"];
+    let modules = "(core instance (instantiate $m))".repeat(40);
+    let text = format!("(component {} (core module $m) {modules})", imports.map(instance).concat());
+    let wasi = write("wasi.wasm", &wat::parse_str(text).unwrap());
+    let other = write("other.wasm", b"no WebAssembly");
+    let brightness = plugin("brightness");
+    let (code, said) = check(&[&wasi, path(&brightness), &other]);
+    assert_eq!(code, Some(1), "{said}");
+    for words in [
+        "✘ imports wasi:cli/environment@0.2.0",
+        "✔ imports comux:plugin/log@0.1.0",
+        "✘ imports wasi:io/poll@0.2.0",
+        "✘ needs 40 of 32 instances",
+        "without WASI",
+        "no WebAssembly at all",
+        "2 plugins would be refused",
+    ] {
+        assert!(said.contains(words), "`{words}`: {said}");
+    }
+
+    // Of a certain host, with what it grants and allows.
+    let host = "[kafka]\nbootstrap_servers = 'nowhere:9'\n[security]\ngrants = []\n\
+                [[tenants]]\nid = 'acme'\nlimits = { memory_mb = 1 }\n";
+    let host = write("comux.toml", host.as_bytes());
+    let (code, said) = check(&[path(&brightness), "--host", &host, "--tenant", "acme"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("✘ imports comux:plugin/log@0.1.0"), "{said}");
+    assert!(said.contains("tenant `acme` are not granted"), "{said}");
+    let (code, said) = check(&[path(&brightness), "--host", &host, "--tenant", "nobody"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no tenant `nobody`"), "{said}");
+    let granted = fs::read_to_string(&host).unwrap().replace("grants = []\n", "");
+    let host = write("granted.toml", granted.as_bytes());
+    let (code, said) = check(&[path(&brightness), "--host", &host, "--tenant", "acme"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("✘ needs 2 of 1 memory_mb"), "{said}");
 }
 
 /// Where nothing of this repository lies, and with what its own build has downloaded.

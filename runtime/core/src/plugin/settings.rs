@@ -55,7 +55,8 @@ impl LoaderSettings {
     }
 
     /// What is demanded of a tenant's plugins.
-    pub(crate) fn trust(&self, tenant: &str) -> &Trust {
+    #[must_use]
+    pub fn trust(&self, tenant: &str) -> &Trust {
         self.tenants.get(tenant).map_or(&self.trust, |plugins| &plugins.trust)
     }
 }

@@ -1,5 +1,7 @@
 //! `comux plugin …`
 
+mod check;
+mod local_host;
 mod play;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +38,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Explain plugins, and tell what a host would refuse of them.
+    Check(check::Arguments),
     /// Run plugins on a video, without Kafka, and show what they say of each frame.
     Run(play::Arguments),
     /// Put a plugin into a store, as NAME@VERSION.wasm; prints its sha256 and that file.
@@ -109,6 +113,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let next = format!("`cd {path}`, `cargo test`, `comux plugin build`");
             print_note(format_args!("{name}: next, {next}"));
         }
+        Command::Check(arguments) => check::run(&arguments)?,
         Command::Run(arguments) => play::run(&arguments)?,
         Command::Build { crate_dir, out } => {
             let component =

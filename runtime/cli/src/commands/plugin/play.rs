@@ -1,29 +1,24 @@
 //! `comux plugin run`: plugins on a video, without Kafka.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use comux::CameraSpec;
 use comux::camera::{Playback, Played, PluginChain};
 use comux::config::Config;
 use comux::plugin::Loader;
-use comux::plugin::compile::Compiler;
 use comux::plugin::instance::CameraPlugin;
 use comux::record::Status;
 use comux::tenancy::Tenant;
 use comux::video::{MediaPacket, MediaReader};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use toml::{Table, Value};
 
+use super::local_host::{CAMERA, absolute, config_of, configuration};
 use crate::commands::Failure;
 use crate::output::{print_json, print_line, print_note};
-
-/// The camera that frames say they are of.
-const CAMERA: &str = "file";
 
 #[derive(clap::Args)]
 #[command(
@@ -113,8 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let message = format!("can't read video from `{video}`: {error}");
         Failure::usage(anyhow!("{message}; give a file, device or URL that ffmpeg plays, last"))
     })?;
-    let sources = plugins.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>();
-    let sources = sources.map_err(Failure::failed)?;
+    let sources = absolute(plugins).map_err(Failure::failed)?;
     let config = configuration(&sources, reader.codec, arguments.rate.as_deref());
     let config = config.map_err(Failure::Usage)?;
     let spec = config.cameras.first().context("a camera").map_err(Failure::Failed)?;
@@ -139,31 +133,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::failed(anyhow!("plugins failed on frames"))),
     }
-}
-
-/// That of a camera which analyses every frame, and can't fall behind.
-fn configuration(sources: &[PathBuf], codec: &str, rate: Option<&str>) -> anyhow::Result<Config> {
-    let mut camera = Table::new();
-    camera.insert("id".into(), CAMERA.into());
-    camera.insert("mode".into(), "every-frame".into());
-    camera.insert("codec".into(), codec.into());
-    if let Some(rate) = rate {
-        let number = rate.parse().map(Value::Float);
-        camera.insert("rate".into(), number.unwrap_or_else(|_| rate.into()));
-    }
-    let plugins = sources.iter().map(|source| {
-        let source = source.to_str().with_context(|| format!("{source:?} is no UTF-8"))?;
-        Ok(Table::from_iter([("source".to_owned(), source.into())]).into())
-    });
-    camera.insert("plugins".into(), Value::Array(plugins.collect::<anyhow::Result<_>>()?));
-    let mut file = Table::new();
-    let kafka = Table::from_iter([("bootstrap_servers".to_owned(), "nowhere:9".into())]);
-    file.insert("kafka".into(), kafka.into());
-    file.insert("cameras".into(), Value::Array(vec![camera.into()]));
-    let path = Path::new("comux plugin run");
-    let mut config = Config::parse(&file.to_string(), path, Path::new(""))?;
-    config.compiler = Compiler::this_program();
-    Ok(config)
 }
 
 /// The plugins of the configuration's camera, each as its `--config` says.
@@ -194,24 +163,6 @@ fn load(
         chain.push(started.map_err(Failure::failed)?);
     }
     Ok(chain)
-}
-
-/// A JSON object, as it is or from a file.
-fn config_of(text: &str) -> anyhow::Result<String> {
-    let (text, from) = match text.strip_prefix('@') {
-        Some(file) => {
-            let text = std::fs::read_to_string(file);
-            (text.with_context(|| format!("--config: can't read `{file}`"))?, file)
-        }
-        None => (text.to_owned(), text),
-    };
-    let value: serde_json::Value = serde_json::from_str(&text)
-        .with_context(|| format!("--config: `{from}` is no JSON; a file is named as @FILE"))?;
-    ensure!(
-        value.is_object(),
-        "--config: `{from}` is no JSON object, as in '{{\"threshold\": 20}}'"
-    );
-    Ok(text)
 }
 
 fn play(

@@ -5,7 +5,10 @@
 //! are bounded by the component's size, whatever is in it. Whether the component is valid, the
 //! compiler finds out.
 
-use wasmparser::{ComponentImportSectionReader, Encoding, Parser, Payload};
+use wasmparser::{
+    ComponentExportSectionReader, ComponentImportSectionReader, Encoding, Instance,
+    InstanceSectionReader, Parser, Payload,
+};
 
 use crate::plugin::sandbox::imports;
 use crate::plugin::supply::{LoadProblem, Trust};
@@ -15,19 +18,27 @@ use crate::policy::LoadLimits;
 const NO_WEBASSEMBLY: &str = "it is no WebAssembly at all";
 const A_MODULE: &str = "it is a core module, which still has to be made a component";
 
-/// Looks at a component's outline.
-pub(crate) struct Outline {
+/// A component's outline.
+#[derive(Debug, Default)]
+pub struct Outline {
     /// What it imports.
-    imports: Vec<String>,
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// Core modules that it instantiates, those of components inside it left aside.
+    pub instances: u64,
 }
 
 impl Outline {
-    /// Reads it. Refuses what is no component, and what declares more than any plugin needs.
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it is no component, or declares more than any plugin needs.
     pub fn of(bytes: &[u8], limits: &LoadLimits) -> Result<Self, LoadProblem> {
         if !bytes.starts_with(b"\0asm") {
             return Err(LoadProblem::NotAComponent(NO_WEBASSEMBLY.to_owned()));
         }
-        let mut outline = Self { imports: Vec::new() };
+        let mut outline = Self::default();
         let mut totals = Totals::new(limits);
         let mut depth: u64 = 0;
         for payload in Parser::new(0).parse_all(bytes) {
@@ -52,6 +63,18 @@ impl Outline {
                         outline.add_imports(imports)?;
                     }
                 }
+                Payload::ComponentExportSection(exports) => {
+                    totals.declarations(exports.count())?;
+                    if depth == 0 {
+                        outline.add_exports(exports)?;
+                    }
+                }
+                Payload::InstanceSection(instances) => {
+                    totals.instances(instances.count())?;
+                    if depth == 0 {
+                        outline.add_instances(instances)?;
+                    }
+                }
                 other => totals.add(other)?,
             }
         }
@@ -68,9 +91,40 @@ impl Outline {
         Ok(())
     }
 
+    fn add_exports(
+        &mut self,
+        exports: ComponentExportSectionReader<'_>,
+    ) -> Result<(), LoadProblem> {
+        for export in exports {
+            self.exports.push(export.map_err(malformed)?.name.name.to_owned());
+        }
+        Ok(())
+    }
+
+    fn add_instances(&mut self, instances: InstanceSectionReader<'_>) -> Result<(), LoadProblem> {
+        for instance in instances {
+            let is_of_a_module =
+                matches!(instance.map_err(malformed)?, Instance::Instantiate { .. });
+            self.instances += u64::from(is_of_a_module);
+        }
+        Ok(())
+    }
+
     /// Checks what it imports against what a tenant's plugins may reach.
-    pub fn check_imports(&self, tenant: &str, trust: &Trust) -> Result<(), LoadProblem> {
+    pub(crate) fn check_imports(&self, tenant: &str, trust: &Trust) -> Result<(), LoadProblem> {
         self.imports.iter().try_for_each(|import| imports::check(import, tenant, trust))
+    }
+
+    /// Each import, and why a tenant's plugins may not have it, if they may not.
+    pub fn judged_imports<'a>(
+        &'a self,
+        tenant: &'a str,
+        trust: &'a Trust,
+    ) -> impl Iterator<Item = (&'a str, Option<LoadProblem>)> {
+        let judge = move |import: &'a String| {
+            (import.as_str(), imports::check(import, tenant, trust).err())
+        };
+        self.imports.iter().map(judge)
     }
 }
 
@@ -108,7 +162,6 @@ impl<'a> Totals<'a> {
 
     fn add(&mut self, payload: Payload<'_>) -> Result<(), LoadProblem> {
         match payload {
-            Payload::InstanceSection(section) => self.instances(section.count()),
             Payload::ComponentInstanceSection(section) => self.instances(section.count()),
             Payload::FunctionSection(section) => self.functions(section.count()),
             Payload::CodeSectionEntry(body) => {
@@ -133,7 +186,6 @@ impl<'a> Totals<'a> {
             Payload::ComponentAliasSection(section) => self.declarations(section.count()),
             Payload::ComponentTypeSection(section) => self.declarations(section.count()),
             Payload::ComponentCanonicalSection(section) => self.declarations(section.count()),
-            Payload::ComponentExportSection(section) => self.declarations(section.count()),
             // Nothing else can multiply.
             _ => Ok(()),
         }

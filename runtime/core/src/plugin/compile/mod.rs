@@ -19,7 +19,7 @@ mod queue;
 pub use cache::CacheError;
 pub(crate) use cache::CompiledCache;
 pub use child::{ChildArguments, compile_plugin};
-pub(crate) use inspect::Outline;
+pub use inspect::Outline;
 #[cfg(test)]
 pub(crate) use queue::CompilePlace;
 pub use queue::Compiler;

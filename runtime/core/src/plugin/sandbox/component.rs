@@ -1,6 +1,8 @@
 //! A plugin as it is loaded: compiled, checked and described, to be instantiated as often as
 //! needed.
 
+use wasmtime::ResourcesRequired;
+
 use super::exports::LinkedComponent;
 use crate::policy::Digest;
 
@@ -30,6 +32,12 @@ impl LoadedPlugin {
     #[must_use]
     pub fn has_batches(&self) -> bool {
         self.component.has_batches()
+    }
+
+    /// Its linear memories and tables: how many, and how large at first.
+    #[must_use]
+    pub fn declared(&self) -> Option<ResourcesRequired> {
+        self.component.declared()
     }
 
     /// What its instances are made of.

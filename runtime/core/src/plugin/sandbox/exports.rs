@@ -1,7 +1,7 @@
 //! What a component exports: what every plugin has, and what it may have besides.
 
-use wasmtime::Store;
 use wasmtime::component::InstancePre;
+use wasmtime::{ResourcesRequired, Store};
 
 use super::bindings::exports::comux::plugin::{batch_hook, state};
 use super::bindings::{Plugin, PluginIndices};
@@ -47,6 +47,11 @@ impl LinkedComponent {
     /// The engine that it was compiled for.
     pub fn engine(&self) -> &wasmtime::Engine {
         self.pre.engine()
+    }
+
+    /// Its linear memories and tables.
+    pub fn declared(&self) -> Option<ResourcesRequired> {
+        self.pre.component().resources_required()
     }
 
     /// Whether the plugin takes frames of several cameras in one call.

@@ -155,7 +155,9 @@ pub enum LoadProblem {
     )]
     OtherVersion(String),
     /// It does not export what a plugin must.
-    #[error("it does not fit the world `comux:plugin/plugin`: {0}")]
+    #[error(
+        "it does not fit the world `comux:plugin/plugin`: {0}; `comux plugin new` makes one that fits"
+    )]
     WrongShape(String),
     /// It failed while it was asked to describe itself.
     #[error("it could not describe itself: {0}")]
