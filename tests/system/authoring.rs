@@ -192,7 +192,7 @@ fn a_check_tells_all_that_a_host_would_refuse() {
     };
     let instance = |name: &str| format!(r#"(import "{name}" (instance (export "f" (func))))"#);
     let imports = ["wasi:cli/environment@0.2.0", "comux:plugin/log@0.1.0", "wasi:io/poll@0.2.0"];
-    let modules = "(core instance (instantiate $m))".repeat(40);
+    let modules = "(core instance (instantiate $m))".repeat(70);
     let text = format!("(component {} (core module $m) {modules})", imports.map(instance).concat());
     let wasi = write("wasi.wasm", &wat::parse_str(text).unwrap());
     let other = write("other.wasm", b"no WebAssembly");
@@ -203,7 +203,7 @@ fn a_check_tells_all_that_a_host_would_refuse() {
         "✘ imports wasi:cli/environment@0.2.0",
         "✔ imports comux:plugin/log@0.1.0",
         "✘ imports wasi:io/poll@0.2.0",
-        "✘ needs 40 of 32 instances",
+        "✘ needs 70 of 64 instances",
         "without WASI",
         "no WebAssembly at all",
         "2 plugins would be refused",

@@ -72,7 +72,7 @@ fn a_component_has_no_more_memories_tables_and_instances_than_the_limits_say() {
     beside["limits"] = json!({ "deadline_ms": 5_000 });
     control.done("create", beside);
 
-    // It has one instance with one memory. The defaults are 32 instances, 4 memories and 8 tables
+    // It has one instance with one memory. The defaults are 64 instances, 4 memories and 8 tables
     // of 100,000 elements, and 64 MiB.
     let plain = plugin("", "");
     let with = |fields: &str, count| with_instances(&plain, fields, count);
@@ -89,8 +89,8 @@ fn a_component_has_no_more_memories_tables_and_instances_than_the_limits_say() {
         (&*"(memory 0)".repeat(5), 1, "memory count too high at 6"),
         ("(table 1 funcref)", 9, "table count too high at 9"),
         (&*"(table 0 funcref)".repeat(50), 1, "table count too high at 50"),
-        ("", 32, "instance count too high at 33"),
-        ("", 400, "instance count too high at 33"),
+        ("", 64, "instance count too high at 65"),
+        ("", 400, "instance count too high at 65"),
         ("", 501, "instances, and a plugin may have 500"),
         ("(table 100001 funcref)", 1, "100001 elements exceeds table limits"),
         ("(table 50001 funcref)", 2, "50001 elements exceeds table limits"),

@@ -23,7 +23,7 @@ use crate::plugin::sandbox::{Engine, LoadedPlugin};
 use crate::plugin::supply::{
     Fetched, JobFailed, LoadError, LoadProblem, PinnedComponents, Resolver,
 };
-use crate::policy::{Digest, Limits, PluginRef, Step};
+use crate::policy::{Digest, Limits, LoadLimits, PluginRef, Step};
 use crate::tenancy::Tenant;
 
 /// A plugin, and how it was come by.
@@ -161,8 +161,7 @@ impl Loader {
     }
 
     /// As [`Loader::load`], on other threads, in turn with others, and within the time that
-    /// [`LoadLimits::time`](crate::policy::LoadLimits::time) allows for compiling and for waiting
-    /// before. It describes itself within these limits, which should be those that it is to run in.
+    /// [`LoadLimits`] allow for each step and for waiting before. It describes itself within these limits, which should be those that it is to run in.
     ///
     /// # Errors
     /// As [`Loader::load`], and when the time is over.
@@ -182,8 +181,8 @@ impl Loader {
         source: &PluginRef,
         pinned: Option<Digest>,
     ) -> Result<Loaded, LoadProblem> {
-        let time = self.0.settings.limits.time;
-        let busy = |_| LoadProblem::Busy(time);
+        let LoadLimits { time, compile_time, .. } = self.0.settings.limits;
+        let busy = |time| move |_| LoadProblem::Busy(time);
         let (inner, named, owner) = (Arc::clone(&self.0), source.clone(), Arc::clone(tenant));
         let finding = self.run(&tenant.id, move || {
             let mut underway = inner.fetch((&owner, limits), &named, pinned)?;
@@ -192,24 +191,26 @@ impl Loader {
                 None => Ok(Err(underway)),
             }
         });
-        let mut underway = match tokio::time::timeout(time, finding).await.map_err(busy)??? {
-            Ok(loaded) => return Ok(loaded),
-            Err(underway) => underway,
-        };
+        let mut underway =
+            match tokio::time::timeout(time, finding).await.map_err(busy(time))??? {
+                Ok(loaded) => return Ok(loaded),
+                Err(underway) => underway,
+            };
         let compiling = Arc::clone(&underway.slot.compiling);
         // In this order: whoever waits for a permit keeps nobody from compiling the same for
         // another tenant.
         let waiting =
             async { (self.0.compilations.take(&tenant.id).await, compiling.lock_owned().await) };
-        let permits = tokio::time::timeout(time, waiting).await.map_err(busy)?;
+        let permits =
+            tokio::time::timeout(compile_time, waiting).await.map_err(busy(compile_time))?;
         let inner = Arc::clone(&self.0);
         let making = tokio::task::spawn_blocking(move || {
             let _permits = permits;
             inner.make(&mut underway).map(|found| (underway, found))
         });
         let made = if self.0.compile_queue.goes_on() {
-            let late = |_| LoadProblem::StillCompiling(time);
-            tokio::time::timeout(time, making).await.map_err(late)?
+            let late = |_| LoadProblem::StillCompiling(compile_time);
+            tokio::time::timeout(compile_time, making).await.map_err(late)?
         } else {
             making.await
         };

@@ -20,8 +20,9 @@ overlaid! {
     /// Elements of all tables together. They hold function pointers, of which the largest plugins
     /// known, those that bring a JavaScript engine, have some 20,000.
     table_elements = 100_000;
-    /// Core instances in the one component: the module, its adapters and shims are a handful.
-    instances = 32;
+    /// Core instances in the one component: the module, its adapters and shims are a handful; a
+    /// Python interpreter with its libraries has 40.
+    instances = 64;
     /// Linear memories. A module has one, and its adapters share it.
     memories = 4;
     /// Tables: one for the module's function pointers, one for the adapters'.

@@ -15,9 +15,14 @@ pub struct LoadLimits {
     /// some twenty of Python or JavaScript, and is little beside the video that a host with so many
     /// plugins handles.
     pub compiled_bytes: u64,
-    /// How long compiling may take, and how long it may wait for its turn before. The largest
-    /// plugins known compile in 15 s on an idle core; a busy machine gets four times that.
+    /// How long a plugin may wait to be read, checked or described, in turn with others.
     pub time: Duration,
+    /// Processor time that compiling a plugin may take, on all cores together. The largest plugins
+    /// known take some 25 s; the default is four times that and more.
+    pub compile_cpu: Duration,
+    /// How long compiling may take by the clock, and how long it may wait for its turn before. It
+    /// leaves the cores to cameras, so on a busy machine it takes many times what it needs.
+    pub compile_time: Duration,
     /// Bytes of address space that a process may have which compiles one plugin. The program and
     /// its libraries take 290 MiB of it, a plugin of Rust 430 and one of 8 MB with 20,000 functions
     /// 450 MiB; the default leaves the largest components known four times that, and two at once
@@ -64,6 +69,8 @@ impl Default for LoadLimits {
             code_bytes: 128 * 1024 * 1024,
             compiled_bytes: 1024 * 1024 * 1024,
             time: Duration::from_secs(60),
+            compile_cpu: Duration::from_secs(120),
+            compile_time: Duration::from_secs(300),
             compile_memory: 2 * 1024 * 1024 * 1024,
             at_once: 8,
             at_once_per_tenant: 2,

@@ -32,7 +32,7 @@ pub(crate) const OTHER_ENGINE: u8 = 72;
 
 /// Threads that compile. More would save little of a second for the plugins that people write, and
 /// each needs address space for its stack and its heap.
-pub(crate) const MOST_THREADS: usize = 4;
+const MOST_THREADS: usize = 4;
 
 /// What the process that compiles is told.
 #[derive(Debug, Clone, Copy)]

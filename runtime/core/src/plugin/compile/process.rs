@@ -48,12 +48,12 @@ pub(crate) fn compile(
         (anonymous_file().map_err(unable)?, anonymous_file().map_err(unable)?);
     let mut running =
         CompilerProcess::start(program, engine, limits, [&input, &code, &words]).map_err(unable)?;
-    let in_time = running.wait(limits.time).map_err(unable)?;
+    let in_time = running.wait(limits.compile_time).map_err(unable)?;
     // It is gone before anything else happens, also when its time was over.
     let (ended, cpu) = running.end().map_err(unable)?;
     charge(cpu);
     if !in_time {
-        return Err(LoadProblem::Late(limits.time));
+        return Err(LoadProblem::Late(limits.compile_time));
     }
     let mut said = Vec::new();
     words.rewind().and_then(|()| words.take(MOST_WORDS).read_to_end(&mut said)).map_err(unable)?;
@@ -83,7 +83,7 @@ impl CompilerProcess {
         files: [&File; 3],
     ) -> io::Result<Self> {
         let [input, code, words] = files.map(File::try_clone);
-        let seconds = limits.time.as_secs().max(1).saturating_mul(child::MOST_THREADS as u64);
+        let seconds = limits.compile_cpu.as_secs().max(1);
         let mut command = Command::new(program);
         command
             .arg0("comux")
@@ -202,7 +202,7 @@ fn judge(ended: ExitStatus, said: &str, limits: &LoadLimits) -> Result<(), LoadP
     let Some(code) = ended.code() else {
         let signal = ended.signal().unwrap_or_default();
         return Err(match signal {
-            libc::SIGXCPU => LoadProblem::Late(limits.time),
+            libc::SIGXCPU => LoadProblem::CompilerTime(limits.compile_cpu),
             libc::SIGXFSZ => LoadProblem::TooMuchCode(limits.code_bytes),
             _ if said.contains(OUT_OF_STACK) => LoadProblem::CompilerCrashed {
                 signal,
@@ -285,7 +285,7 @@ mod tests {
             ("kill -KILL $$", &["2048 MiB"]),
             ("kill -SEGV $$", &["crashed", "signal 11"]),
             ("echo 'thread x has overflowed its stack' >&2; kill -ABRT $$", &["stack", "smaller"]),
-            ("kill -XCPU $$", &["not compiled within 60 s"]),
+            ("kill -XCPU $$", &["more than the 120 s of processor time", "smaller"]),
             ("kill -XFSZ $$", &["more than 1000 bytes"]),
         ] {
             let problem = run(script).unwrap_err().to_string();
@@ -322,7 +322,8 @@ mod tests {
     fn when_its_time_is_over_the_process_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pid");
-        let limits = LoadLimits { time: Duration::from_millis(300), ..LoadLimits::default() };
+        let limits =
+            LoadLimits { compile_time: Duration::from_millis(300), ..LoadLimits::default() };
         let begin = Instant::now();
         let script = format!("echo $$ > {}; exec sleep 60", file.display());
         let late = compile_by(&script, &limits).unwrap_err();
@@ -344,8 +345,9 @@ mod tests {
             ("while :; do :; done".to_owned(), false),
         ] {
             // Only what never ends is cut short, however busy the machine is.
-            let time = Duration::from_secs(if script.starts_with("while") { 2 } else { 60 });
-            let limits = LoadLimits { time, ..LoadLimits::default() };
+            let compile_time =
+                Duration::from_secs(if script.starts_with("while") { 2 } else { 60 });
+            let limits = LoadLimits { compile_time, ..LoadLimits::default() };
             let quota = Quota { cpu: CoreCount::try_from(0.01).ok(), ..Quota::default() };
             let tenants = Tenants::new(vec![("acme".into(), 1, quota)], Quota::default());
             let tenant = tenants.get("acme").unwrap();
@@ -364,7 +366,7 @@ mod tests {
         if !sched_idle::is_allowed() {
             return;
         }
-        let limits = LoadLimits { time: Duration::from_secs(30), ..LoadLimits::default() };
+        let limits = LoadLimits { compile_time: Duration::from_secs(30), ..LoadLimits::default() };
         let until = |policy| format!("until chrt -p $$ | grep -q {policy}; do sleep 0.05; done");
         // Asleep, it uses next to nothing, as if others had the cores.
         let script = format!("{}; {}; echo back", until("SCHED_IDLE"), until("SCHED_OTHER"));

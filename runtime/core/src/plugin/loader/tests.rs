@@ -196,7 +196,7 @@ fn a_state_directory_is_one_processes_own() {
 #[tokio::test]
 async fn who_gets_no_permit_in_time_is_told_so_and_others_are_not_kept_waiting() {
     let (_directory, mut settings) = settings();
-    settings.limits.time = Duration::from_millis(300);
+    settings.limits.compile_time = Duration::from_millis(300);
     let loader = Loader::open(settings.clone()).unwrap();
     let compiling = loader.0.compilations.take(ACME).await;
     let busy = loader.load_within((&acme(), LIMITS), motion(), None).await.err().unwrap();
@@ -255,7 +255,7 @@ async fn who_waits_for_a_core_to_describe_itself_keeps_nobody_from_compiling() {
 #[tokio::test]
 async fn what_is_not_compiled_in_time_is_told_so_and_goes_on() {
     let (_directory, mut settings) = settings();
-    settings.limits.time = Duration::from_secs(1);
+    settings.limits.compile_time = Duration::from_secs(1);
     let loader = Loader::open(settings).unwrap();
     // All threads that compile are held up.
     let threads = std::thread::available_parallelism().unwrap().get();

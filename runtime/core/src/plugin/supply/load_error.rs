@@ -97,6 +97,12 @@ pub enum LoadProblem {
     /// The process that compiles can't be started, or does not do what it should.
     #[error("the process that compiles plugins does not work ({0}); see the log, and report it")]
     NoCompiler(String),
+    /// The compiler needs more processor time than it gets.
+    #[error(
+        "compiling it takes more than the {} s of processor time that a plugin may take; make it smaller",
+        .0.as_secs()
+    )]
+    CompilerTime(Duration),
     /// It takes too long.
     #[error(
         "it was not compiled within {} s, and compiling was ended; make it smaller, or try again when \
@@ -195,6 +201,7 @@ impl LoadProblem {
             | Self::CompilerFailed(_)
             | Self::CompilerCrashed { .. }
             | Self::CompilerMemory(_)
+            | Self::CompilerTime(_)
             | Self::TooMuchCode(_)
             | Self::NoCompiler(_)
             // Nothing else takes long.
