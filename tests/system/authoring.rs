@@ -1,5 +1,5 @@
 //! What a plugin's author does before there is a Kafka: `comux plugin new`, `build`,
-//! `check` and `run`.
+//! `check`, `run` and `bench`.
 
 use std::fs;
 use std::path::Path;
@@ -227,6 +227,68 @@ fn a_check_tells_all_that_a_host_would_refuse() {
     let (code, said) = check(&[path(&brightness), "--host", &host, "--tenant", "acme"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("✘ needs 2 of 1 memory_mb"), "{said}");
+}
+
+/// What `comux plugin bench` with these arguments prints, and its exit code.
+fn bench(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run_to_end(&[&["plugin", "bench"], arguments].concat(), PATIENCE);
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &said)
+}
+
+#[test]
+fn a_bench_measures_calls_and_counts_the_same_instructions_each_time() {
+    let (brightness, motion, video) =
+        (plugin("brightness"), plugin("motion"), media::footage("bframes"));
+    let costs = |arguments: &[&str]| -> Vec<Value> {
+        let video = [path(&video), "--json", "--packets", "100"];
+        let (code, said) = bench(&[arguments, &video].concat());
+        assert_eq!(code, Some(0), "{said}");
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let alone = &costs(&[path(&brightness)])[0];
+    assert_eq!((&alone["calls"], &alone["failed"]), (&100.into(), &0.into()), "{alone}");
+    let [time, cpu] = [&alone["time_us"], &alone["cpu_us"]];
+    assert!(cpu.as_f64().unwrap() > 0.0, "{alone}");
+    let [p50, p99, max] = ["p50", "p99", "max"].map(|it| time[it].as_u64().unwrap());
+    assert!(0 < p50 && p50 <= p99 && p99 <= max, "{alone}");
+    let fuel = alone["fuel"].as_u64().unwrap();
+    assert!(fuel > 1000, "{alone}");
+
+    // Whatever the other does, and whatever else the machine does.
+    let both = costs(&[path(&motion), "--against", path(&brightness)]);
+    assert!(both[0]["plugin"].as_str().unwrap().starts_with("motion@"), "{both:?}");
+    assert_eq!(both[1]["fuel"], fuel, "{both:?}");
+    assert!(both[0]["fuel"].as_u64().unwrap() > 2 * fuel, "a motion grid takes more: {both:?}");
+
+    // Of a coarser grid, fewer.
+    let coarse = &costs(&[path(&motion), "--config", r#"{ "cols": 4, "rows": 4 }"#])[0];
+    assert!(coarse["fuel"].as_u64() < both[0]["fuel"].as_u64(), "{coarse}");
+}
+
+#[test]
+fn a_bench_says_what_limits_its_figures_and_when_they_mean_nothing() {
+    let (brightness, misbehave) = (plugin("brightness"), plugin("misbehave"));
+    let video = media::footage("bframes");
+    let (brightness, misbehave, video) = (path(&brightness), path(&misbehave), path(&video));
+    let (code, said) = bench(&[brightness, video, "--against", brightness, "--packets", "50"]);
+    assert_eq!(code, Some(0), "{said}");
+    for words in ["50 calls", "p99", "of 200 ms (deadline_ms)", "+0.0 %", "(memory_mb)"] {
+        assert!(said.contains(words), "`{words}`: {said}");
+    }
+    let fails = r#"{ "how": "error", "every": 10 }"#;
+    let (code, said) = bench(&[misbehave, video, "--config", fails, "--packets", "50"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("calls failed") && said.contains("comux plugin run"), "{said}");
+    let (code, said) = bench(&[brightness, video, "--config", "{}", "--config", "{}"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("2 times --config, and 1 to configure"), "{said}");
+    let (code, said) = bench(&[brightness, video, "--packets", "0"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no frame"), "{said}");
+    let (code, said) = bench(&[brightness, brightness]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("can't read video"), "{said}");
 }
 
 /// Where nothing of this repository lies, and with what its own build has downloaded.

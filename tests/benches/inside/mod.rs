@@ -18,6 +18,7 @@ use comux::video::{MediaPacket, MediaReader};
 /// Where `make plugins` puts them.
 pub fn loader() -> Loader {
     Loader::open(LoaderSettings {
+        counts_fuel: false,
         state_dir: None,
         plugin_dir: comux_tests::target_dir().join("plugins"),
         base: PathBuf::from("."),

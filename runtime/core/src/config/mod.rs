@@ -303,6 +303,7 @@ impl Config {
             plugins.named_sources.extend(camera.plugins.iter().map(|entry| entry.source.clone()));
         }
         LoaderSettings {
+            counts_fuel: false,
             state_dir: Some(self.state_dir.clone()),
             plugin_dir: self.plugin_dir.clone(),
             base: self.directory.clone(),

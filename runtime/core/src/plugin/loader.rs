@@ -17,7 +17,7 @@ use wasmtime::component::Component;
 
 use super::fair_semaphore::FairSemaphore;
 use super::settings::{LoaderSettings, OpenError, lock_directory};
-use crate::plugin::compile::{CompileQueue, CompiledCache, Outline};
+use crate::plugin::compile::{CompileQueue, CompiledCache, Compiler, Outline};
 use crate::plugin::instance::Instances;
 use crate::plugin::sandbox::{Engine, LoadedPlugin};
 use crate::plugin::supply::{
@@ -100,7 +100,11 @@ impl Loader {
     /// When `state_dir` can't be used, above all because another process has it.
     pub fn open(settings: LoaderSettings) -> Result<Self, OpenError> {
         let limits = settings.limits;
-        let engine = Engine::new().map_err(OpenError::Engine)?;
+        let engine = if settings.counts_fuel { Engine::counting() } else { Engine::new() };
+        let engine = engine.map_err(OpenError::Engine)?;
+        // A process of its own compiles for the engine that does not count.
+        let here = settings.counts_fuel.then_some(Compiler::InProcess);
+        let compiler = here.unwrap_or_else(|| settings.compiler.clone());
         let (mut lock, mut pinned, mut cache) = (None, None, None);
         if let Some(path) = &settings.state_dir {
             lock = Some(lock_directory(path)?);
@@ -112,11 +116,7 @@ impl Loader {
         Ok(Self(Arc::new(Inner {
             resolver: Resolver::new(settings.search_path(), pinned, limits.component_bytes),
             cache,
-            compile_queue: CompileQueue::open(
-                engine.wasmtime(),
-                settings.compiler.clone(),
-                limits.compile_at_once,
-            )?,
+            compile_queue: CompileQueue::open(engine.wasmtime(), compiler, limits.compile_at_once)?,
             instances: Instances::on(engine),
             slots: Mutex::default(),
             short_jobs: FairSemaphore::new(limits.at_once, limits.at_once_per_tenant),

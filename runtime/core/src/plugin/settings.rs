@@ -22,8 +22,10 @@ pub struct LoaderSettings {
     pub trust: Trust,
     /// What is particular to tenants, by their ids.
     pub tenants: HashMap<String, TenantPlugins>,
-    /// Where plugins are compiled.
+    /// Where plugins are compiled. In this process where instructions are counted.
     pub compiler: Compiler,
+    /// Instructions are counted, and plugins take longer.
+    pub counts_fuel: bool,
     /// How large plugins may be, and how long they may take.
     pub limits: LoadLimits,
 }

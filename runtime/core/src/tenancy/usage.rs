@@ -18,6 +18,7 @@ pub struct Usage {
     header_bytes: AtomicU64,
     log_bytes: AtomicU64,
     peak_memory: AtomicU64,
+    fuel: AtomicU64,
     failed: [AtomicU64; FailReason::ALL.len()],
 }
 
@@ -40,6 +41,9 @@ pub struct UsageCounts {
     pub header_bytes: u64,
     /// Bytes of log.
     pub log_bytes: u64,
+    /// Instructions of WebAssembly, of plugins in an engine that counts them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fuel: u64,
     /// Calls that failed, by reason; reasons that never occurred are absent.
     pub failed: BTreeMap<&'static str, u64>,
 }
@@ -73,6 +77,11 @@ impl Usage {
         self.cpu_nanos.fetch_add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// A plugin executed so many instructions.
+    pub fn add_fuel(&self, fuel: u64) {
+        self.fuel.fetch_add(fuel, Relaxed);
+    }
+
     /// A plugin wrote headers.
     pub fn add_headers(&self, bytes: u64) {
         self.header_bytes.fetch_add(bytes, Relaxed);
@@ -103,6 +112,7 @@ impl Usage {
             bytes_read: self.bytes_read.load(Relaxed),
             header_bytes: self.header_bytes.load(Relaxed),
             log_bytes: self.log_bytes.load(Relaxed),
+            fuel: self.fuel.load(Relaxed),
             failed: failed.filter(|(_, count)| *count > 0).collect(),
         }
     }

@@ -8,6 +8,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::media::Type;
 
 /// A packet of video as it stands in the container.
+#[derive(Debug, Clone)]
 pub struct MediaPacket {
     /// One access unit.
     pub data: Vec<u8>,

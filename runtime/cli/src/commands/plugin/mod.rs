@@ -1,5 +1,6 @@
 //! `comux plugin …`
 
+mod bench;
 mod check;
 mod local_host;
 mod play;
@@ -42,6 +43,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Run plugins on a video, without Kafka, and show what they say of each frame.
     Run(play::Arguments),
+    /// Measure what a plugin's calls cost on a video, alone or beside another's.
+    Bench(bench::Arguments),
     /// Put a plugin into a store, as NAME@VERSION.wasm; prints its sha256 and that file.
     #[command(after_help = "Examples:
   comux plugin add motion.wasm
@@ -115,6 +118,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Check(arguments) => check::run(&arguments)?,
         Command::Run(arguments) => play::run(&arguments)?,
+        Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Build { crate_dir, out } => {
             let component =
                 crate::build_plugin::build(&crate_dir, out.as_deref()).map_err(Failure::failed)?;

@@ -7,16 +7,14 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use comux::CameraSpec;
 use comux::camera::{Playback, Played, PluginChain};
-use comux::config::Config;
-use comux::plugin::Loader;
 use comux::plugin::instance::CameraPlugin;
 use comux::record::Status;
 use comux::tenancy::Tenant;
-use comux::video::{MediaPacket, MediaReader};
+use comux::video::MediaReader;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::local_host::{CAMERA, absolute, config_of, configuration};
+use super::local_host::{Fuel, absolute, configuration, load, open_video, take};
 use crate::commands::Failure;
 use crate::output::{print_json, print_line, print_note};
 
@@ -104,10 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some((video, plugins)) = arguments.inputs.split_last() else {
         return Err(Failure::usage(anyhow!("name a plugin and a video")));
     };
-    let mut reader = MediaReader::open(video).map_err(|error| {
-        let message = format!("can't read video from `{video}`: {error}");
-        Failure::usage(anyhow!("{message}; give a file, device or URL that ffmpeg plays, last"))
-    })?;
+    let mut reader = open_video(video)?;
     let sources = absolute(plugins).map_err(Failure::failed)?;
     let config = configuration(&sources, reader.codec, arguments.rate.as_deref());
     let config = config.map_err(Failure::Usage)?;
@@ -115,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tenants = config.open_tenants();
     let tenant = tenants.get(spec.tenant.as_str()).context("a tenant").map_err(Failure::Failed)?;
     let begin = Instant::now();
-    let chain = load(&config, spec, &arguments.configs, &tenant)?;
+    let chain = load(&config, spec, &arguments.configs, &tenant, Fuel::Uncounted)?;
     let names: Vec<&str> = chain.iter().map(CameraPlugin::identity).collect();
     print_note(format_args!(
         "{} on {video} ({}); loaded in {:.1} s",
@@ -133,36 +128,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::failed(anyhow!("plugins failed on frames"))),
     }
-}
-
-/// The plugins of the configuration's camera, each as its `--config` says.
-fn load(
-    config: &Config,
-    spec: &CameraSpec,
-    configs: &[String],
-    tenant: &Arc<Tenant>,
-) -> Result<Vec<CameraPlugin>, Failure> {
-    let (count, most) = (configs.len(), spec.plugins.len());
-    if count > most {
-        let message = format!("{count} times --config, and {most} plugins; each takes one");
-        return Err(Failure::usage(anyhow!(message)));
-    }
-    let mut settings = config.loader();
-    settings.state_dir = None;
-    let loader = Loader::open(settings).map_err(Failure::failed)?;
-    let mut chain = Vec::new();
-    for (place, entry) in spec.plugins.iter().enumerate() {
-        let own = configs.get(place).map_or(Ok("{}".to_owned()), |text| config_of(text));
-        let own = own.map_err(Failure::Usage)?;
-        let loaded = loader.load(tenant, &entry.source, None).map_err(Failure::failed)?;
-        let (owner, mut terms) = ((Arc::clone(tenant), CAMERA), config.terms_of(spec));
-        // Its author wants to see each failure, whenever it comes.
-        terms.breaker.failures = u32::MAX;
-        let (instances, plugin) = (loader.instances(), loaded.plugin);
-        let started = CameraPlugin::start(instances, plugin, owner, own, terms);
-        chain.push(started.map_err(Failure::failed)?);
-    }
-    Ok(chain)
 }
 
 fn play(
@@ -188,10 +153,7 @@ fn play(
     };
     while arguments.packets.is_none_or(|most| packets < most) {
         let Some(packet) = reader.next_packet().map_err(Failure::failed)? else { break };
-        let shown_at = micros(reader, packet.pts);
-        let times = (shown_at, shown_at.or(micros(reader, packet.dts)));
-        let MediaPacket { data, keyframe, .. } = packet;
-        playback.take(data, times, keyframe).map_err(Failure::failed)?;
+        take(&mut playback, reader, packet)?;
         packets += 1;
         tell(&mut playback)?;
     }
@@ -222,13 +184,6 @@ fn play(
         plugin_us_p99: times.value_at_quantile(0.99),
         plugins: plugins.collect(),
     })
-}
-
-fn micros(reader: &MediaReader, time: Option<i64>) -> Option<i64> {
-    let unit = reader.time_base;
-    let (numerator, denominator) = (unit.numerator(), unit.denominator().max(1));
-    let scaled = i128::from(time?) * i128::from(numerator) * 1_000_000 / i128::from(denominator);
-    i64::try_from(scaled).ok()
 }
 
 fn show(played: &Played, json: bool) -> Result<(), Failure> {

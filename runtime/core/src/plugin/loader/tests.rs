@@ -33,6 +33,7 @@ fn settings() -> (tempfile::TempDir, LoaderSettings) {
     fs::create_dir(&plugin_dir).unwrap();
     fs::write(plugin_dir.join("motion@1.0.0.wasm"), component("motion", "1.0.0")).unwrap();
     let settings = LoaderSettings {
+        counts_fuel: false,
         state_dir: Some(directory.path().join("state")),
         plugin_dir,
         base: directory.path().to_owned(),

@@ -35,12 +35,16 @@ pub struct Engine {
 
 /// wasmtime, as plugins are compiled for it and run on it.
 pub(crate) fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&config())
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     // Plugins are called synchronously; without this every call costs twice as much.
     config.concurrency_support(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(STACK_BYTES);
-    wasmtime::Engine::new(&config)
+    config
 }
 
 impl Engine {
@@ -49,7 +53,19 @@ impl Engine {
     /// # Errors
     /// When wasmtime can't run on this machine.
     pub fn new() -> wasmtime::Result<Self> {
-        let engine = wasmtime_engine()?;
+        Self::on(wasmtime_engine()?)
+    }
+
+    /// Likewise, of an engine that counts the instructions that plugins execute, for which they
+    /// take longer.
+    ///
+    /// # Errors
+    /// When wasmtime can't run on this machine.
+    pub fn counting() -> wasmtime::Result<Self> {
+        Self::on(wasmtime::Engine::new(config().consume_fuel(true))?)
+    }
+
+    fn on(engine: wasmtime::Engine) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker)?;
         let ticker = Ticker::start(engine.weak())?;

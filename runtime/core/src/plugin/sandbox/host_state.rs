@@ -11,10 +11,16 @@ use super::meter::Meter;
 use super::ticker::Ticker;
 use crate::policy::Limits;
 
+/// What a call may use in an engine that counts instructions: it is there to be counted, and time is
+/// what bounds a call.
+pub(crate) const ALL_FUEL: u64 = u64::MAX;
+
 /// The data of one store.
 pub(crate) struct HostState {
     pub imports: Imports,
     pub memory: MemoryLimit,
+    /// The engine counts instructions.
+    pub counts_fuel: bool,
 }
 
 impl HostState {
@@ -22,7 +28,8 @@ impl HostState {
     pub fn new(ticker: &Arc<Ticker>, owner: Owner, meter: Arc<Meter>, limits: Limits) -> Self {
         let clock = CallClock::stopped(ticker);
         let context = InstanceContext { owner, meter, limits, clock };
-        Self { imports: Imports::new(context), memory: MemoryLimit::new(limits) }
+        let (imports, memory) = (Imports::new(context), MemoryLimit::new(limits));
+        Self { imports, memory, counts_fuel: false }
     }
 
     /// A store in which the limits hold. Its clock has yet to be started.
@@ -32,6 +39,7 @@ impl HostState {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.output_bytes());
         store.set_max_component_handles(limits.handles as usize);
+        store.data_mut().counts_fuel = store.set_fuel(ALL_FUEL).is_ok();
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().clock_mut().tick()));
         store
     }

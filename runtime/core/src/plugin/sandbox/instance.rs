@@ -16,7 +16,7 @@ use super::call_clock::CallEnd;
 use super::exports::{Exports, LinkedComponent};
 use super::failure::Trapped;
 use super::frame_view::LentFrame;
-use super::host_state::HostState;
+use super::host_state::{ALL_FUEL, HostState};
 use crate::sched::{CoreClaim, cpu_time};
 
 /// An instance. After an entry that failed it must not be entered again.
@@ -120,9 +120,17 @@ fn enter<T>(
     state.imports.log.take_last_error();
     state.clock_mut().start(within, claim);
     store.set_epoch_deadline(1);
+    if store.data().counts_fuel {
+        // It fails only in engines that do not count.
+        let _ = store.set_fuel(ALL_FUEL);
+    }
     // Should this panic, the instance is dropped, and the clock with it.
     let answer = call(store);
     let end = store.data_mut().clock_mut().end();
+    if store.data().counts_fuel {
+        let left = store.get_fuel().unwrap_or(ALL_FUEL);
+        store.data().imports.context.meter.charge_fuel(ALL_FUEL - left);
+    }
     if let Some(began) = began {
         let used = cpu_time::of_this_thread().saturating_sub(began);
         let meter = &store.data().imports.context.meter;

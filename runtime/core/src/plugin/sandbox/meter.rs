@@ -88,6 +88,11 @@ impl Meter {
         self.tenant.charge_cpu(now, cpu);
     }
 
+    /// It executed so many instructions, in an engine that counts them.
+    pub fn charge_fuel(&self, fuel: u64) {
+        self.usage.add_fuel(fuel);
+    }
+
     /// It wrote headers.
     pub fn charge_headers(&self, now: Instant, bytes: u64) {
         self.usage.add_headers(bytes);
