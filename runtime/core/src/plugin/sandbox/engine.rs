@@ -44,6 +44,10 @@ fn config() -> Config {
     config.concurrency_support(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(STACK_BYTES);
+    // The same component gives the same results on every machine: x86-64 and arm64 differ in the
+    // bits of NaNs that they make, and in what relaxed SIMD does.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
     config
 }
 
@@ -155,6 +159,32 @@ mod tests {
     use crate::plugin::compile::compile_here;
     use crate::plugin::test_plugin::endless;
     use crate::sched::sched_idle;
+
+    /// Of a core module with this function `f` of type `i64`.
+    fn result_of(body: &str) -> wasmtime::Result<i64> {
+        let text = format!("(module (func (export \"f\") (result i64) {body}))");
+        let engine = wasmtime_engine()?;
+        let module = wasmtime::Module::new(&engine, wat::parse_str(text).unwrap())?;
+        let mut store = wasmtime::Store::new(&engine, ());
+        store.set_epoch_deadline(1);
+        let instance = wasmtime::Instance::new(&mut store, &module, &[])?;
+        instance.get_typed_func::<(), i64>(&mut store, "f")?.call(&mut store, ())
+    }
+
+    #[test]
+    fn what_processors_do_differently_is_defined_or_refused() {
+        let canonical = 0x7ff8_0000_0000_0000;
+        let nan = "(i64.reinterpret_f64 (f64.div (f64.const 0) (f64.const 0)))";
+        // x86-64 sets the sign.
+        assert_eq!(result_of(nan).unwrap(), canonical);
+        let of_payload = "(i64.reinterpret_f64 (f64.add (f64.const nan:0xc000000000001) \
+                          (f64.const 1)))";
+        assert_eq!(result_of(of_payload).unwrap(), canonical);
+        let relaxed = "(i64x2.extract_lane 0 (f32x4.relaxed_madd (v128.const i64x2 0 0) \
+                       (v128.const i64x2 0 0) (v128.const i64x2 0 0)))";
+        let refused = result_of(relaxed).unwrap_err();
+        assert!(format!("{refused:#}").contains("relaxed SIMD"), "{refused:#}");
+    }
 
     /// Otherwise a tenant could hold up others for a second whenever it names a plugin.
     #[test]
