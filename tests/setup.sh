@@ -93,7 +93,7 @@ if [ "$purpose" = pictures ]; then
     need_command fc-match fontconfig
     { have fc-list && [ -n "$(fc-list :family='DejaVu Sans Mono')" ]; } || missing+=(fonts-dejavu-core)
 fi
-if [ "$purpose" = bench ]; then
+if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 if [ "$purpose" = distros ]; then
@@ -247,14 +247,20 @@ if { [ "$purpose" = test ] || [ "$purpose" = bench ]; } &&
     cp "$here/kafka/pom.xml" "$target/kafka/pom.xml"
 fi
 
-# --- What the benchmarks compare comux with -----------------------------------------------------
+# --- Packages of Python --------------------------------------------------------------------------
 
-peers=$target/tools/peers
-if [ "$purpose" = bench ] && ! cmp -s "$here/peers/requirements.txt" "$peers/requirements.txt"; then
-    say "installing PyAV, confluent-kafka, OpenCV and comux 0.2.0 for Python into $peers"
-    rm -rf "$peers"
-    python3 -m venv "$peers"
-    quietly "$peers/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
-        -r "$here/peers/requirements.txt"
-    cp "$here/peers/requirements.txt" "$peers/requirements.txt"
-fi
+# python_environment NAME WHAT: those that tests/NAME/requirements.txt names, in the tools of this checkout.
+python_environment() {
+    local wanted=$here/$1/requirements.txt environment=$target/tools/$1
+    ! cmp -s "$wanted" "$environment/requirements.txt" || return 0
+    say "installing $2 for Python into $environment"
+    rm -rf "$environment"
+    quietly python3 -m venv "$environment"
+    quietly "$environment/bin/pip" install -q --disable-pip-version-check --only-binary :all: -r "$wanted"
+    # Last, so that what was interrupted is done again.
+    cp "$wanted" "$environment/requirements.txt"
+}
+# What makes components of plugins in other languages.
+[ "$purpose" != test ] || python_environment languages componentize-py
+# What the benchmarks compare comux with.
+[ "$purpose" != bench ] || python_environment peers "PyAV, confluent-kafka, OpenCV and comux 0.2.0"

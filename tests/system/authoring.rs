@@ -292,46 +292,100 @@ fn a_bench_says_what_limits_its_figures_and_when_they_mean_nothing() {
 }
 
 /// Where nothing of this repository lies, and with what its own build has downloaded.
-#[test]
-fn a_new_project_passes_its_test_and_is_built_and_run_as_it_is() {
-    let home = tempfile::tempdir().unwrap();
-    let comux = |arguments: &[&str]| {
-        let mut comux = Command::new(binary());
-        let output = comux
-            .args(arguments)
-            .current_dir(home.path())
-            .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", target_dir().join("authoring"))
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    comux(&["plugin", "new", "gate-watch"]);
-    let project = home.path().join("gate-watch");
-    let tested = Command::new("cargo")
-        .arg("test")
-        .current_dir(&project)
+fn outside(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_TARGET_DIR", target_dir().join("authoring"))
+        .env("VIRTUAL_ENV", target_dir().join("tools/languages"))
         .output()
         .unwrap();
-    let said = String::from_utf8(tested.stdout).unwrap();
-    let complaints = String::from_utf8(tested.stderr).unwrap();
-    assert!(tested.status.success(), "{said}{complaints}");
-    assert!(said.contains("2 passed"), "{said}");
-    assert!(!complaints.contains("warning"), "it is built without a word: {complaints}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{program} {arguments:?}: {said}");
+    output
+}
 
-    comux(&["plugin", "build", "gate-watch", "--out", "gate-watch.wasm"]);
+/// What the plugin of a new project says of each packet of the footage, once it was tested and
+/// built as it is.
+fn said_by_new_project(language: &str, test: &[&str], passed: &str) -> Vec<Value> {
+    let home = tempfile::tempdir().unwrap();
+    let binary = binary();
+    let comux = path(&binary);
+    outside(home.path(), comux, &["plugin", "new", "gate-watch", "--lang", language]);
+    let project = home.path().join("gate-watch");
+    let tested = outside(&project, test[0], &test[1..]);
+    let said = [tested.stdout, tested.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains(passed) && !said.contains("warning"), "without a word: {said}");
+
+    let build = ["plugin", "build", "gate-watch", "--out", "gate-watch.wasm"];
+    let built = outside(home.path(), comux, &build);
+    assert_eq!(String::from_utf8(built.stdout).unwrap(), "gate-watch.wasm\n");
     let built = home.path().join("gate-watch.wasm");
     let (lines, _) = lines(&[path(&built), path(&media::footage("bframes"))]);
-    let moving =
-        lines.iter().filter(|line| line["headers"]["gate-watch.state"] == "moving").count();
-    assert!(moving > lines.len() / 2, "people walk: {moving} of {}", lines.len());
 
     let again = run_to_end(&["plugin", "new", path(&project)], PATIENCE);
     assert_eq!(again.status.code(), Some(2));
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(said.contains("is there already"), "{said}");
+    lines
+}
+
+#[test]
+fn a_new_project_in_each_language_passes_its_test_and_says_the_same() {
+    let rust = said_by_new_project("rust", &["cargo", "test"], "2 passed");
+    let moving = rust.iter().filter(|line| line["headers"]["gate-watch.state"] == "moving").count();
+    assert!(moving > rust.len() / 2, "people walk: {moving} of {}", rust.len());
+    let python = said_by_new_project("python", &["python3", "-m", "unittest"], "Ran 2 tests");
+    let headers = |lines: &[Value]| -> Vec<Value> {
+        lines.iter().map(|line| line["headers"].clone()).collect()
+    };
+    assert_eq!(headers(&python), headers(&rust));
+}
+
+#[test]
+fn what_can_not_be_built_is_refused_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let project = home.path().join("gate");
+    outside(home.path(), path(&binary()), &["plugin", "new", "gate", "--lang", "python"]);
+    let build = |directory: &Path| {
+        let output = Command::new(binary())
+            .args(["plugin", "build", path(directory)])
+            .env("VIRTUAL_ENV", target_dir().join("tools/languages"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = build(home.path());
+    assert!(said.contains("neither Cargo.toml nor pyproject.toml"), "{said}");
+    assert!(said.contains("comux plugin new"), "{said}");
+
+    let without = Command::new(binary())
+        .args(["plugin", "build", path(&project)])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(without.stderr).unwrap();
+    assert_eq!(without.status.code(), Some(1), "{said}");
+    for words in ["componentize-py is missing", "-m venv", "pip install componentize-py=="] {
+        assert!(said.contains(words), "{said}");
+    }
+
+    let manifest = fs::read_to_string(project.join("pyproject.toml")).unwrap();
+    let write = |text: &str| fs::write(project.join("pyproject.toml"), text).unwrap();
+    write(&manifest.replace("[tool.comux]", "[tool.other]"));
+    let said = build(&project);
+    assert!(said.contains("[tool.comux]") && said.contains("module = "), "{said}");
+    write(&manifest.replace("world =", "word ="));
+    let said = build(&project);
+    assert!(said.contains("word") && said.contains("world"), "{said}");
+    write(&manifest.replace("module = \"plugin\"", "module = \"elsewhere\""));
+    let said = build(&project);
+    assert!(said.contains("elsewhere") && said.contains("gate does not build"), "{said}");
+    write(&manifest);
+    fs::remove_dir_all(project.join("comux")).unwrap();
+    let said = build(&project);
+    assert!(said.contains("has no comux/wit") && said.contains("--lang python"), "{said}");
 }

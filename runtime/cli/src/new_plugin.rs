@@ -1,6 +1,7 @@
 //! `comux plugin new`: a project to begin with, which builds and passes its tests as it is.
 //!
-//! It brings what plugins are made with, of this version of comux: the interface, and the SDK. So
+//! It brings what plugins are made with, of this version of comux: the interface, and for Rust the
+//! SDK. So
 //! it lies wherever its author wants, and needs nothing of comux but the command.
 
 use std::fs;
@@ -10,7 +11,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use include_dir::{Dir, include_dir};
 use toml::{Table, Value};
 
-static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/rust");
+use crate::build_plugin::COMPONENTIZE_PY_VERSION;
+
+static RUST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/rust");
+static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/python");
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk");
 static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 
@@ -18,7 +22,29 @@ static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
 /// Names of files that cargo, git or an editor would take for their own where the template lies.
-const RENAMED: [(&str, &str); 2] = [("Cargo.toml.in", "Cargo.toml"), ("gitignore", ".gitignore")];
+const RENAMED: [(&str, &str); 3] = [
+    ("Cargo.toml.in", "Cargo.toml"),
+    ("pyproject.toml.in", "pyproject.toml"),
+    ("gitignore", ".gitignore"),
+];
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// The smallest and fastest, with an SDK.
+    Rust,
+    /// Brings an interpreter with it, 18 MB.
+    Python,
+}
+
+impl Language {
+    fn template(self) -> &'static Dir<'static> {
+        match self {
+            Self::Rust => &RUST,
+            Self::Python => &PYTHON,
+        }
+    }
+}
 
 /// As long as a name in a header may reasonably be.
 const LONGEST_NAME: usize = 64;
@@ -28,7 +54,7 @@ const LONGEST_NAME: usize = 64;
 /// # Errors
 /// When the name can't be a crate's and a header's, or something is there already, or can't be
 /// written.
-pub fn create(directory: &Path) -> Result<String> {
+pub fn create(directory: &Path, language: Language) -> Result<String> {
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check_name(name)?;
     let path = directory.display();
@@ -37,21 +63,21 @@ pub fn create(directory: &Path) -> Result<String> {
         !directory.exists() || is_empty(),
         "`{path}` is there already; give the plugin another name, or remove it"
     );
-    let sdk_manifest = sdk_manifest().context("the SDK's manifest")?;
     let filled = |text: &str| {
-        text.replace("{{name}}", name).replace("{{version}}", env!("CARGO_PKG_VERSION"))
+        text.replace("{{name}}", name)
+            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+            .replace("{{componentize-py}}", COMPONENTIZE_PY_VERSION)
     };
     let mut files: Vec<(PathBuf, String)> = Vec::new();
-    for (path, text) in texts(&TEMPLATE)? {
+    for (path, text) in texts(language.template())? {
         let renamed = RENAMED.iter().find(|(from, _)| path == Path::new(from));
         files.push((renamed.map_or(path, |(_, to)| PathBuf::from(to)), filled(&text)));
     }
     files.extend(
         texts(&WIT)?.into_iter().map(|(path, text)| (Path::new("comux/wit").join(path), text)),
     );
-    for (path, text) in texts(&SDK)? {
-        let text = if path == Path::new("Cargo.toml") { sdk_manifest.clone() } else { text };
-        files.push((Path::new("comux/sdk").join(path), text));
+    if language == Language::Rust {
+        files.extend(sdk().context("the SDK")?);
     }
     for (path, text) in files {
         write(&directory.join(path), &text)?;
@@ -91,6 +117,16 @@ fn texts(directory: &Dir<'_>) -> Result<Vec<(PathBuf, String)>> {
         texts.extend(self::texts(inner)?);
     }
     Ok(texts)
+}
+
+/// The SDK's files, for a project of its own.
+fn sdk() -> Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::new();
+    for (path, text) in texts(&SDK)? {
+        let text = if path == Path::new("Cargo.toml") { sdk_manifest()? } else { text };
+        files.push((Path::new("comux/sdk").join(path), text));
+    }
+    Ok(files)
 }
 
 /// The SDK's manifest without its workspace, as cargo writes it when it packages a crate.
@@ -157,10 +193,11 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("gate");
         fs::create_dir(&directory).unwrap();
-        assert_eq!(create(&directory).unwrap(), "gate", "an empty one is as good as none");
+        let name = create(&directory, Language::Rust).unwrap();
+        assert_eq!(name, "gate", "an empty one is as good as none");
         let text = fs::read_to_string(directory.join("src/lib.rs")).unwrap();
         assert!(text.contains("gate.share") && !text.contains("{{"), "{text}");
-        let refusal = create(&directory).unwrap_err().to_string();
+        let refusal = create(&directory, Language::Python).unwrap_err().to_string();
         assert!(refusal.contains("there already"), "{refusal}");
     }
 }

@@ -13,6 +13,7 @@ use comux::plugin::{PluginStore, sign_file, signatures_of};
 use comux::policy::{PrivateKey, PublicKey};
 
 use super::failure::Failure;
+use crate::new_plugin::Language;
 use crate::output::{print_json, print_line, print_note};
 
 #[derive(Subcommand)]
@@ -20,22 +21,26 @@ pub enum Command {
     /// Make a project for a plugin, which builds and passes its tests as it is.
     #[command(after_help = "Examples:
   comux plugin new gate-counter
+  comux plugin new gate-counter --lang python
   comux plugin new ~/plugins/gate-counter")]
     New {
         /// The project's directory, whose name is the plugin's.
         #[arg(value_name = "NAME")]
         directory: PathBuf,
+        /// What it is written in.
+        #[arg(long = "lang", value_name = "LANGUAGE", default_value = "rust")]
+        language: Language,
     },
-    /// Compile a Rust crate into a plugin component.
+    /// Compile a Rust crate or a Python project into a plugin component.
     #[command(after_help = "Examples:
-  comux plugin build                        the crate in this directory
+  comux plugin build                        the project in this directory
   comux plugin build plugins/motion
   comux plugin build my-plugin --out my-plugin.wasm")]
     Build {
-        /// The crate's directory.
+        /// The project's directory, with a Cargo.toml or pyproject.toml.
         #[arg(default_value = ".")]
-        crate_dir: PathBuf,
-        /// Where the component goes; `plugins/` in the crate's target directory when absent.
+        directory: PathBuf,
+        /// Where the component goes; `plugins/` in the project's target directory when absent.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -109,19 +114,18 @@ pub enum Command {
 
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::New { directory } => {
-            let name = crate::new_plugin::create(&directory).map_err(Failure::usage)?;
+        Command::New { directory, language } => {
+            let name = crate::new_plugin::create(&directory, language).map_err(Failure::usage)?;
             let path = directory.display().to_string();
             print_line(&path);
-            let next = format!("`cd {path}`, `cargo test`, `comux plugin build`");
-            print_note(format_args!("{name}: next, {next}"));
+            print_note(format_args!("{name}: next, `cd {path}` and the commands in its README.md"));
         }
         Command::Check(arguments) => check::run(&arguments)?,
         Command::Run(arguments) => play::run(&arguments)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
-        Command::Build { crate_dir, out } => {
+        Command::Build { directory, out } => {
             let component =
-                crate::build_plugin::build(&crate_dir, out.as_deref()).map_err(Failure::failed)?;
+                crate::build_plugin::build(&directory, out.as_deref()).map_err(Failure::failed)?;
             print_line(component.display());
         }
         Command::Add { file, store, force } => {

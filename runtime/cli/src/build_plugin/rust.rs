@@ -1,23 +1,18 @@
-//! `comux plugin build`: from a crate to a component.
-//!
-//! Finds the compiler for `wasm32-unknown-unknown` that this machine has, compiles the crate with
-//! it, and makes the module a component that imports nothing but `comux:plugin`. Whether the host
-//! would load it with its other demands, the host finds out.
+//! From a crate to a component: with the compiler for `wasm32-unknown-unknown` that this machine has.
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{CrateType, Metadata, MetadataCommand, Target};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_component::ComponentEncoder;
+
+use super::component::{Built, check_interface};
+
+/// What makes a directory a crate.
+pub const MANIFEST: &str = "Cargo.toml";
 
 const TARGET: &str = "wasm32-unknown-unknown";
-
-/// The namespace and package of all that a plugin may import.
-const OWN_PACKAGE: &str = "comux:plugin/";
-
-/// The export that makes a component a plugin.
-const LIFECYCLE: &str = "comux:plugin/lifecycle@";
 
 /// For plugins whatever the author's own profiles say: they are run far more often than built,
 /// and what unwinding, symbols and debug information would be for stays outside the sandbox.
@@ -57,15 +52,9 @@ struct PluginCrate {
     target_directory: PathBuf,
 }
 
-/// Compiles the crate in `crate_dir` and writes it as a component to `out`, or to
-/// `plugins/<package>.wasm` in the crate's target directory. Gives the path written. Cargo's own
-/// output goes to the standard error.
-///
-/// # Errors
-/// When `crate_dir` has no crate with a `cdylib`, no compiler for WebAssembly is installed, the
-/// crate does not compile, is no plugin, or imports anything but `comux:plugin`; each with what to
-/// do about it.
-pub fn build(crate_dir: &Path, out: Option<&Path>) -> Result<PathBuf> {
+/// Compiles the crate in `crate_dir`; the component's name, the directory of what is built, and the
+/// component.
+pub fn compile(crate_dir: &Path) -> Result<Built> {
     let plugin = PluginCrate::find(crate_dir)?;
     let toolchain = Toolchain::find(crate_dir)?;
     let module_path = toolchain.compile(crate_dir, &plugin)?;
@@ -73,19 +62,12 @@ pub fn build(crate_dir: &Path, out: Option<&Path>) -> Result<PathBuf> {
         .with_context(|| format!("can't read the module {}", module_path.display()))?;
     let component = to_component(&module)
         .with_context(|| format!("package {} can't become a plugin", plugin.package))?;
-
-    let default = plugin.target_directory.join("plugins");
-    let path = match out {
-        Some(path) => path.to_owned(),
-        None => default.join(format!("{}.wasm", plugin.package)),
-    };
-    write(&path, &component)?;
-    Ok(path)
+    Ok(Built { name: plugin.package, target_directory: plugin.target_directory, component })
 }
 
 impl PluginCrate {
     fn find(crate_dir: &Path) -> Result<Self> {
-        let manifest = crate_dir.join("Cargo.toml");
+        let manifest = crate_dir.join(MANIFEST);
         let manifest = manifest.canonicalize().with_context(|| {
             format!("{} is no crate: it has no Cargo.toml", crate_dir.display())
         })?;
@@ -246,46 +228,6 @@ fn to_component(module: &[u8]) -> Result<Vec<u8>> {
         )?;
     check_interface(&component)?;
     Ok(component)
-}
-
-fn check_interface(component: &[u8]) -> Result<()> {
-    let decoded = wit_component::decode(component).context("can't read the component back")?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        bail!("the result is no component");
-    };
-    let world = resolve.worlds.get(world).context("the component has no world")?;
-    for key in world.imports.keys() {
-        let import = resolve.name_world_key(key);
-        ensure!(
-            import.starts_with(OWN_PACKAGE),
-            "it imports {import}, and a plugin may import nothing but comux:plugin: remove the \
-             dependency that needs it, and build for {TARGET}, which has no WASI"
-        );
-    }
-    let is_plugin =
-        world.exports.keys().any(|key| resolve.name_world_key(key).starts_with(LIFECYCLE));
-    ensure!(
-        is_plugin,
-        "it does not export {LIFECYCLE}…: call comux_sdk::export! on the type that implements Plugin"
-    );
-    Ok(())
-}
-
-/// Whole or not at all: a running host may be watching the old file.
-fn write(path: &Path, component: &[u8]) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let replace = || -> std::io::Result<()> {
-        std::fs::create_dir_all(directory)?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = directory.join(name);
-        std::fs::write(&part, component)?;
-        std::fs::rename(&part, path)
-    };
-    replace().with_context(|| format!("can't write {}", path.display()))
 }
 
 #[cfg(test)]
