@@ -261,6 +261,11 @@ fn a_bench_measures_calls_and_counts_the_same_instructions_each_time() {
     assert_eq!(both[1]["fuel"], fuel, "{both:?}");
     assert!(both[0]["fuel"].as_u64().unwrap() > 2 * fuel, "a motion grid takes more: {both:?}");
 
+    // Calls that take longer than most are measured as well.
+    let slow = &costs(&[path(&plugin("slow")), "--config", r#"{ "spin": 5000000 }"#])[0];
+    let (p50, cpu) = (slow["time_us"]["p50"].as_f64(), slow["cpu_us"].as_f64());
+    assert!(p50.unwrap() > cpu.unwrap() / 4.0, "{slow}");
+
     // Of a coarser grid, fewer.
     let coarse = &costs(&[path(&motion), "--config", r#"{ "cols": 4, "rows": 4 }"#])[0];
     assert!(coarse["fuel"].as_u64() < both[0]["fuel"].as_u64(), "{coarse}");

@@ -11,7 +11,7 @@ use comux::video::{MediaPacket, MediaReader};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::local_host::{Fuel, absolute, configuration, load, open_video, take};
+use super::local_host::{Fuel, absolute, call_times, configuration, load, open_video, take};
 use crate::commands::Failure;
 use crate::output::{print_json, print_line};
 
@@ -150,7 +150,7 @@ impl Contestant {
         Ok(Self {
             playback: Playback::new(spec, tenant, PluginChain::new(chain, spec.rate)),
             plugin: meter.plugin.clone(),
-            times: Histogram::new(3).map_err(Failure::failed)?,
+            times: call_times()?,
             before: meter.counts(),
         })
     }
@@ -164,7 +164,6 @@ impl Contestant {
     fn settle(&mut self) {
         while let Some(played) = self.playback.next_played() {
             if let (Some(timing), Some(_)) = (played.outcome.timing, &played.frame) {
-                // It takes any number.
                 self.times.saturating_record(timing.plugin);
             }
         }

@@ -13,6 +13,7 @@ use comux::plugin::compile::Compiler;
 use comux::plugin::instance::CameraPlugin;
 use comux::tenancy::Tenant;
 use comux::video::{MediaPacket, MediaReader};
+use hdrhistogram::Histogram;
 use toml::{Table, Value};
 
 use crate::commands::Failure;
@@ -25,6 +26,12 @@ pub const CAMERA: &str = "file";
 pub enum Fuel {
     Counted,
     Uncounted,
+}
+
+/// For how long calls took, in microseconds. It is to hold all that there may be, since it takes what
+/// is beyond as the most that it holds: an hour is longer than any deadline.
+pub fn call_times() -> Result<Histogram<u64>, Failure> {
+    Histogram::new_with_max(3_600_000_000, 3).map_err(Failure::failed)
 }
 
 /// A file, device or URL.

@@ -11,10 +11,9 @@ use comux::plugin::instance::CameraPlugin;
 use comux::record::Status;
 use comux::tenancy::Tenant;
 use comux::video::MediaReader;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::local_host::{Fuel, absolute, configuration, load, open_video, take};
+use super::local_host::{Fuel, absolute, call_times, configuration, load, open_video, take};
 use crate::commands::Failure;
 use crate::output::{print_json, print_line, print_note};
 
@@ -138,13 +137,12 @@ fn play(
     chain: Vec<CameraPlugin>,
 ) -> Result<Summary, Failure> {
     let mut playback = Playback::new(spec, tenant, PluginChain::new(chain, spec.rate));
-    let mut times = Histogram::<u64>::new(3).map_err(Failure::failed)?;
+    let mut times = call_times()?;
     let begin = Instant::now();
     let mut packets = 0;
     let mut tell = |playback: &mut Playback| -> Result<(), Failure> {
         while let Some(played) = playback.next_played() {
             if let (Some(timing), Some(_)) = (played.outcome.timing, &played.frame) {
-                // It takes any number.
                 times.saturating_record(timing.plugin);
             }
             show(&played, arguments.json)?;
