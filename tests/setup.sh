@@ -85,6 +85,8 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
     need_command ffmpeg ffmpeg
     { have java && [ "$(java_version)" -ge 17 ]; } || missing+=(java)
     need_command mvn maven
+    need_command node nodejs
+    need_command npm npm
 fi
 if [ "$purpose" = pictures ]; then
     need_command ffmpeg ffmpeg
@@ -264,3 +266,16 @@ python_environment() {
 [ "$purpose" != test ] || python_environment languages componentize-py
 # What the benchmarks compare comux with.
 [ "$purpose" != bench ] || python_environment peers "PyAV, confluent-kafka, OpenCV and comux 0.2.0"
+
+# --- Packages of Node.js --------------------------------------------------------------------------
+
+javascript=$target/tools/javascript
+if [ "$purpose" = test ] && ! cmp -s "$here/languages/package.json" "$javascript/installed.json"; then
+    say "installing componentize-js for Node.js into $javascript"
+    rm -rf "$javascript"
+    mkdir -p "$javascript"
+    cp "$here/languages/package.json" "$javascript/package.json"
+    quietly npm install --no-audit --no-fund --prefix "$javascript"
+    # Last, so that what was interrupted is done again.
+    cp "$here/languages/package.json" "$javascript/installed.json"
+fi

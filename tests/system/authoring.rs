@@ -311,6 +311,12 @@ fn outside(directory: &Path, program: &str, arguments: &[&str]) -> Output {
     output
 }
 
+/// What `npm install` does.
+fn install(project: &Path) {
+    let installed = target_dir().join("tools/javascript/node_modules");
+    std::os::unix::fs::symlink(installed, project.join("node_modules")).unwrap();
+}
+
 /// What the plugin of a new project says of each packet of the footage, once it was tested and
 /// built as it is.
 fn said_by_new_project(language: &str, test: &[&str], passed: &str) -> Vec<Value> {
@@ -319,6 +325,9 @@ fn said_by_new_project(language: &str, test: &[&str], passed: &str) -> Vec<Value
     let comux = path(&binary);
     outside(home.path(), comux, &["plugin", "new", "gate-watch", "--lang", language]);
     let project = home.path().join("gate-watch");
+    if language == "js" {
+        install(&project);
+    }
     let tested = outside(&project, test[0], &test[1..]);
     let said = [tested.stdout, tested.stderr].concat();
     let said = String::from_utf8(said).unwrap();
@@ -343,10 +352,12 @@ fn a_new_project_in_each_language_passes_its_test_and_says_the_same() {
     let moving = rust.iter().filter(|line| line["headers"]["gate-watch.state"] == "moving").count();
     assert!(moving > rust.len() / 2, "people walk: {moving} of {}", rust.len());
     let python = said_by_new_project("python", &["python3", "-m", "unittest"], "Ran 2 tests");
+    let javascript = said_by_new_project("js", &["npm", "test"], "pass 2");
     let headers = |lines: &[Value]| -> Vec<Value> {
         lines.iter().map(|line| line["headers"].clone()).collect()
     };
     assert_eq!(headers(&python), headers(&rust));
+    assert_eq!(headers(&javascript), headers(&rust));
 }
 
 #[test]
@@ -364,7 +375,7 @@ fn what_can_not_be_built_is_refused_with_what_to_do() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = build(home.path());
-    assert!(said.contains("neither Cargo.toml nor pyproject.toml"), "{said}");
+    assert!(said.contains("no Cargo.toml, pyproject.toml or package.json"), "{said}");
     assert!(said.contains("comux plugin new"), "{said}");
 
     let without = Command::new(binary())
@@ -393,4 +404,24 @@ fn what_can_not_be_built_is_refused_with_what_to_do() {
     fs::remove_dir_all(project.join("comux")).unwrap();
     let said = build(&project);
     assert!(said.contains("has no comux/wit") && said.contains("--lang python"), "{said}");
+
+    let project = home.path().join("door");
+    outside(home.path(), path(&binary()), &["plugin", "new", "door", "--lang", "js"]);
+    let said = build(&project);
+    assert!(said.contains("componentize-js is missing"), "{said}");
+    assert!(said.contains("npm install --save-dev @bytecodealliance/componentize-js@"), "{said}");
+    let package = project.join("node_modules/@bytecodealliance/componentize-js");
+    fs::create_dir_all(&package).unwrap();
+    fs::write(package.join("package.json"), r#"{ "version": "0.1.0" }"#).unwrap();
+    let said = build(&project);
+    assert!(said.contains("is of 0.1.0, and 0.23.0 is needed"), "{said}");
+    fs::remove_dir_all(project.join("node_modules")).unwrap();
+    install(&project);
+    fs::write(project.join("plugin.js"), "export const lifecycle = ;").unwrap();
+    let said = build(&project);
+    assert!(said.contains("door does not build"), "{said}");
+    fs::remove_file(project.join("package.json")).unwrap();
+    fs::write(project.join("package.json"), r#"{ "name": "door" }"#).unwrap();
+    let said = build(&project);
+    assert!(said.contains("has no plugin") && said.contains("\"comux\":"), "{said}");
 }

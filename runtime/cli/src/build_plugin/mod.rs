@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 mod component;
+mod javascript;
 mod python;
 mod rust;
 
+pub use javascript::VERSION as COMPONENTIZE_JS_VERSION;
 pub use python::VERSION as COMPONENTIZE_PY_VERSION;
 
 /// Compiles the project in `directory` and writes it as a component to `out`, or to
@@ -24,12 +26,15 @@ pub fn build(directory: &Path, out: Option<&Path>) -> Result<PathBuf> {
         rust::compile(directory)?
     } else if has(python::MANIFEST) {
         python::compile(directory)?
+    } else if has(javascript::MANIFEST) {
+        javascript::compile(directory)?
     } else {
         bail!(
-            "{} is no plugin's project: it has neither {} nor {}; `comux plugin new` makes one",
+            "{} is no plugin's project: it has no {}, {} or {}; `comux plugin new` makes one",
             directory.display(),
             rust::MANIFEST,
-            python::MANIFEST
+            python::MANIFEST,
+            javascript::MANIFEST
         )
     };
     let default = built.target_directory.join("plugins");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::component::{Built, check_interface};
+use super::component::{Built, Project, WIT};
 
 /// What makes a directory a project.
 pub const MANIFEST: &str = "pyproject.toml";
@@ -14,19 +14,16 @@ pub const MANIFEST: &str = "pyproject.toml";
 /// The release of componentize-py that the interface was tried with.
 pub const VERSION: &str = "0.25.1";
 
-/// Where the interface lies in a project.
-const WIT: &str = "comux/wit";
-
 /// As much of `pyproject.toml` as concerns a plugin.
 #[derive(Deserialize)]
 struct Manifest {
-    project: Project,
+    project: Metadata,
     #[serde(default)]
     tool: Tools,
 }
 
 #[derive(Deserialize)]
-struct Project {
+struct Metadata {
     name: String,
 }
 
@@ -57,33 +54,12 @@ pub fn compile(directory: &Path) -> Result<Built> {
             path.display()
         )
     })?;
-    ensure!(
-        directory.join(WIT).is_dir(),
-        "{} has no {WIT}: copy it from a project that `comux plugin new --lang python` makes",
-        directory.display()
-    );
-    let directory = directory.canonicalize()?;
-    let target_directory = directory.join("target");
-    let built = target_directory.join("plugin-build");
-    std::fs::create_dir_all(&built).with_context(|| format!("can't make {}", built.display()))?;
-    let component = built.join("component.wasm");
-    let status = componentize_py(&directory)?
-        .current_dir(&directory)
-        .args(["--quiet", "--wit-path", WIT, "--world", &settings.world, "componentize"])
+    let project = Project::open(directory, manifest.project.name, "python")?;
+    let mut tool = componentize_py(&project.directory)?;
+    tool.args(["--quiet", "--wit-path", WIT, "--world", &settings.world, "componentize"])
         // What WASI would give is not there: a plugin that asks for it ends.
-        .args(["--stub-wasi", "--python-path", ".", &settings.module, "--output"])
-        .arg(&component)
-        .stdin(Stdio::null())
-        // Our own standard output belongs to our caller's results.
-        .stdout(std::io::stderr())
-        .status()
-        .context("can't run componentize-py")?;
-    let name = manifest.project.name;
-    ensure!(status.success(), "{name} does not build; see componentize-py's messages above");
-    let component =
-        std::fs::read(&component).with_context(|| format!("can't read {}", component.display()))?;
-    check_interface(&component).with_context(|| format!("{name} can't become a plugin"))?;
-    Ok(Built { name, target_directory, component })
+        .args(["--stub-wasi", "--python-path", ".", &settings.module, "--output"]);
+    project.build(&mut tool)
 }
 
 /// That of the project's own environment, or of the active one, or of the `PATH`.

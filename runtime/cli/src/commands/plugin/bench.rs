@@ -232,7 +232,7 @@ fn print(costs: &[Cost], limits: &Limits) {
         let values: Vec<(String, f64)> = costs.iter().map(value).collect();
         let shown: String = values.iter().map(|(text, _)| format!("{text:>14}")).collect();
         let change = match values[..] {
-            [(_, new), (_, old)] if old > 0.0 => format!("{:>+8.1} %", (new / old - 1.0) * 100.0),
+            [(_, new), (_, old)] if old > 0.0 => format!("  {:>+7.1} %", (new / old - 1.0) * 100.0),
             _ => String::new(),
         };
         print_line(format_args!("  {what:12}{shown}{change}  {limit}").to_string().trim_end());

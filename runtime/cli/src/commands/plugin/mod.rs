@@ -31,13 +31,13 @@ pub enum Command {
         #[arg(long = "lang", value_name = "LANGUAGE", default_value = "rust")]
         language: Language,
     },
-    /// Compile a Rust crate or a Python project into a plugin component.
+    /// Make a plugin component of a project in Rust, JavaScript or Python.
     #[command(after_help = "Examples:
   comux plugin build                        the project in this directory
   comux plugin build plugins/motion
   comux plugin build my-plugin --out my-plugin.wasm")]
     Build {
-        /// The project's directory, with a Cargo.toml or pyproject.toml.
+        /// The project's directory, with a Cargo.toml, package.json or pyproject.toml.
         #[arg(default_value = ".")]
         directory: PathBuf,
         /// Where the component goes; `plugins/` in the project's target directory when absent.
