@@ -36,7 +36,8 @@ impl Project {
         let directory = directory.canonicalize()?;
         ensure!(
             directory.join(WIT).is_dir(),
-            "{} has no {WIT}: copy it from a project that `comux plugin new --lang {language}` makes",
+            "{} has no {WIT}: copy it from a project that `comux plugin new --lang {language}` \
+             makes",
             directory.display()
         );
         Ok(Self { directory, name })
@@ -86,8 +87,8 @@ pub fn check_interface(component: &[u8]) -> Result<()> {
         world.exports.keys().any(|key| resolve.name_world_key(key).starts_with(LIFECYCLE));
     ensure!(
         is_plugin,
-        "it does not export {LIFECYCLE}…: in Rust, call comux_sdk::export! on the type that implements \
-         Plugin"
+        "it does not export {LIFECYCLE}…: in Rust, call comux_sdk::export! on the type that \
+         implements Plugin"
     );
     Ok(())
 }

@@ -53,7 +53,8 @@ pub fn compile(directory: &Path) -> Result<Built> {
         serde_json::from_str(&text).with_context(|| format!("{} can't be read", path.display()))?;
     let settings = manifest.comux.with_context(|| {
         format!(
-            "{} has no plugin: add\n\"comux\": {{ \"module\": \"plugin.js\", \"world\": \"plugin\" }}",
+            "{} has no plugin: add\n\"comux\": {{ \"module\": \"plugin.js\", \"world\": \
+             \"plugin\" }}",
             path.display()
         )
     })?;

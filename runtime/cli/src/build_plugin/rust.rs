@@ -1,4 +1,5 @@
-//! From a crate to a component: with the compiler for `wasm32-unknown-unknown` that this machine has.
+//! From a crate to a component: with the compiler for `wasm32-unknown-unknown` that this machine
+//! has.
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{CrateType, Metadata, MetadataCommand, Target};
@@ -222,8 +223,8 @@ fn to_component(module: &[u8]) -> Result<Vec<u8>> {
         .module(module)
         .and_then(|encoder| encoder.validate(true).encode())
         .context(
-            "its module can't be made a component: a plugin may import nothing but comux:plugin, so \
-             look for a dependency that needs an operating system or JavaScript (wasm-bindgen, \
+            "its module can't be made a component: a plugin may import nothing but comux:plugin, \
+             so look for a dependency that needs an operating system or JavaScript (wasm-bindgen, \
              getrandom's `wasm_js`, C code) and remove it or its feature",
         )?;
     check_interface(&component)?;

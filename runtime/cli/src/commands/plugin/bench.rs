@@ -18,8 +18,8 @@ use crate::output::{print_json, print_line};
 #[derive(clap::Args)]
 #[command(
     after_help = "Frames go the way of a camera's records. The video is played twice: for the \
-times, and with instructions counted. These (fuel) are the same whenever the same component gets the \
-same frames, on any machine; with --against, both plugins get each frame in turn.
+times, and with instructions counted. These (fuel) are the same whenever the same component gets \
+the same frames, on any machine; with --against, both plugins get each frame in turn.
 
 Examples:
   comux plugin bench target/plugins/motion.wasm gate.mp4

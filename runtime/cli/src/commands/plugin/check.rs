@@ -275,7 +275,8 @@ impl Report {
         match (&self.refused, &self.not_configured) {
             (Some(why), _) => print_line(format_args!("✘ {file}: {why}")),
             (None, Some(why)) => print_line(format_args!(
-                "✔ {file} can be loaded; with the configuration {{}}, {why}; give one with --config"
+                "✔ {file} can be loaded; with the configuration {{}}, {why}; give one with \
+                 --config"
             )),
             (None, None) => print_line(format_args!("✔ {file} can be loaded and configured")),
         }

@@ -28,8 +28,8 @@ pub enum Fuel {
     Uncounted,
 }
 
-/// For how long calls took, in microseconds. It is to hold all that there may be, since it takes what
-/// is beyond as the most that it holds: an hour is longer than any deadline.
+/// For how long calls took, in microseconds. It has to hold whatever there may be, since it takes
+/// what is beyond as the most that it holds: an hour is longer than any deadline.
 pub fn call_times() -> Result<Histogram<u64>, Failure> {
     Histogram::new_with_max(3_600_000_000, 3).map_err(Failure::failed)
 }
