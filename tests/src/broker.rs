@@ -178,7 +178,7 @@ impl Broker {
         format!("127.0.0.1:{}", self.restricted_port)
     }
 
-    /// `host:port` of a broker that [refuses the first batch](refuse_first_batches) of records for
+    /// `host:port` of a broker that refuses the first batch of records for
     /// each of these topics. For one test of a process.
     ///
     /// # Panics
