@@ -197,12 +197,22 @@ impl Writer {
             .headers(headers);
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self.producer.send(message) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     message = back;
                     self.producer.poll(Duration::from_millis(100));
+                }
+                // A topic that was made again is unknown until the client looks for it.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopic), back))
+                    if Instant::now() < deadline =>
+                {
+                    message = back;
+                    // What it says shows in the next try.
+                    let _ = self.producer.client().fetch_metadata(Some(topic), PATIENCE);
+                    std::thread::sleep(Duration::from_millis(100));
                 }
                 Err((error, _)) => panic!("producing to {topic}: {error}"),
             }
