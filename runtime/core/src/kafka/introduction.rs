@@ -50,12 +50,17 @@ impl Introduction {
 
     /// The broker has answered for a record, or it was not sent after all.
     pub fn answered(&self, is_taken: bool) {
+        let now = now_ms();
+        let was_known = now < self.known_until_ms.load(Ordering::Relaxed);
         if is_taken {
             let known_for = u64::try_from(KNOWN_FOR.as_millis()).unwrap_or(u64::MAX);
-            self.known_until_ms.store(now_ms() + known_for, Ordering::Relaxed);
+            self.known_until_ms.store(now + known_for, Ordering::Relaxed);
         }
         self.under_way.fetch_sub(1, Ordering::Relaxed);
-        self.answered.notify_waiters();
+        // This is on the way of every record, and nobody waits for a topic that knows the producer.
+        if !was_known {
+            self.answered.notify_waiters();
+        }
     }
 
     /// Another topic has taken the place of the one that knows the producer.
