@@ -337,9 +337,9 @@ fn java(class: &str, purpose: Purpose) -> Command {
     command
 }
 
-/// Four listeners: one for all that tests do, one on which users have no rights but those they
-/// were given, one behind a proxy, one for the broker itself. Topics are created by who needs them, with nothing
-/// preallocated and nothing deleted by age, because the tests' timestamps are not of today.
+/// Four listeners: one for all that tests do, one on which users have no rights but those they were
+/// given, one behind a proxy, one for the broker itself. Topics are created by who needs them, with
+/// nothing preallocated and nothing deleted by age, because the tests' timestamps are not of today.
 fn server_properties(
     directory: &Path,
     [port, restricted, controller]: [u16; 3],
@@ -350,9 +350,12 @@ fn server_properties(
         r#"process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},PROXIED://127.0.0.1:{behind_proxy},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},PROXIED://127.0.0.1:{proxy}
-listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},\
+  PROXIED://127.0.0.1:{behind_proxy},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port},RESTRICTED://127.0.0.1:{restricted},\
+  PROXIED://127.0.0.1:{proxy}
+listener.security.protocol.map=CLIENT:PLAINTEXT,RESTRICTED:SASL_PLAINTEXT,\
+  PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=PLAIN

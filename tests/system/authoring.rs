@@ -142,11 +142,19 @@ fn what_can_not_be_run_is_refused_with_what_to_do() {
     }
 }
 
-/// What `comux plugin check` with these arguments prints, and its exit code.
-fn check(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run_to_end(&[&["plugin", "check"], arguments].concat(), PATIENCE);
+/// What `comux plugin …` prints, and its exit code.
+fn said_by(command: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run_to_end(&[&["plugin", command], arguments].concat(), PATIENCE);
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap() + &said)
+}
+
+fn check(arguments: &[&str]) -> (Option<i32>, String) {
+    said_by("check", arguments)
+}
+
+fn bench(arguments: &[&str]) -> (Option<i32>, String) {
+    said_by("bench", arguments)
 }
 
 #[test]
@@ -227,13 +235,6 @@ fn a_check_tells_all_that_a_host_would_refuse() {
     let (code, said) = check(&[path(&brightness), "--host", &host, "--tenant", "acme"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("✘ needs 2 of 1 memory_mb"), "{said}");
-}
-
-/// What `comux plugin bench` with these arguments prints, and its exit code.
-fn bench(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run_to_end(&[&["plugin", "bench"], arguments].concat(), PATIENCE);
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &said)
 }
 
 #[test]

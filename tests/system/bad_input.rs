@@ -205,8 +205,8 @@ fn memory_stays_flat_over_thousands_of_bad_records() {
         // Less than the smallest of what is kept for a record, if it were kept.
         usual < 800 * STEP as i64
     };
-    // An allocator that takes some megabytes late looks like growth, and no longer does in thrice the
-    // time; what grows goes on.
+    // An allocator that takes some megabytes late looks like growth, and no longer does in thrice
+    // the time; what grows goes on.
     let is_flat = measure(&mut memory) || {
         measure(&mut memory);
         measure(&mut memory)

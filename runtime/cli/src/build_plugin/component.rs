@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use wit_component::DecodedWasm;
 
 /// The namespace and package of all that a plugin may import.
@@ -22,6 +23,16 @@ pub struct Built {
 
 /// Where the interface lies in a project.
 pub const WIT: &str = "comux/wit";
+
+/// What a project's manifest says of its plugin.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What the host calls.
+    pub module: String,
+    /// A world of the interface.
+    pub world: String,
+}
 
 /// A project of which a tool makes the component in one step.
 pub struct Project {

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::component::{Built, Project, WIT};
+use super::component::{Built, Project, Settings, WIT};
 
 /// What makes a directory a project.
 pub const MANIFEST: &str = "package.json";
@@ -33,15 +33,6 @@ await writeFile(out, component);
 struct Manifest {
     name: String,
     comux: Option<Settings>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// What the host calls.
-    module: String,
-    /// A world of the interface.
-    world: String,
 }
 
 /// Makes a component of the project in `directory`.

@@ -161,7 +161,8 @@ impl Loader {
     }
 
     /// As [`Loader::load`], on other threads, in turn with others, and within the time that
-    /// [`LoadLimits`] allow for each step and for waiting before. It describes itself within these limits, which should be those that it is to run in.
+    /// [`LoadLimits`] allow for each step and for waiting before. It describes itself within these
+    /// limits, which should be those that it is to run in.
     ///
     /// # Errors
     /// As [`Loader::load`], and when the time is over.

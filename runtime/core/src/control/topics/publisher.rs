@@ -252,7 +252,8 @@ mod tests {
         let text = format!("[kafka]\nbootstrap_servers = '{servers}'");
         let config = Config::parse(&text, "comux.toml".as_ref(), ".".as_ref()).unwrap();
         let publisher = Publisher::new(&config).unwrap();
-        // So that the first event leaves at once. While it is on its way to be refused, others come.
+        // So that the first event leaves at once. While it is on its way to be refused, others
+        // come.
         publisher.put_process("process/this", None).await.unwrap();
         let client = publisher.producer.client();
         client.fetch_metadata(Some("comux.status"), Duration::from_secs(60)).unwrap();

@@ -11,8 +11,8 @@ use super::meter::Meter;
 use super::ticker::Ticker;
 use crate::policy::Limits;
 
-/// What a call may use in an engine that counts instructions: it is there to be counted, and time is
-/// what bounds a call.
+/// What a call may use in an engine that counts instructions: they are there to be counted, and
+/// time is what bounds a call.
 pub(crate) const ALL_FUEL: u64 = u64::MAX;
 
 /// The data of one store.

@@ -99,7 +99,8 @@ pub enum LoadProblem {
     NoCompiler(String),
     /// The compiler needs more processor time than it gets.
     #[error(
-        "compiling it takes more than the {} s of processor time that a plugin may take; make it smaller",
+        "compiling it takes more than the {} s of processor time that a plugin may take; make it \
+         smaller",
         .0.as_secs()
     )]
     CompilerTime(Duration),
@@ -162,7 +163,8 @@ pub enum LoadProblem {
     OtherVersion(String),
     /// It does not export what a plugin must.
     #[error(
-        "it does not fit the world `comux:plugin/plugin`: {0}; `comux plugin new` makes one that fits"
+        "it does not fit the world `comux:plugin/plugin`: {0}; `comux plugin new` makes one that \
+         fits"
     )]
     WrongShape(String),
     /// It failed while it was asked to describe itself.
